@@ -1,1 +1,24 @@
-//! The reference proxy.
+//! The reference proxy: five tower layers put together, and nothing else.
+//!
+//! The rooms follow the data: [`config`] says what to build; [`listen`] accepts connections and
+//! [`server`] speaks HTTP on them; [`cluster`] is where a request goes, through deadline, retry and
+//! balancer to one [`endpoint`], which is a timeout over a reconnecting connection over mutual TLS.
+//! [`proxy`] starts and drains the whole; [`admin`] and [`telemetry`] show it; [`demo`] is the proxy
+//! in a world that breaks on purpose.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod cluster;
+pub mod config;
+pub mod demo;
+pub mod drain;
+pub mod endpoint;
+pub mod http;
+pub mod listen;
+pub mod proxy;
+pub mod server;
+pub mod telemetry;
+
+/// An error of any layer.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -2,3 +2,34 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
+
+pub mod accept;
+pub mod authorize;
+#[cfg(feature = "dev")]
+pub mod dev;
+pub mod error;
+pub mod future;
+
+mod config;
+mod credentials;
+mod identity;
+mod layer;
+mod peer;
+mod provider;
+mod service;
+mod stats;
+mod stream;
+mod trust;
+mod verify;
+
+pub use crate::{
+    credentials::Credentials,
+    error::BoxError,
+    identity::{DnsName, Identity, SpiffeId, TrustDomain},
+    layer::{Expected, MtlsBuilder, MtlsLayer},
+    peer::PeerIdentity,
+    service::Mtls,
+    stats::Stats,
+    stream::MtlsStream,
+    trust::TrustBundle,
+};

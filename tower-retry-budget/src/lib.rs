@@ -2,3 +2,28 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
+
+mod backoff;
+mod bucket;
+pub mod budget;
+pub mod error;
+pub mod future;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
+mod layer;
+mod policy;
+mod replay;
+mod service;
+mod stats;
+mod sync;
+
+pub use crate::{
+    backoff::Backoff,
+    budget::Budget,
+    layer::{Builder, RetryLayer},
+    policy::{OnError, Policy, Verdict},
+    replay::{CloneRequest, Replay},
+    service::Retry,
+    stats::RetryStats,
+};

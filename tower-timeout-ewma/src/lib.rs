@@ -2,3 +2,24 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
+
+pub mod deadline;
+pub mod error;
+pub mod future;
+pub mod grpc_timeout;
+
+mod builder;
+mod estimator;
+mod layer;
+mod service;
+mod stats;
+mod sync;
+mod timer;
+
+pub use builder::Builder;
+pub use layer::AdaptiveTimeoutLayer;
+pub use service::AdaptiveTimeout;
+pub use stats::Stats;
+
+/// Any error that can be sent between threads: what a layer that adds a failure kind returns.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

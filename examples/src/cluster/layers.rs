@@ -1,0 +1,152 @@
+//! The five layers, each built from its table of the configuration.
+//!
+//! The configuration's check calls these too: what a layer refuses is reported with its place in
+//! the file, and what passed the check can be built.
+
+use http::Response;
+use tower_balance_p2c::{
+    BalanceLayer, Classify, Outcome,
+    http::{AtEndOfBody, HttpClassify},
+};
+use tower_mtls::{Credentials, MtlsLayer, TrustBundle};
+use tower_reconnect::ReconnectLayer;
+use tower_retry_budget::{
+    Backoff, Budget, RetryLayer,
+    http::{BodyReplay, StatusPolicy},
+};
+use tower_timeout_ewma::{
+    AdaptiveTimeoutLayer,
+    deadline::{DeadlineLayer, http::HttpDeadline},
+};
+
+use super::EndpointRequest;
+use crate::{
+    BoxError,
+    config::{
+        BalanceConfig, ClusterConfig, ClusterProtocol, Expected, ReconnectConfig, RetryConfig,
+        TimeoutConfig,
+    },
+    http::refusal,
+};
+
+/// Retries as this proxy does them.
+pub type HttpRetryLayer = RetryLayer<StatusPolicy, BodyReplay>;
+
+/// The balancer as this proxy uses it.
+pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEndOfBody>;
+
+/// [`HttpClassify`], but a request that the client itself spoilt says nothing about its endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlameEndpoint(HttpClassify);
+
+impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
+    fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Outcome {
+        match result {
+            Err(error) if refusal::is_clients_fault(error.as_ref()) => Outcome::Neutral,
+            result => self.0.classify(result),
+        }
+    }
+}
+
+/// `[cluster.balance]`.
+pub fn balance(
+    config: &BalanceConfig,
+) -> Result<HttpBalanceLayer, tower_balance_p2c::error::InvalidSetting> {
+    BalanceLayer::builder()
+        .decay(config.decay)
+        .choices(config.choices)
+        .wait(config.wait)
+        .classify(BlameEndpoint::default())
+        .completion(AtEndOfBody)
+        .build()
+}
+
+/// `[cluster.retry]`, and the budget that its metrics show.
+pub fn retry(
+    config: &RetryConfig,
+) -> Result<(HttpRetryLayer, Budget), tower_retry_budget::error::InvalidSetting> {
+    let budget = Budget::builder()
+        .ratio(config.budget)
+        .min_per_second(config.min_per_second)
+        .burst(config.burst)
+        .build()?;
+    let layer = RetryLayer::builder(budget.clone())
+        .attempts(config.attempts)
+        .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
+        .policy(
+            StatusPolicy::new()
+                .methods(config.methods.iter().cloned())
+                .statuses(config.statuses.iter().copied()),
+        )
+        .replay(BodyReplay::new(config.body_limit.bytes()))
+        .build()?;
+    Ok((layer, budget))
+}
+
+/// One attempt only, where `[cluster.retry]` is absent: nothing is kept and nothing is cloned.
+pub fn no_retry() -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSetting> {
+    RetryLayer::builder(Budget::new())
+        .attempts(1)
+        .policy(StatusPolicy::new())
+        .replay(BodyReplay::default())
+        .build()
+}
+
+/// `[cluster.timeout]`.
+pub fn timeout(
+    config: &TimeoutConfig,
+) -> Result<AdaptiveTimeoutLayer, tower_timeout_ewma::error::InvalidSetting> {
+    if let Some(limit) = config.fixed {
+        return Ok(AdaptiveTimeoutLayer::fixed(limit));
+    }
+    AdaptiveTimeoutLayer::builder()
+        .min(config.min)
+        .max(config.max)
+        .initial(config.initial)
+        .build()
+}
+
+/// A client's deadline, honoured and passed on.
+pub fn deadline() -> DeadlineLayer<HttpDeadline> {
+    DeadlineLayer::new(HttpDeadline::new())
+}
+
+/// `[cluster.reconnect]`, for one target.
+pub fn reconnect<T>(
+    target: T,
+    config: &ReconnectConfig,
+) -> Result<ReconnectLayer<T>, tower_reconnect::error::InvalidSetting> {
+    ReconnectLayer::builder(target)
+        .connect_timeout(config.connect_timeout)
+        .backoff(config.backoff.base, config.backoff.max)
+        .stable_after(config.stable_after)
+        .build()
+}
+
+/// `[cluster.tls]`.
+pub fn mtls(
+    trust: TrustBundle,
+    credentials: Option<Credentials>,
+    expected: &Expected,
+    config: &ClusterConfig,
+) -> Result<MtlsLayer, tower_mtls::error::InvalidSetting> {
+    let expected = match expected {
+        Expected::Identities(ids) => tower_mtls::Expected::Spiffe(ids.clone()),
+        Expected::TrustDomain => tower_mtls::Expected::TrustDomain,
+        Expected::ServerName(name) => tower_mtls::Expected::ServerName(name.clone()),
+    };
+    let alpn: &[&str] = match config.protocol {
+        ClusterProtocol::Http1 => &["http/1.1"],
+        ClusterProtocol::Http2 => &["h2"],
+        ClusterProtocol::Auto => &["h2", "http/1.1"],
+        ClusterProtocol::Tcp => &[],
+    };
+    let builder = MtlsLayer::builder(trust)
+        .expect(expected)
+        .alpn(alpn.iter().copied())
+        .handshake_timeout(config.reconnect.connect_timeout);
+    match credentials {
+        Some(credentials) => builder.credentials(credentials).build(),
+        None => builder.build(),
+    }
+}

@@ -1,0 +1,304 @@
+//! One TOML file, read into types that cannot hold a bad value.
+//!
+//! [`Config::load`] reads, parses and checks; what it returns can be run. Every error names the
+//! file, the line, the column and what to write instead. A key of the contract that this version
+//! does not serve yet is an error too, never ignored.
+
+mod cluster;
+mod error;
+mod listener;
+mod tls;
+mod value;
+
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    num::NonZeroUsize,
+    path::Path,
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use self::{
+    cluster::ClusterFile,
+    error::{At, Problem},
+    listener::ListenerFile,
+    value::NotYet,
+};
+pub use self::{
+    cluster::{
+        BackoffConfig, BalanceConfig, ClusterConfig, ClusterProtocol, Expected, ReconnectConfig,
+        RetryConfig, TimeoutConfig, UpstreamTls,
+    },
+    error::ConfigError,
+    listener::{Clients, ListenerConfig, ListenerTls},
+    tls::{CertificateFiles, TrustFiles},
+    value::{Size, Span},
+};
+
+/// Everything that `proxy run` needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Worker threads; one means a single-threaded runtime.
+    pub threads: NonZeroUsize,
+    /// How the process ends.
+    pub shutdown: ShutdownConfig,
+    /// Where metrics and health are served.
+    pub admin: SocketAddr,
+    /// Where clients come in; at least one.
+    pub listeners: Vec<ListenerConfig>,
+    /// Where requests go; at least one.
+    pub clusters: Vec<ClusterConfig>,
+    /// What one process will take on.
+    pub limits: Limits,
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShutdownConfig {
+    /// How long `/ready` answers 503 while connections are still accepted.
+    #[serde(deserialize_with = "value::duration")]
+    pub delay: Duration,
+    /// When everything ends, counted from the end of `delay`.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub grace: Duration,
+}
+
+/// What one process will take on.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Client connections at once; further ones wait in the accept backlog.
+    #[serde(deserialize_with = "value::positive")]
+    pub connections: usize,
+    /// Requests in flight; more are shed with 503.
+    #[serde(deserialize_with = "value::positive")]
+    pub requests: usize,
+    /// Bytes of one request's head.
+    #[serde(deserialize_with = "value::header_bytes")]
+    pub header_bytes: Size,
+    /// Header fields of one request.
+    #[serde(deserialize_with = "value::positive")]
+    pub header_count: usize,
+    /// Bytes of one request's body; zero: no limit.
+    pub body_bytes: Size,
+    /// From the first byte of a head to its last.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub header_timeout: Duration,
+    /// Between two pieces of a request's body.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub body_idle: Duration,
+    /// Between two requests of a connection.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub idle_timeout: Duration,
+    /// Age at which a client connection is ended gracefully, less up to a tenth.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub connection_age: Duration,
+    /// Concurrent HTTP/2 streams of a client connection.
+    #[serde(deserialize_with = "value::streams")]
+    pub http2_streams: u32,
+    upgrade_idle: Option<NotYet>,
+}
+
+/// The file as written, before names are resolved.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    threads: Option<NonZeroUsize>,
+    #[serde(default)]
+    shutdown: ShutdownConfig,
+    #[serde(default)]
+    admin: AdminFile,
+    identity: Option<IdentityFile>,
+    #[serde(default, rename = "listener")]
+    listeners: Vec<ListenerFile>,
+    #[serde(default, rename = "cluster")]
+    clusters: Vec<ClusterFile>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(rename = "route")]
+    _route: Option<NotYet>,
+    #[serde(rename = "trust")]
+    _trust: Option<NotYet>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AdminFile {
+    #[serde(deserialize_with = "value::address")]
+    listen: SocketAddr,
+}
+
+/// `[identity]`: what every listener and cluster uses that says nothing of its own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityFile {
+    certificate: std::path::PathBuf,
+    private_key: std::path::PathBuf,
+    trust_bundle: std::path::PathBuf,
+    #[serde(deserialize_with = "value::parsed")]
+    trust_domain: tower_mtls::TrustDomain,
+    #[serde(rename = "spiffe")]
+    _spiffe: Option<NotYet>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, where, and what to write instead.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let mut config = Self::parse(&text, path)?;
+        config.resolve_paths(path.parent().unwrap_or(Path::new("")));
+        Ok(config)
+    }
+
+    /// Checks the text of a file; `path` is only named in errors.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Config::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let file: File =
+            toml::from_str(text).map_err(|error| ConfigError::syntax(path, text, &error))?;
+        file.check()
+            .map_err(|problem| ConfigError::located(path, text, problem))
+    }
+
+    /// The clusters and listeners that carry cleartext, by name, for the operator to see.
+    pub fn cleartext(&self) -> impl Iterator<Item = String> {
+        let listeners = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.tls.is_none());
+        let clusters = self.clusters.iter().filter(|cluster| cluster.tls.is_none());
+        listeners
+            .map(|listener| format!("listener `{}`", listener.name))
+            .chain(clusters.map(|cluster| format!("cluster `{}`", cluster.name)))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// Paths in the file are relative to it.
+    fn resolve_paths(&mut self, base: &Path) {
+        let listeners = self
+            .listeners
+            .iter_mut()
+            .filter_map(|listener| listener.tls.as_mut());
+        let clusters = self
+            .clusters
+            .iter_mut()
+            .filter_map(|cluster| cluster.tls.as_mut());
+        for path in listeners
+            .flat_map(ListenerTls::paths)
+            .chain(clusters.flat_map(UpstreamTls::paths))
+        {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+impl File {
+    fn check(self) -> Result<Config, Problem> {
+        if self.listeners.is_empty() {
+            return Err(Problem::whole(
+                "no [[listener]]: write one with name, listen and cluster",
+            ));
+        }
+        if self.clusters.is_empty() {
+            return Err(Problem::whole(
+                "no [[cluster]]: write one with name and endpoints",
+            ));
+        }
+        unique("cluster", self.clusters.iter().map(|cluster| &cluster.name))?;
+        unique(
+            "listener",
+            self.listeners.iter().map(|listener| &listener.name),
+        )?;
+        let names: HashSet<&str> = self
+            .clusters
+            .iter()
+            .map(|cluster| cluster.name.get_ref().as_str())
+            .collect();
+        for listener in &self.listeners {
+            listener.check_cluster(&names)?;
+        }
+        let identity = self.identity.as_ref();
+        Ok(Config {
+            threads: self.threads.unwrap_or_else(available_threads),
+            shutdown: self.shutdown,
+            admin: self.admin.listen,
+            listeners: check_all(self.listeners, |listener| listener.check(identity))?,
+            clusters: check_all(self.clusters, |cluster| cluster.check(identity))?,
+            limits: self.limits,
+        })
+    }
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_secs(1),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for AdminFile {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9990)),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            requests: 100_000,
+            header_bytes: Size::kibibytes(64),
+            header_count: 100,
+            body_bytes: Size::default(),
+            header_timeout: Duration::from_secs(10),
+            body_idle: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            connection_age: Duration::from_secs(3600),
+            http2_streams: 200,
+            upgrade_idle: None,
+        }
+    }
+}
+
+fn check_all<F, C>(
+    files: Vec<F>,
+    check: impl Fn(F) -> Result<C, Problem>,
+) -> Result<Vec<C>, Problem> {
+    files.into_iter().map(check).collect()
+}
+
+fn unique<'a>(kind: &str, names: impl Iterator<Item = &'a Span<String>>) -> Result<(), Problem> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if name.get_ref().is_empty() {
+            return Err(name.problem(format!("a {kind} needs a name: write name = \"backend\"")));
+        }
+        if !seen.insert(name.get_ref()) {
+            let text = format!(
+                "two {kind}s are named `{}`: give one another name",
+                name.get_ref()
+            );
+            return Err(name.problem(text));
+        }
+    }
+    Ok(())
+}
+
+fn available_threads() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,228 @@
+//! The values of the file: each a type or a reader that says what to write instead.
+
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+
+use http::{Method, StatusCode};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, Visitor},
+};
+
+/// A value and its place in the file.
+pub type Span<T> = toml::Spanned<T>;
+
+/// A number of bytes, written as `"64KiB"` or as a plain number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size(u64);
+
+/// A key that belongs to the contract and is not served yet. Reading it is an error, so that no
+/// setting is ever silently ignored.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NotYet {}
+
+impl Size {
+    /// `n` × 1,024 bytes.
+    pub const fn kibibytes(n: u64) -> Self {
+        Self(n * 1024)
+    }
+
+    /// As a count of bytes.
+    pub const fn count(self) -> u64 {
+        self.0
+    }
+
+    /// As a count of bytes that fits this machine.
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let (_, unit) = text.split_at(digits.len());
+        let unit = match unit {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => {
+                return Err(format!(
+                    "`{text}` has no unit known here: write bytes as \"64KiB\", \"1MiB\" or 65536"
+                ));
+            }
+        };
+        let number: u64 = digits.trim_end().parse().map_err(|_| {
+            format!("`{text}` is not a size: write bytes as \"64KiB\", \"1MiB\" or 65536")
+        })?;
+        number
+            .checked_mul(unit)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is more than a machine can hold"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = Size;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes such as \"64KiB\", \"1MiB\" or 65536")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, bytes: i64) -> Result<Size, E> {
+        u64::try_from(bytes)
+            .map(Size)
+            .map_err(|_| E::custom("bytes cannot be negative"))
+    }
+
+    fn visit_u64<E: Error>(self, bytes: u64) -> Result<Size, E> {
+        Ok(Size(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for NotYet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer)?;
+        Err(D::Error::custom("this key is not supported yet: remove it"))
+    }
+}
+
+/// A duration such as `"250ms"`, `"10s"` or `"1h"`.
+pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = expect::<String, D>(
+        deserializer,
+        "a duration such as \"250ms\", \"10s\" or \"1h\"",
+    )?;
+    humantime::parse_duration(&text).map_err(|_| {
+        D::Error::custom(format!(
+            "`{text}` is not a duration: write \"250ms\", \"10s\" or \"1h\""
+        ))
+    })
+}
+
+/// A duration above zero.
+pub(super) fn positive_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    let duration = duration(deserializer)?;
+    if duration.is_zero() {
+        return Err(D::Error::custom(
+            "must be longer than zero: write \"10s\", for example",
+        ));
+    }
+    Ok(duration)
+}
+
+pub(super) fn some_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    positive_duration(deserializer).map(Some)
+}
+
+/// A count of at least one.
+pub(super) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match expect::<usize, D>(deserializer, "a number above zero")? {
+        0 => Err(D::Error::custom("must be above zero")),
+        count => Ok(count),
+    }
+}
+
+pub(super) fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    let size = Size::deserialize(deserializer)?;
+    if !(Size::kibibytes(8).0..=Size::kibibytes(1024).0).contains(&size.0) {
+        return Err(D::Error::custom("must be from \"8KiB\" to \"1MiB\""));
+    }
+    Ok(size)
+}
+
+pub(super) fn streams<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match expect::<u32, D>(deserializer, "a number from 1 to 10000")? {
+        streams @ 1..=10_000 => Ok(streams),
+        _ => Err(D::Error::custom("must be from 1 to 10000")),
+    }
+}
+
+/// An address with a port, such as `"127.0.0.1:8080"`.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = expect::<String, D>(deserializer, "an address such as \"127.0.0.1:8080\"")?;
+    parse_address(&text).map_err(D::Error::custom)
+}
+
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!(
+            "`{text}` is not an IP address with a port: write \"127.0.0.1:8080\" or \"[::1]:8080\""
+        )
+    })
+}
+
+/// Anything that can be read from a string and says itself what is wrong with it.
+pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = expect::<String, D>(deserializer, "a string")?;
+    text.parse().map_err(D::Error::custom)
+}
+
+pub(super) fn some_parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    parsed(deserializer).map(Some)
+}
+
+pub(super) fn methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Method>, D::Error> {
+    let names = expect::<Vec<String>, D>(
+        deserializer,
+        "a list of methods such as [\"GET\", \"HEAD\"]",
+    )?;
+    let methods = names
+        .iter()
+        .map(|name| name.parse().ok().filter(|_| name.to_uppercase() == *name));
+    let methods: Option<Vec<Method>> = methods.collect();
+    methods.ok_or_else(|| D::Error::custom("methods are written in capitals: [\"GET\", \"HEAD\"]"))
+}
+
+pub(super) fn failure_statuses<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<StatusCode>, D::Error> {
+    let codes = expect::<Vec<u16>, D>(
+        deserializer,
+        "a list of status codes such as [502, 503, 504]",
+    )?;
+    let statuses = codes.iter().map(|&code| {
+        StatusCode::from_u16(code)
+            .ok()
+            .filter(|_| (400..600).contains(&code))
+    });
+    let statuses: Option<Vec<StatusCode>> = statuses.collect();
+    statuses.ok_or_else(|| {
+        D::Error::custom("only statuses from 400 to 599 can be retried: [502, 503, 504]")
+    })
+}
+
+/// Reads a `T`, or says what was expected in the user's words.
+fn expect<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &str,
+) -> Result<T, D::Error> {
+    T::deserialize(deserializer)
+        .map_err(|error| D::Error::custom(format!("{error}: write {expected}")))
+}

@@ -1,0 +1,199 @@
+//! An established connection as a cloneable service: many streams, or a pool of exclusive ones.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, uri::Scheme};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{body::Incoming, client::conn::http2};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::http1::{Lease, Pool};
+use crate::{
+    BoxError,
+    http::{
+        body::BodyFate,
+        forward::{for_http1, for_http2, release},
+    },
+};
+
+/// What a body must be to be sent to an endpoint.
+pub trait RequestBody: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static {}
+
+impl<B> RequestBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static
+{}
+
+/// A live connection to an endpoint.
+pub enum Connection<B> {
+    /// A pool of connections that carry one request at a time.
+    Http1(Pool<B>),
+    /// One connection that carries many.
+    Http2(Http2<B>),
+}
+
+/// One HTTP/2 connection.
+pub struct Http2<B> {
+    sender: http2::SendRequest<B>,
+    scheme: Scheme,
+}
+
+pin_project! {
+    /// An endpoint's response body; an HTTP/1 connection goes back to its pool when it has ended.
+    #[derive(Debug)]
+    pub struct EndpointBody<B> {
+        #[pin]
+        body: Incoming,
+        lease: Option<Lease<B>>,
+    }
+}
+
+/// hyper's futures of sent requests have no names, so each is boxed: the one allocation of this
+/// crate on the way of a request.
+type Sending<B> = Pin<Box<dyn Future<Output = Result<Response<EndpointBody<B>>, BoxError>> + Send>>;
+
+impl<B: RequestBody> Service<Request<B>> for Connection<B> {
+    type Response = Response<EndpointBody<B>>;
+    type Error = BoxError;
+    type Future = Sending<B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Http1(pool) => pool.poll_ready(),
+            Self::Http2(http2) => http2.sender.poll_ready(cx).map_err(Into::into),
+        }
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Sending<B> {
+        let fate = request.extensions_mut().remove::<BodyFate>();
+        match self {
+            Self::Http1(pool) => {
+                for_http1(&mut request);
+                let pool = pool.clone();
+                Box::pin(async move { answer(pool.send(request).await, fate) })
+            }
+            Self::Http2(http2) => {
+                for_http2(&mut request, http2.scheme.clone());
+                let sending = http2.sender.send_request(request);
+                Box::pin(async move {
+                    let response = sending.await.map_err(Into::into);
+                    answer(
+                        response.map(|response| response.map(EndpointBody::stream)),
+                        fate,
+                    )
+                })
+            }
+        }
+    }
+}
+
+/// Blames the client's body where that was what failed.
+fn answer<B>(
+    response: Result<Response<EndpointBody<B>>, BoxError>,
+    fate: Option<BodyFate>,
+) -> Result<Response<EndpointBody<B>>, BoxError> {
+    match response {
+        Ok(mut response) => {
+            release(&mut response);
+            Ok(response)
+        }
+        Err(error) => Err(fate
+            .and_then(|fate| fate.failure())
+            .map_or(error, Into::into)),
+    }
+}
+
+impl<B> Http2<B> {
+    pub(super) fn new(sender: http2::SendRequest<B>, scheme: Scheme) -> Self {
+        Self { sender, scheme }
+    }
+}
+
+impl<B> Clone for Http2<B> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            scheme: self.scheme.clone(),
+        }
+    }
+}
+
+impl<B> Clone for Connection<B> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Http1(pool) => Self::Http1(pool.clone()),
+            Self::Http2(http2) => Self::Http2(http2.clone()),
+        }
+    }
+}
+
+impl<B> fmt::Debug for Connection<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http1(pool) => fmt::Debug::fmt(pool, f),
+            Self::Http2(http2) => fmt::Debug::fmt(http2, f),
+        }
+    }
+}
+
+impl<B> fmt::Debug for Http2<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http2")
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: RequestBody> EndpointBody<B> {
+    /// A body whose connection is not exclusive.
+    fn stream(body: Incoming) -> Self {
+        Self { body, lease: None }
+    }
+
+    /// A body whose connection is given back at its end.
+    pub(super) fn leased(body: Incoming, lease: Lease<B>) -> Self {
+        if body.is_end_stream() {
+            lease.give_back();
+            return Self { body, lease: None };
+        }
+        Self {
+            body,
+            lease: Some(lease),
+        }
+    }
+}
+
+impl<B: RequestBody> Body for EndpointBody<B> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut this = self.project();
+        let polled = this.body.as_mut().poll_frame(cx);
+        let ended = match &polled {
+            Poll::Ready(None) => true,
+            Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
+        };
+        if ended && let Some(lease) = this.lease.take() {
+            lease.give_back();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

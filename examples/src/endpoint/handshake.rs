@@ -1,0 +1,190 @@
+//! From a byte stream to an HTTP connection.
+
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::uri::Scheme;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    Connection, Connector, Io,
+    connection::{Http2, RequestBody},
+    http1::Pool,
+};
+use crate::{
+    BoxError,
+    config::{ClusterProtocol, ReconnectConfig},
+};
+
+/// Makes [`Handshake`]s, for requests with the body `B`.
+pub struct HandshakeLayer<B> {
+    protocol: ClusterProtocol,
+    settings: ReconnectConfig,
+    _body: PhantomData<fn(B)>,
+}
+
+/// Connects, and speaks the first words of HTTP.
+pub struct Handshake<B> {
+    connector: Connector,
+    protocol: ClusterProtocol,
+    settings: ReconnectConfig,
+    _body: PhantomData<fn(B)>,
+}
+
+/// Dials HTTP/1 connections to one endpoint.
+#[derive(Clone, Debug)]
+pub(super) struct Dialer {
+    connector: Connector,
+    address: SocketAddr,
+    timeout: Duration,
+}
+
+impl<B> HandshakeLayer<B> {
+    /// For one protocol.
+    pub fn new(protocol: ClusterProtocol, settings: ReconnectConfig) -> Self {
+        Self {
+            protocol,
+            settings,
+            _body: PhantomData,
+        }
+    }
+}
+
+impl<B> Layer<Connector> for HandshakeLayer<B> {
+    type Service = Handshake<B>;
+
+    fn layer(&self, connector: Connector) -> Handshake<B> {
+        Handshake {
+            connector,
+            protocol: self.protocol,
+            settings: self.settings,
+            _body: PhantomData,
+        }
+    }
+}
+
+impl<B: RequestBody> Service<SocketAddr> for Handshake<B> {
+    type Response = Connection<B>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Connection<B>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.connector.poll_ready(cx)
+    }
+
+    fn call(&mut self, address: SocketAddr) -> Self::Future {
+        let spare = self.connector.clone();
+        let mut connector = std::mem::replace(&mut self.connector, spare);
+        let (protocol, settings) = (self.protocol, self.settings);
+        Box::pin(async move {
+            let io = connector.call(address).await?;
+            let http2 = match protocol {
+                ClusterProtocol::Http2 => true,
+                ClusterProtocol::Auto => io.is_http2(),
+                ClusterProtocol::Http1 | ClusterProtocol::Tcp => false,
+            };
+            if http2 {
+                return Ok(Connection::Http2(
+                    http2_handshake(io, settings.keepalive).await?,
+                ));
+            }
+            let first = http1_handshake(io).await?;
+            let dialer = Dialer {
+                connector,
+                address,
+                timeout: settings.connect_timeout,
+            };
+            Ok(Connection::Http1(Pool::new(dialer, first, &settings)))
+        })
+    }
+}
+
+impl Dialer {
+    /// One more connection, within the connect timeout.
+    pub(super) async fn dial<B: RequestBody>(&mut self) -> Result<Http1Parts<B>, BoxError> {
+        let timeout = self.timeout;
+        let dialled = async { http1_handshake(self.connect().await?).await };
+        tokio::time::timeout(timeout, dialled).await?
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    async fn connect(&mut self) -> Result<Io, BoxError> {
+        std::future::poll_fn(|cx| self.connector.poll_ready(cx)).await?;
+        self.connector.call(self.address).await
+    }
+}
+
+/// A connection's two ends: one sends requests, the other moves bytes.
+pub(super) type Http1Parts<B> = (http1::SendRequest<B>, http1::Connection<TokioIo<Io>, B>);
+
+async fn http1_handshake<B: RequestBody>(io: Io) -> Result<Http1Parts<B>, BoxError> {
+    Ok(http1::handshake(TokioIo::new(io)).await?)
+}
+
+async fn http2_handshake<B: RequestBody>(
+    io: Io,
+    keepalive: Duration,
+) -> Result<Http2<B>, BoxError> {
+    let scheme = if io.is_tls() {
+        Scheme::HTTPS
+    } else {
+        Scheme::HTTP
+    };
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(keepalive)
+        .keep_alive_timeout(keepalive)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .handshake(TokioIo::new(io))
+        .await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "HTTP/2 connection to an endpoint ended");
+        }
+    });
+    Ok(Http2::new(sender, scheme))
+}
+
+impl<B> Clone for HandshakeLayer<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for HandshakeLayer<B> {}
+
+impl<B> fmt::Debug for HandshakeLayer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandshakeLayer")
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B> fmt::Debug for Handshake<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one stream may have in flight, in bytes: enough for 1 Gbit/s at 2 ms.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What all streams of a connection may have in flight together, in bytes.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;

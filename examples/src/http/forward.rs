@@ -1,0 +1,188 @@
+//! Turning a message of one hop into a message of the next (RFC 9110, section 7.6).
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+    header::{self, Entry},
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use super::refusal::Refusal;
+
+/// Checks a request and makes it neutral: `Host` names the authority, the target is in origin
+/// form, and no field belongs to the client's connection any more.
+///
+/// # Errors
+///
+/// A refusal where the request is malformed or ambiguous: it is never repaired.
+pub fn admit<B>(request: &mut Request<B>, max_fields: usize) -> Result<(), Refusal> {
+    if request.headers().len() > max_fields {
+        return Err(Refusal::TooManyFields);
+    }
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::NotImplemented);
+    }
+    let authority = authority(request)?;
+    let path = path(request.uri(), request.method())?;
+    remove_hop_by_hop(request.headers_mut());
+    // hyper has answered it already, by asking for the body.
+    request.headers_mut().remove(header::EXPECT);
+    request.headers_mut().insert(header::HOST, authority);
+    *request.uri_mut() = Uri::from(path);
+    Ok(())
+}
+
+/// Removes what belongs to the endpoint's connection.
+pub fn release<B>(response: &mut Response<B>) {
+    remove_hop_by_hop(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+}
+
+/// Writes an admitted request for HTTP/1.1.
+pub fn for_http1<B>(request: &mut Request<B>) {
+    *request.version_mut() = Version::HTTP_11;
+    join_cookies(request.headers_mut());
+}
+
+/// Writes an admitted request for HTTP/2: the authority moves from `Host` to the target.
+pub fn for_http2<B>(request: &mut Request<B>, scheme: Scheme) {
+    *request.version_mut() = Version::HTTP_2;
+    let authority = request.headers_mut().remove(header::HOST);
+    let authority = authority.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = authority.is_some().then_some(scheme);
+    parts.authority = authority;
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// Whether a message speaks gRPC.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The one authority that a request names.
+fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refusal::Malformed("more than one Host"));
+    }
+    let host = host.map(parse_host).transpose()?;
+    match (request.uri().authority(), host) {
+        (None, None) => Err(Refusal::Malformed("no Host")),
+        (None, Some(host)) => Ok(host),
+        (Some(target), None) => parse_host_bytes(target.as_str().as_bytes()),
+        (Some(target), Some(host)) => {
+            let target = parse_host_bytes(target.as_str().as_bytes())?;
+            // RFC 9112, section 3.2.2: the target wins in HTTP/1.1; in HTTP/2 they must agree.
+            if request.version() == Version::HTTP_2
+                && !target.as_bytes().eq_ignore_ascii_case(host.as_bytes())
+            {
+                return Err(Refusal::Malformed("Host and :authority differ"));
+            }
+            Ok(target)
+        }
+    }
+}
+
+fn parse_host(host: &HeaderValue) -> Result<HeaderValue, Refusal> {
+    parse_host_bytes(host.as_bytes()).map(|_| host.clone())
+}
+
+fn parse_host_bytes(host: &[u8]) -> Result<HeaderValue, Refusal> {
+    let refusal = Refusal::Malformed("Host is not a host with an optional port");
+    let authority = Authority::try_from(host).map_err(|_| refusal)?;
+    let port_is_plain = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(port) => authority.port_u16().is_some_and(|_| port.len() > 1),
+        None => false,
+    };
+    if authority.host().is_empty() || !port_is_plain {
+        return Err(refusal);
+    }
+    HeaderValue::from_str(authority.as_str()).map_err(|_| refusal)
+}
+
+/// The target in origin form, or `*` for OPTIONS.
+fn path(uri: &Uri, method: &Method) -> Result<PathAndQuery, Refusal> {
+    match uri.path_and_query() {
+        Some(path) if path.as_str().starts_with('/') => Ok(path.clone()),
+        Some(path) if path.as_str() == "*" && method == Method::OPTIONS => Ok(path.clone()),
+        Some(path) if path.as_str().starts_with('?') => PathAndQuery::try_from(format!("/{path}"))
+            .map_err(|_| Refusal::Malformed("the target is not a path")),
+        Some(_) => Err(Refusal::Malformed("the target is not a path")),
+        None => Ok(PathAndQuery::from_static("/")),
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let trailers_wanted = wants_trailers(headers);
+    if headers.contains_key(header::CONNECTION) {
+        for name in connection_options(headers) {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if trailers_wanted {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let options = values.flat_map(|value| value.split(',')).map(str::trim);
+    // An end-to-end field that the message cannot do without is not the connection's to remove.
+    options
+        .filter_map(|option| HeaderName::try_from(option).ok())
+        .filter(|name| !PROTECTED.contains(name))
+        .collect()
+}
+
+fn wants_trailers(headers: &HeaderMap) -> bool {
+    let values = headers
+        .get_all(header::TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// HTTP/2 may split `cookie`; HTTP/1.1 may not (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let Entry::Occupied(mut cookies) = headers.entry(header::COOKIE) else {
+        return;
+    };
+    if cookies.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<_> = cookies.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        cookies.insert(joined);
+    }
+}
+
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+const PROTECTED: [HeaderName; 4] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+];

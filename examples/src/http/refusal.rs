@@ -1,0 +1,188 @@
+//! The proxy's own answers: a status, a reason that machines can read (RFC 9209), one line of text.
+
+use std::error::Error;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use tower_balance_p2c::error::NoEndpoint;
+use tower_mtls::error::Denied;
+use tower_timeout_ewma::error::{Elapsed, Expired};
+
+use super::body::{ClientBodyError, Paused, ResponseBody};
+
+/// Why the proxy answers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request breaks the protocol or can be read in two ways.
+    Malformed(&'static str),
+    /// The client's identity is not allowed.
+    NotAllowed,
+    /// The body paused for too long.
+    SlowBody,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// Too many header fields.
+    TooManyFields,
+    /// A method that this proxy does not carry.
+    NotImplemented,
+    /// More requests in flight than the limit.
+    Overloaded,
+    /// No endpoint was ready within the bound.
+    NoEndpoint,
+    /// The endpoint broke off before it answered.
+    Broke,
+    /// The endpoint's answer took too long.
+    TimedOut,
+}
+
+/// What each refusal says: HTTP status, gRPC code, `proxy-status` error, text.
+struct Words(StatusCode, u8, &'static str, &'static str);
+
+impl Refusal {
+    /// Finds the reason in an error and its sources.
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(known) = Self::of_one(error) {
+                return known;
+            }
+            cause = error.source();
+        }
+        Self::Broke
+    }
+
+    /// Whether the client itself is the reason.
+    fn is_clients_fault(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed(_) | Self::SlowBody | Self::BodyTooLarge
+        )
+    }
+
+    fn of_one(error: &(dyn Error + 'static)) -> Option<Self> {
+        if let Some(error) = error.downcast_ref::<ClientBodyError>() {
+            return Some(match error {
+                ClientBodyError::TooLarge { .. } => Self::BodyTooLarge,
+                ClientBodyError::Paused(_) => Self::SlowBody,
+                ClientBodyError::Broken(_) => Self::Malformed("the body broke off"),
+            });
+        }
+        if error.is::<NoEndpoint>() {
+            return Some(Self::NoEndpoint);
+        }
+        if error.is::<Elapsed>() || error.is::<Expired>() || error.is::<Paused>() {
+            return Some(Self::TimedOut);
+        }
+        error.is::<Denied>().then_some(Self::NotAllowed)
+    }
+
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        self.words().0
+    }
+
+    /// The whole answer, in the client's own language: gRPC for gRPC, HTTP for the rest.
+    pub fn response<B>(self, grpc: bool) -> Response<ResponseBody<B>> {
+        let Words(status, code, error, text) = self.words();
+        let mut response = if grpc {
+            let mut response = Response::new(ResponseBody::own(""));
+            let headers = response.headers_mut();
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/grpc"),
+            );
+            headers.insert("grpc-status", HeaderValue::from(u16::from(code)));
+            headers.insert("grpc-message", HeaderValue::from_static(text));
+            response
+        } else {
+            let mut response = Response::new(ResponseBody::own(format!("{text}\n")));
+            *response.status_mut() = status;
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, plain);
+            response
+        };
+        if let Ok(value) =
+            HeaderValue::from_maybe_shared(format!("proxy; error={error}; details=\"{text}\""))
+        {
+            response.headers_mut().insert("proxy-status", value);
+        }
+        response
+    }
+
+    fn words(self) -> Words {
+        match self {
+            Self::Malformed(text) => Words(
+                StatusCode::BAD_REQUEST,
+                INTERNAL,
+                "http_request_error",
+                text,
+            ),
+            Self::NotAllowed => Words(
+                StatusCode::FORBIDDEN,
+                PERMISSION_DENIED,
+                "http_request_denied",
+                "this identity is not allowed here",
+            ),
+            Self::SlowBody => Words(
+                StatusCode::REQUEST_TIMEOUT,
+                DEADLINE_EXCEEDED,
+                "http_request_error",
+                "the request's body stopped for too long",
+            ),
+            Self::BodyTooLarge => Words(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                RESOURCE_EXHAUSTED,
+                "http_request_error",
+                "the request's body is too large",
+            ),
+            Self::TooManyFields => Words(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                RESOURCE_EXHAUSTED,
+                "http_request_error",
+                "too many header fields",
+            ),
+            Self::NotImplemented => Words(
+                StatusCode::NOT_IMPLEMENTED,
+                UNIMPLEMENTED,
+                "http_request_error",
+                "this method is not carried here",
+            ),
+            Self::Overloaded => Words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNAVAILABLE,
+                "connection_limit_reached",
+                "too many requests in flight",
+            ),
+            Self::NoEndpoint => Words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNAVAILABLE,
+                "destination_unavailable",
+                "no endpoint was ready in time",
+            ),
+            Self::Broke => Words(
+                StatusCode::BAD_GATEWAY,
+                UNAVAILABLE,
+                "connection_terminated",
+                "the endpoint broke off before it answered",
+            ),
+            Self::TimedOut => Words(
+                StatusCode::GATEWAY_TIMEOUT,
+                DEADLINE_EXCEEDED,
+                "http_response_timeout",
+                "the answer took too long",
+            ),
+        }
+    }
+}
+
+/// Whether an error comes from the client's own request.
+pub fn is_clients_fault(error: &(dyn Error + 'static)) -> bool {
+    Refusal::of(error).is_clients_fault()
+}
+
+// Status codes of gRPC.
+const DEADLINE_EXCEEDED: u8 = 4;
+const PERMISSION_DENIED: u8 = 7;
+const RESOURCE_EXHAUSTED: u8 = 8;
+const UNIMPLEMENTED: u8 = 12;
+const INTERNAL: u8 = 13;
+const UNAVAILABLE: u8 = 14;

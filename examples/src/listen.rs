@@ -1,0 +1,187 @@
+//! Accepting client connections: how many at once, TLS, and the last ones of a process that ends.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tower_mtls::{accept::Acceptor, error::HandshakeError};
+use tower_service::Service;
+
+use crate::{
+    BoxError,
+    drain::{Draining, Phase},
+    http::body::ClientBody,
+    server::{self, Door},
+};
+
+/// Binds a listening socket.
+///
+/// # Errors
+///
+/// The address is in use, not ours, or not allowed.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Lets a restarted process have the port that its predecessor's last connections still use.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A listener's connections, until the process drains.
+#[derive(Debug)]
+pub struct Accepting<S> {
+    /// Where they come in.
+    pub socket: TcpListener,
+    /// TLS, or `None` for cleartext.
+    pub tls: Option<Acceptor>,
+    /// What connections share.
+    pub door: Arc<Door>,
+    /// Where requests go.
+    pub stack: S,
+    /// As many connections at once, over all listeners.
+    pub slots: Arc<Semaphore>,
+    /// The process's phase.
+    pub draining: Draining,
+}
+
+impl<S, B> Accepting<S>
+where
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    /// Accepts until the process closes, then empties the backlog.
+    pub async fn run(mut self) {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.draining.reached(Phase::Closing) => break,
+                accepted = accept(&self.socket, &self.slots) => accepted,
+            };
+            match accepted {
+                Ok((stream, slot)) => self.spawn(stream, slot),
+                Err(error) if is_one_clients_fault(&error) => {}
+                // Out of file descriptors or memory: a busy loop would help nobody.
+                Err(error) => {
+                    tracing::warn!(listener = %self.door.metrics.name(), %error, "cannot accept; trying again soon");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+        self.empty_backlog();
+    }
+
+    /// Clients that the kernel has already greeted are served, not reset.
+    fn empty_backlog(self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Ok((stream, _))) = self.socket.poll_accept(&mut cx) {
+            let Ok(slot) = self.slots.clone().try_acquire_owned() else {
+                return;
+            };
+            self.spawn(stream, slot);
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+        let door = self.door.clone();
+        let (tls, stack, draining) = (self.tls.clone(), self.stack.clone(), self.draining.clone());
+        tokio::spawn(async move {
+            door.metrics.connected();
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "cannot set TCP_NODELAY");
+            }
+            match tls {
+                None => server::serve(door.clone(), stream, None, stack, draining).await,
+                Some(tls) => serve_tls(&door, stream, tls, stack, draining).await,
+            }
+            door.metrics.disconnected();
+            drop(slot);
+        });
+    }
+}
+
+async fn accept(
+    socket: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = slots
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = socket.accept().await?;
+    Ok((stream, slot))
+}
+
+async fn serve_tls<S, B>(
+    door: &Arc<Door>,
+    stream: TcpStream,
+    mut tls: Acceptor,
+    stack: S,
+    draining: Draining,
+) where
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let client = stream.peer_addr().ok();
+    match handshake(&mut tls, stream).await {
+        Ok(stream) => {
+            let peer = stream.peer().cloned();
+            server::serve(door.clone(), stream, peer, stack, draining).await;
+        }
+        Err(error) => tracing::warn!(
+            listener = %door.metrics.name(),
+            client = client.map(tracing::field::display),
+            reason = error.reason().as_str(),
+            %error,
+            "TLS handshake refused"
+        ),
+    }
+}
+
+async fn handshake(
+    tls: &mut Acceptor,
+    stream: TcpStream,
+) -> Result<tower_mtls::MtlsStream<TcpStream>, HandshakeError> {
+    std::future::poll_fn(|cx| Service::<TcpStream>::poll_ready(tls, cx)).await?;
+    tls.call(stream).await
+}
+
+fn is_one_clients_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+/// Connections that the kernel keeps for us while we are busy.
+const BACKLOG: i32 = 1024;
+
+/// How long to wait when the system has no room for another connection.
+const ACCEPT_REST: Duration = Duration::from_millis(50);

@@ -1,0 +1,244 @@
+//! The whole proxy: started from a configuration, drained on demand.
+
+use std::{
+    error::Error,
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+};
+
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tower::util::option_layer;
+use tower_layer::Layer;
+use tower_mtls::{accept::Acceptor, authorize::AuthorizeLayer};
+
+use crate::{
+    BoxError, admin,
+    cluster::{Cluster, ClusterStatus, load_credentials, load_trust},
+    config::{Config, ListenerConfig, ListenerTls, ShutdownConfig},
+    drain::Drain,
+    listen::{Accepting, bind},
+    server::Door,
+    telemetry::{ListenerMetrics, ListenerScrape, Scrape},
+};
+
+/// A proxy that runs. Dropping it ends it at once; [`Proxy::drain`] ends it well.
+#[derive(Debug)]
+pub struct Proxy {
+    listeners: Vec<(String, SocketAddr)>,
+    admin: SocketAddr,
+    clusters: Arc<[Arc<Cluster>]>,
+    shutdown: ShutdownConfig,
+    drain: Drain,
+    tasks: JoinSet<()>,
+}
+
+/// Why a proxy could not start: which part, why, and what to do.
+#[derive(Debug)]
+pub struct StartError {
+    part: String,
+    source: BoxError,
+}
+
+impl Proxy {
+    /// Binds every address, reads every key, and begins to serve.
+    ///
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The first part that could not start; nothing is left running.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let clusters: Result<Arc<[_]>, _> = config
+            .clusters
+            .iter()
+            .map(|cluster| match Cluster::start(cluster) {
+                Ok(started) => Ok(Arc::new(started)),
+                Err(source) => Err(StartError::of(
+                    format!("cluster `{}`", cluster.name),
+                    source,
+                )),
+            })
+            .collect();
+        let clusters = clusters?;
+        let mut starting = Starting {
+            config,
+            clusters: &clusters,
+            drain: Drain::new(),
+            in_flight: Arc::default(),
+            slots: Arc::new(Semaphore::new(
+                config.limits.connections.min(Semaphore::MAX_PERMITS),
+            )),
+            tasks: JoinSet::new(),
+        };
+        let mut listeners = Vec::new();
+        let mut scrapes = Vec::new();
+        for listener in &config.listeners {
+            let (address, scrape) = starting.listener(listener)?;
+            listeners.push((listener.name.clone(), address));
+            scrapes.push(scrape);
+        }
+        let Starting {
+            drain, mut tasks, ..
+        } = starting;
+        let socket = bind_for("admin", config.admin)?;
+        let admin = local_address("admin", &socket)?;
+        let scrape = Scrape::new(scrapes, clusters.clone());
+        tasks.spawn(admin::run(
+            socket,
+            scrape,
+            clusters.clone(),
+            drain.observe(),
+        ));
+        Ok(Self {
+            listeners,
+            admin,
+            clusters,
+            shutdown: config.shutdown,
+            drain,
+            tasks,
+        })
+    }
+
+    /// Where a listener listens: useful where the configuration said port 0.
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        self.listeners
+            .iter()
+            .find(|(name, _)| name == listener)
+            .map(|(_, address)| *address)
+    }
+
+    /// Where the admin listener listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What each cluster is doing.
+    pub fn status(&self) -> Vec<ClusterStatus> {
+        self.clusters
+            .iter()
+            .map(|cluster| cluster.status())
+            .collect()
+    }
+
+    /// Stops taking connections, lets what is in flight end, and returns; true if all ended in time.
+    pub async fn drain(self) -> bool {
+        let Self {
+            shutdown,
+            drain,
+            tasks,
+            ..
+        } = self;
+        tracing::info!(delay = ?shutdown.delay, grace = ?shutdown.grace, "draining");
+        let whole = drain.run(shutdown.delay, shutdown.grace).await;
+        drop(tasks);
+        whole
+    }
+}
+
+/// What the listeners of a starting proxy share.
+struct Starting<'a> {
+    config: &'a Config,
+    clusters: &'a [Arc<Cluster>],
+    drain: Drain,
+    in_flight: Arc<AtomicUsize>,
+    slots: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+}
+
+impl Starting<'_> {
+    fn listener(
+        &mut self,
+        config: &ListenerConfig,
+    ) -> Result<(SocketAddr, ListenerScrape), StartError> {
+        let part = format!("listener `{}`", config.name);
+        let cluster = self
+            .clusters
+            .iter()
+            .find(|cluster| **cluster.name() == *config.cluster)
+            .ok_or_else(|| {
+                StartError::of(&part, format!("there is no cluster `{}`", config.cluster))
+            })?;
+        let tls = config.tls.as_ref().map(acceptor).transpose();
+        let tls = tls.map_err(|source| StartError::of(&part, source))?;
+        let socket = bind_for(&part, config.listen)?;
+        let address = local_address(&part, &socket)?;
+        let clients = config.tls.as_ref().and_then(|tls| tls.clients.as_ref());
+        let authorize =
+            clients.map(|clients| AuthorizeLayer::from_extensions(clients.allow.clone()));
+        let metrics = Arc::new(ListenerMetrics::new(&config.name, tls.is_none()));
+        let door = Door::new(
+            self.config.limits,
+            self.in_flight.clone(),
+            cluster.body_idle(),
+            metrics.clone(),
+        );
+        let accepting = Accepting {
+            socket,
+            tls: tls.clone(),
+            door: Arc::new(door),
+            stack: option_layer(authorize).layer(cluster.stack()),
+            slots: self.slots.clone(),
+            draining: self.drain.listen(),
+        };
+        self.tasks.spawn(accepting.run());
+        tracing::info!(listener = config.name, %address, cluster = config.cluster, tls = tls.is_some(), "listening");
+        Ok((address, (metrics, tls)))
+    }
+}
+
+fn acceptor(tls: &ListenerTls) -> Result<Acceptor, BoxError> {
+    let builder = Acceptor::builder(load_credentials(&tls.certificate)?)
+        .alpn(["h2", "http/1.1"])
+        .handshake_timeout(tls.handshake_timeout)
+        .max_handshakes(tls.max_handshakes);
+    let builder = match &tls.clients {
+        Some(clients) => builder.require_client(load_trust(&clients.trust)?),
+        None => builder.no_client_auth(),
+    };
+    Ok(builder.build()?)
+}
+
+fn bind_for(part: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    bind(address).map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another process listens there: end it or choose another port"
+            }
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+            io::ErrorKind::PermissionDenied => "ports below 1024 need privileges",
+            _ => "choose another address",
+        };
+        StartError::of(
+            part,
+            format!("cannot listen on {address} ({error}): {advice}"),
+        )
+    })
+}
+
+fn local_address(part: &str, socket: &TcpListener) -> Result<SocketAddr, StartError> {
+    socket
+        .local_addr()
+        .map_err(|error| StartError::of(part, error))
+}
+
+impl StartError {
+    fn of(part: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self {
+            part: part.into(),
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.part, self.source)
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.source.as_ref())
+    }
+}

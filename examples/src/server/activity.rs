@@ -1,0 +1,277 @@
+//! What a client connection is doing, as far as its timeouts care.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Version;
+use rand::RngExt;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+use crate::config::Limits;
+
+/// One connection's requests and silences. Shared by its task and its streams' tasks.
+#[derive(Debug)]
+pub(super) struct Activity {
+    epoch: Instant,
+    end: Instant,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    in_flight: AtomicU32,
+    /// When the head that is being read began, in milliseconds since `epoch`; else `NO_HEAD`.
+    head_since: AtomicU64,
+    /// When the last request ended, in milliseconds since `epoch`.
+    idle_since: AtomicU64,
+    http2: AtomicBool,
+}
+
+/// What to do with a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Look again then.
+    KeepUntil(Instant),
+    /// It is idle or old: end it gracefully.
+    End,
+    /// Its head is too slow: end it.
+    Cut,
+}
+
+/// One request of a connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct InUse(Arc<Activity>);
+
+/// A stream that notices when a request's head begins.
+#[derive(Debug)]
+pub(super) struct Watched<IO> {
+    io: IO,
+    activity: Arc<Activity>,
+}
+
+impl Activity {
+    pub(super) fn new(limits: &Limits, now: Instant) -> Self {
+        // Connections that came together shall not leave together.
+        let age = limits
+            .connection_age
+            .mul_f64(rand::rng().random_range(0.9..=1.0));
+        Self {
+            epoch: now,
+            end: now + age,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            in_flight: AtomicU32::new(0),
+            // A client that says nothing at all is as slow as one that stops within its head.
+            head_since: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            http2: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn request(self: &Arc<Self>, version: Version) -> InUse {
+        if version == Version::HTTP_2 {
+            self.http2.store(true, Relaxed);
+        }
+        self.head_since.store(NO_HEAD, Relaxed);
+        self.in_flight.fetch_add(1, Relaxed);
+        InUse(self.clone())
+    }
+
+    pub(super) fn first_check(&self) -> Instant {
+        self.epoch + self.header_timeout
+    }
+
+    /// A check that is due before the one planned, because a head has begun meanwhile.
+    pub(super) fn earlier_check(&self, planned: Instant) -> Option<Instant> {
+        let head_since = self.head_since()?;
+        Some(head_since + self.header_timeout).filter(|check| *check < planned)
+    }
+
+    pub(super) fn judge(&self, now: Instant) -> Verdict {
+        if now >= self.end {
+            return Verdict::End;
+        }
+        if self.in_flight.load(Relaxed) > 0 {
+            return Verdict::KeepUntil(self.end.min(now + self.idle_timeout));
+        }
+        if let Some(head_since) = self.head_since() {
+            let cut = head_since + self.header_timeout;
+            return if now >= cut {
+                Verdict::Cut
+            } else {
+                Verdict::KeepUntil(cut)
+            };
+        }
+        let idle_since = self.epoch + Duration::from_millis(self.idle_since.load(Relaxed));
+        let end = idle_since + self.idle_timeout;
+        if now >= end {
+            Verdict::End
+        } else {
+            Verdict::KeepUntil(self.end.min(end))
+        }
+    }
+
+    /// In HTTP/2 bytes may be PINGs: only silence counts there.
+    fn head_since(&self) -> Option<Instant> {
+        match self.head_since.load(Relaxed) {
+            NO_HEAD => None,
+            _ if self.http2.load(Relaxed) => None,
+            since => Some(self.epoch + Duration::from_millis(since)),
+        }
+    }
+
+    fn bytes_came(&self) {
+        if self.in_flight.load(Relaxed) == 0 && self.head_since.load(Relaxed) == NO_HEAD {
+            self.head_since.store(self.millis(Instant::now()), Relaxed);
+        }
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        let millis = now.saturating_duration_since(self.epoch).as_millis();
+        u64::try_from(millis).unwrap_or(NO_HEAD - 1)
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0
+            .idle_since
+            .store(self.0.millis(Instant::now()), Relaxed);
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+impl<IO> Watched<IO> {
+    pub(super) fn new(io: IO, activity: Arc<Activity>) -> Self {
+        Self { io, activity }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.activity.bytes_came();
+        }
+        polled
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+const NO_HEAD: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn activity(now: Instant) -> Arc<Activity> {
+        Arc::new(Activity::new(&Limits::default(), now))
+    }
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_cut_at_the_header_timeout() {
+        let start = Instant::now();
+        let activity = activity(start);
+        assert_eq!(
+            activity.judge(after(start, 9)),
+            Verdict::KeepUntil(after(start, 10))
+        );
+        assert_eq!(activity.judge(after(start, 10)), Verdict::Cut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_outlives_the_header_timeout_and_ends_at_the_idle_timeout() {
+        let start = Instant::now();
+        let activity = activity(start);
+        drop(activity.request(Version::HTTP_11));
+        assert_eq!(
+            activity.judge(after(start, 59)),
+            Verdict::KeepUntil(after(start, 60))
+        );
+        assert_eq!(activity.judge(after(start, 60)), Verdict::End);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_stops_half_way_is_cut_even_on_a_used_connection() {
+        let start = Instant::now();
+        let activity = activity(start);
+        drop(activity.request(Version::HTTP_11));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        activity.bytes_came();
+        assert_eq!(
+            activity.earlier_check(after(start, 60)),
+            Some(after(start, 30))
+        );
+        assert_eq!(activity.judge(after(start, 30)), Verdict::Cut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_in_flight_keeps_its_connection_until_the_age_limit() {
+        let start = Instant::now();
+        let activity = activity(start);
+        let _in_use = activity.request(Version::HTTP_2);
+        assert_eq!(
+            activity.judge(after(start, 600)),
+            Verdict::KeepUntil(after(start, 660))
+        );
+        assert_eq!(activity.judge(after(start, 3600)), Verdict::End);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pings_of_an_idle_http2_connection_are_no_slow_head() {
+        let start = Instant::now();
+        let activity = activity(start);
+        drop(activity.request(Version::HTTP_2));
+        activity.bytes_came();
+        assert_eq!(
+            activity.judge(after(start, 30)),
+            Verdict::KeepUntil(after(start, 60))
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! HTTP/1.1 and HTTP/2 on one client connection, and what bounds its life.
+
+mod activity;
+mod exchange;
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, atomic::AtomicUsize},
+    task::Poll,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, Version, header};
+use http_body::Body;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until},
+};
+use tower::ServiceExt;
+use tower_mtls::PeerIdentity;
+use tower_service::Service;
+
+use self::{
+    activity::{Activity, Verdict, Watched},
+    exchange::{Exchange, ExchangeBody},
+};
+use crate::{
+    BoxError,
+    config::Limits,
+    drain::{Draining, Phase},
+    http::{
+        body::{ClientBody, ResponseBody},
+        forward,
+        refusal::Refusal,
+    },
+    telemetry::ListenerMetrics,
+};
+
+/// What all connections of a listener share.
+#[derive(Debug)]
+pub struct Door {
+    /// What a client may ask for.
+    pub limits: Limits,
+    /// Requests in flight in the whole process.
+    pub in_flight: Arc<AtomicUsize>,
+    /// How long a response's body may pause.
+    pub body_idle: std::time::Duration,
+    /// What happened here.
+    pub metrics: Arc<ListenerMetrics>,
+    http: auto::Builder<TokioExecutor>,
+}
+
+impl Door {
+    /// A door of one listener.
+    pub fn new(
+        limits: Limits,
+        in_flight: Arc<AtomicUsize>,
+        body_idle: std::time::Duration,
+        metrics: Arc<ListenerMetrics>,
+    ) -> Self {
+        Self {
+            http: http_builder(&limits),
+            limits,
+            in_flight,
+            body_idle,
+            metrics,
+        }
+    }
+}
+
+/// Serves one connection until it ends, is idle for too long, grows too old, or the process drains.
+pub async fn serve<IO, S, B>(
+    door: Arc<Door>,
+    io: IO,
+    peer: Option<PeerIdentity>,
+    stack: S,
+    mut draining: Draining,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let activity = Arc::new(Activity::new(&door.limits, Instant::now()));
+    let service = service_fn({
+        let (door, activity, draining) = (door.clone(), activity.clone(), draining.clone());
+        move |request: Request<Incoming>| {
+            let (door, stack, peer) = (door.clone(), stack.clone(), peer.clone());
+            let (in_use, phase) = (activity.request(request.version()), draining.phase());
+            async move {
+                let response = answer(&door, stack, peer, phase, request).await;
+                Ok::<_, Infallible>(response.map(|body| body.keep(in_use)))
+            }
+        }
+    });
+    let io = TokioIo::new(Watched::new(io, activity.clone()));
+    let mut connection = pin!(door.http.serve_connection(io, service));
+    let mut closing = pin!(draining.reached(Phase::Closing));
+    let mut timer = pin!(sleep_until(activity.first_check()));
+    let mut ending = false;
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                if let Err(error) = result {
+                    tracing::debug!(listener = %door.metrics.name(), %error, "client connection ended");
+                }
+                return Poll::Ready(());
+            }
+            if ending {
+                return Poll::Pending;
+            }
+            if closing.as_mut().poll(cx).is_pending() {
+                if let Some(check) = activity.earlier_check(timer.deadline()) {
+                    timer.as_mut().reset(check);
+                }
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                match activity.judge(Instant::now()) {
+                    Verdict::KeepUntil(check) => {
+                        timer.as_mut().reset(check);
+                        continue;
+                    }
+                    Verdict::Cut => return Poll::Ready(()),
+                    Verdict::End => {}
+                }
+            }
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    })
+    .await;
+}
+
+/// One request and its response, whatever happens.
+async fn answer<S, B>(
+    door: &Arc<Door>,
+    stack: S,
+    peer: Option<PeerIdentity>,
+    phase: Phase,
+    request: Request<Incoming>,
+) -> Response<ExchangeBody<B>>
+where
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>,
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    let exchange = Exchange::begin(door, &request, peer.as_ref());
+    let grpc = forward::is_grpc(request.headers());
+    let version = request.version();
+    let result = match prepare(door, &exchange, peer, request) {
+        Ok(request) => stack
+            .oneshot(request)
+            .await
+            .map_err(|error| exchange.failed(error.as_ref())),
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match result {
+        Ok(response) => response.map(|body| ResponseBody::endpoint(body, door.body_idle)),
+        Err(refusal) => refusal.response(grpc),
+    };
+    if phase > Phase::Running && version < Version::HTTP_2 {
+        response.headers_mut().insert(
+            header::CONNECTION,
+            header::HeaderValue::from_static("close"),
+        );
+    }
+    exchange.respond(response)
+}
+
+/// Checks a request against the limits and makes it neutral.
+fn prepare(
+    door: &Door,
+    exchange: &Exchange,
+    peer: Option<PeerIdentity>,
+    mut request: Request<Incoming>,
+) -> Result<Request<ClientBody>, Refusal> {
+    if exchange.is_over(door.limits.requests) {
+        return Err(Refusal::Overloaded);
+    }
+    forward::admit(&mut request, door.limits.header_count)?;
+    let (mut parts, body) = request.into_parts();
+    let body = ClientBody::new(body, door.limits.body_bytes.count(), door.limits.body_idle)
+        .map_err(|error| Refusal::of(&error))?;
+    if let Some(peer) = peer {
+        parts.extensions.insert(peer);
+    }
+    if let Some(fate) = body.fate() {
+        parts.extensions.insert(fate);
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
+fn http_builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    // `header_timeout` is watched by `Activity`: hyper's own would count idle time as well.
+    http1
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes.bytes());
+    if limits.header_count > HYPER_DEFAULT_FIELDS {
+        http1.max_headers(limits.header_count);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes.bytes()).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(limits.idle_timeout)
+        .keep_alive_timeout(limits.idle_timeout);
+    builder
+}
+
+/// Up to so many fields hyper parses without an allocation.
+const HYPER_DEFAULT_FIELDS: usize = 100;
+
+/// What one stream of a client may have in flight, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What all streams of a client's connection may have in flight together, in bytes.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;

@@ -1,0 +1,106 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+
+use super::histogram::Histogram;
+
+/// What happened at one listener. Written by every request, read by a scrape.
+#[derive(Debug)]
+pub struct ListenerMetrics {
+    name: Arc<str>,
+    pub(super) cleartext: bool,
+    pub(super) connections: AtomicU64,
+    pub(super) connections_ended: AtomicU64,
+    pub(super) began: AtomicU64,
+    pub(super) endings: [AtomicU64; Ending::ALL.len()],
+    pub(super) statuses: [AtomicU64; STATUSES],
+    pub(super) latency: Histogram,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The response was passed on whole.
+    Whole,
+    /// The response began and broke off.
+    BrokenOff,
+    /// The client left before there was a response.
+    Cancelled,
+}
+
+impl ListenerMetrics {
+    /// For one listener.
+    pub fn new(name: &str, cleartext: bool) -> Self {
+        Self {
+            name: name.into(),
+            cleartext,
+            connections: AtomicU64::new(0),
+            connections_ended: AtomicU64::new(0),
+            began: AtomicU64::new(0),
+            endings: Default::default(),
+            statuses: std::array::from_fn(|_| AtomicU64::new(0)),
+            latency: Histogram::default(),
+        }
+    }
+
+    /// The listener's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A client connected.
+    pub fn connected(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
+    /// A client's connection ended.
+    pub fn disconnected(&self) {
+        self.connections_ended.fetch_add(1, Relaxed);
+    }
+
+    /// A request came.
+    pub fn request_began(&self) {
+        self.began.fetch_add(1, Relaxed);
+    }
+
+    /// Response headers are about to be passed on, `latency` after the request came.
+    pub fn responded(&self, status: StatusCode, latency: Duration) {
+        if let Some(count) = self.statuses.get(usize::from(status.as_u16()) - 100) {
+            count.fetch_add(1, Relaxed);
+        }
+        self.latency.observe(latency);
+    }
+
+    /// A request and its response are over.
+    pub fn request_ended(&self, ending: Ending) {
+        self.endings[ending as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Requests answered with each status, where there were any.
+    pub fn statuses(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = self.statuses.iter().map(|count| count.load(Relaxed));
+        (100..).zip(counts).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl Ending {
+    pub(super) const ALL: [Self; 3] = [Self::Whole, Self::BrokenOff, Self::Cancelled];
+
+    /// As a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::BrokenOff => "broken_off",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Every status that there can be, from 100 to 999: a bound on labels.
+const STATUSES: usize = 900;

@@ -1,0 +1,13 @@
+//! What the proxy tells of itself: metrics (OpenMetrics) and logs.
+
+mod encode;
+mod histogram;
+mod listener;
+mod log;
+
+pub(crate) use self::encode::ListenerScrape;
+pub use self::{
+    encode::Scrape,
+    listener::{Ending, ListenerMetrics},
+    log::init as init_log,
+};

@@ -1,0 +1,25 @@
+use tokio::time::Instant;
+
+/// Turns instants into the nanoseconds since a pool was made, which is all the cores know of time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    epoch: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self {
+            epoch: Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(self) -> u64 {
+        self.nanos(Instant::now())
+    }
+
+    /// Zero for an instant before the epoch.
+    pub(crate) fn nanos(self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.epoch).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+}

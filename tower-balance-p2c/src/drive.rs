@@ -1,0 +1,85 @@
+use std::{
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+use crate::{BoxError, backoff::backoff, clock::Clock, endpoint::Endpoint};
+
+pin_project! {
+    /// Polls clones of one endpoint until one is ready. That clone is dropped at once, because it
+    /// may hold a permit that a request needs.
+    pub(crate) struct Drive<K, S, Req> {
+        endpoint: Arc<Endpoint<K, S>>,
+        clock: Clock,
+        service: Option<S>,
+        #[pin]
+        pause: Option<Sleep>,
+        _request: PhantomData<fn(Req)>,
+    }
+}
+
+impl<K, S, Req> Drive<K, S, Req> {
+    /// With `failed` it begins with a pause, as after an error of its own.
+    pub(crate) fn new(endpoint: Arc<Endpoint<K, S>>, failed: bool, clock: Clock) -> Self {
+        let pause = failed.then(|| sleep(backoff(endpoint.errors())));
+        Self {
+            endpoint,
+            clock,
+            service: None,
+            pause,
+            _request: PhantomData,
+        }
+    }
+}
+
+impl<K, S, Req> Future for Drive<K, S, Req>
+where
+    K: std::fmt::Debug,
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Output = Arc<Endpoint<K, S>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            if let Some(pause) = this.pause.as_mut().as_pin_mut() {
+                ready!(pause.poll(cx));
+                this.pause.set(None);
+            }
+            let endpoint = &*this.endpoint;
+            let service = this.service.get_or_insert_with(|| endpoint.service.clone());
+            let result = ready!(service.poll_ready(cx));
+            *this.service = None;
+            match result {
+                Ok(()) => return Poll::Ready(Arc::clone(endpoint)),
+                Err(error) => {
+                    endpoint.readiness_failed(this.clock.now());
+                    let pause = backoff(endpoint.errors());
+                    report(endpoint, &*error.into(), pause);
+                    this.pause.set(Some(sleep(pause)));
+                }
+            }
+        }
+    }
+}
+
+fn report<K: std::fmt::Debug, S>(
+    endpoint: &Endpoint<K, S>,
+    error: &(dyn std::error::Error + Send + Sync + 'static),
+    pause: std::time::Duration,
+) {
+    let key = &endpoint.key;
+    if endpoint.errors() == 1 {
+        tracing::warn!(endpoint = ?key, %error, ?pause, "endpoint is down");
+    } else {
+        tracing::debug!(endpoint = ?key, %error, ?pause, "endpoint is still down");
+    }
+}

@@ -1,0 +1,208 @@
+//! The server's side: connections in, verified connections out.
+//!
+//! ```
+//! # #[cfg(feature = "dev")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), tower_mtls::BoxError> {
+//! use tokio::net::TcpListener;
+//! use tower_mtls::{accept::Acceptor, dev::Authority};
+//! use tower_service::Service;
+//!
+//! let authority = Authority::new("example.org".parse()?)?;
+//! let mut acceptor = Acceptor::builder(authority.svid("/api")?.credentials())
+//!     .require_client(authority.trust_bundle())
+//!     .build()?;
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! # let idle = tokio::net::TcpStream::connect(listener.local_addr()?).await?;
+//! # drop(idle);
+//! let (connection, _) = listener.accept().await?;
+//! // The acceptor is always ready: no need to poll it. Let a task of its own await each handshake.
+//! let handshake = tokio::spawn(acceptor.call(connection));
+//! match handshake.await? {
+//!     Ok(stream) => println!("{:?} is connected", stream.peer()),
+//!     Err(error) => println!("{error}"),
+//! }
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "dev"))]
+//! # fn main() {}
+//! ```
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
+use tower_service::Service;
+
+use crate::{
+    Credentials, MtlsStream, TrustBundle,
+    config::{ServerTls, check_alpn},
+    error::{HandshakeError, InvalidSetting},
+    future::AcceptFuture,
+    layer::{DEFAULT_HANDSHAKE_TIMEOUT, check_timeout},
+    stats::Counters,
+};
+
+pub use crate::stats::Stats;
+
+/// A service that takes a connection and gives it back verified; see the [module](self).
+///
+/// It is always ready. What bounds its work is in the future: a slot among `max_handshakes`, shared
+/// by all clones, and the handshake timeout, which covers the wait for the slot too.
+#[derive(Clone)]
+pub struct Acceptor {
+    server: Arc<Server>,
+}
+
+/// Settings of an [`Acceptor`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct AcceptorBuilder {
+    credentials: Credentials,
+    clients: Clients,
+    alpn: Vec<Vec<u8>>,
+    handshake_timeout: Duration,
+    max_handshakes: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Clients {
+    Undecided,
+    Anonymous,
+    Verified(TrustBundle),
+}
+
+/// What all clones of an acceptor share.
+pub(crate) struct Server {
+    pub(crate) tls: ServerTls,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_handshakes: usize,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Acceptor {
+    /// Begins with the server's own certificate.
+    pub fn builder(credentials: Credentials) -> AcceptorBuilder {
+        AcceptorBuilder {
+            credentials,
+            clients: Clients::Undecided,
+            alpn: Vec::new(),
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            max_handshakes: DEFAULT_MAX_HANDSHAKES,
+        }
+    }
+
+    /// Counts of this acceptor's handshakes, all clones together.
+    pub fn stats(&self) -> Stats {
+        self.server.counters.snapshot()
+    }
+}
+
+impl<IO> Service<IO> for Acceptor
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    type Response = MtlsStream<IO>;
+    type Error = HandshakeError;
+    type Future = AcceptFuture<IO>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), HandshakeError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, io: IO) -> AcceptFuture<IO> {
+        AcceptFuture::new(io, self.server.clone())
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor")
+            .field("handshake_timeout", &self.server.handshake_timeout)
+            .field("max_handshakes", &self.server.max_handshakes)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AcceptorBuilder {
+    /// Only clients with a certificate that this bundle vouches for are let in.
+    pub fn require_client(mut self, trust: TrustBundle) -> Self {
+        self.clients = Clients::Verified(trust);
+        self
+    }
+
+    /// No client is asked for a certificate: [`MtlsStream::peer`] is `None` for all of them.
+    pub fn no_client_auth(mut self) -> Self {
+        self.clients = Clients::Anonymous;
+        self
+    }
+
+    /// Application protocols to accept, the preferred first: at most 64 names of 1 to 255 bytes.
+    /// Default: none, which takes clients whatever they offer.
+    pub fn alpn<I>(mut self, protocols: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Vec<u8>>,
+    {
+        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long a connection may take from its arrival to the end of the handshake, the wait for a
+    /// slot included: 1 ms to 1 h. Default: 10 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// How many handshakes run at once: 1 to 1,000,000. Others wait, first come first served.
+    /// Default: 256.
+    pub fn max_handshakes(mut self, max: usize) -> Self {
+        self.max_handshakes = max;
+        self
+    }
+
+    /// Checks the settings.
+    pub fn build(self) -> Result<Acceptor, InvalidSetting> {
+        check_timeout(self.handshake_timeout)?;
+        check_alpn(&self.alpn)?;
+        if !(1..=MAX_MAX_HANDSHAKES).contains(&self.max_handshakes) {
+            let value = self.max_handshakes.to_string();
+            return Err(InvalidSetting::new("max_handshakes", value, "1 to 1000000"));
+        }
+        let clients = match self.clients {
+            Clients::Verified(trust) => Some(trust),
+            Clients::Anonymous => None,
+            Clients::Undecided => {
+                let allowed = "`require_client` or `no_client_auth`: there is no default";
+                return Err(InvalidSetting::new(
+                    "client authentication",
+                    "missing",
+                    allowed,
+                ));
+            }
+        };
+        Ok(Acceptor {
+            server: Arc::new(Server {
+                tls: ServerTls::new(&self.credentials, clients, self.alpn)?,
+                handshake_timeout: self.handshake_timeout,
+                max_handshakes: self.max_handshakes,
+                slots: Arc::new(Semaphore::new(self.max_handshakes)),
+                counters: Arc::default(),
+            }),
+        })
+    }
+}
+
+const DEFAULT_MAX_HANDSHAKES: usize = 256;
+const MAX_MAX_HANDSHAKES: usize = 1_000_000;

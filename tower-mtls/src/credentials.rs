@@ -1,0 +1,166 @@
+//! This side's certificate chain and private key.
+
+use std::{fmt, fs, path::Path, sync::Arc, time::SystemTime};
+
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use tracing::warn;
+
+use crate::{
+    error::{CredentialsError, CredentialsProblem, Source},
+    peer::validity_end,
+    provider::provider,
+};
+
+/// A certificate chain and the private key of its leaf; cheap to clone.
+///
+/// Loading checks that the key belongs to the leaf. A leaf that has expired is loaded, with a
+/// warning in the log, because only the peer's clock decides. `Debug` never shows the key.
+#[derive(Clone)]
+pub struct Credentials {
+    key: Arc<CertifiedKey>,
+    not_after: SystemTime,
+}
+
+impl Credentials {
+    /// Reads a chain, leaf first, and a private key (PKCS #8, SEC 1 or PKCS #1) from PEM texts.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, CredentialsError> {
+        Self::load(chain, &Source::Memory, key, &Source::Memory)
+    }
+
+    /// Reads a chain and a private key from PEM files.
+    ///
+    /// It blocks the thread while it reads: call it at start, or from a thread for blocking work.
+    pub fn from_files(
+        chain: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Result<Self, CredentialsError> {
+        let (chain, chain_source) = read(chain.as_ref())?;
+        let (key, key_source) = read(key.as_ref())?;
+        Self::load(&chain, &chain_source, &key, &key_source)
+    }
+
+    /// When the leaf expires.
+    pub fn not_after(&self) -> SystemTime {
+        self.not_after
+    }
+
+    pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {
+        self.key.clone()
+    }
+
+    fn load(
+        chain: &[u8],
+        chain_source: &Source,
+        key: &[u8],
+        key_source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        let chain = certificates(chain, chain_source)?;
+        let key = private_key(key, key_source)?;
+        let key = certify(chain, chain_source, key, key_source)?;
+
+        let not_after = key
+            .cert
+            .first()
+            .and_then(|leaf| validity_end(leaf))
+            .ok_or_else(|| {
+                CredentialsError::new(chain_source, CredentialsProblem::MalformedCertificate)
+            })?;
+        if not_after <= SystemTime::now() {
+            warn!(certificate = %chain_source, "this side's certificate has expired: peers will refuse it");
+        }
+        Ok(Self {
+            key: Arc::new(key),
+            not_after,
+        })
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("certificates", &self.key.cert.len())
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The whole of a file, and its name for errors.
+pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Source), CredentialsError> {
+    let source = Source::File(path.to_owned());
+    match fs::read(path) {
+        Ok(text) => Ok((text, source)),
+        Err(error) => {
+            let problem = CredentialsProblem::Unreadable;
+            Err(CredentialsError::new(&source, problem).with_source(error))
+        }
+    }
+}
+
+/// Every certificate of a PEM text: at least one.
+pub(crate) fn certificates(
+    pem: &[u8],
+    source: &Source,
+) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| {
+            CredentialsError::new(source, CredentialsProblem::MalformedPem).with_source(error)
+        })?;
+    match certificates.is_empty() {
+        true => Err(CredentialsError::new(
+            source,
+            CredentialsProblem::NoCertificate,
+        )),
+        false => Ok(certificates),
+    }
+}
+
+fn private_key(pem: &[u8], source: &Source) -> Result<PrivateKeyDer<'static>, CredentialsError> {
+    use rustls_pki_types::pem::Error::NoItemsFound;
+
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| {
+        // The parser's own text may quote a line of the key, so it goes nowhere.
+        let problem = match error {
+            NoItemsFound => CredentialsProblem::NoPrivateKey,
+            _ => CredentialsProblem::MalformedPem,
+        };
+        CredentialsError::new(source, problem)
+    })
+}
+
+fn certify(
+    chain: Vec<CertificateDer<'static>>,
+    chain_source: &Source,
+    key: PrivateKeyDer<'static>,
+    key_source: &Source,
+) -> Result<CertifiedKey, CredentialsError> {
+    use rustls::{Error::InconsistentKeys, InconsistentKeys::KeyMismatch};
+
+    let Some(provider) = provider() else {
+        return Err(CredentialsError::new(
+            key_source,
+            CredentialsProblem::NoProvider,
+        ));
+    };
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|_| CredentialsError::new(key_source, CredentialsProblem::UnusableKey))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) => Ok(certified),
+        Err(InconsistentKeys(KeyMismatch)) => Err(CredentialsError::new(
+            key_source,
+            CredentialsProblem::KeyMismatch,
+        )),
+        Err(InconsistentKeys(_)) => Err(CredentialsError::new(
+            key_source,
+            CredentialsProblem::UnusableKey,
+        )),
+        Err(error) => {
+            let problem = CredentialsProblem::MalformedCertificate;
+            Err(CredentialsError::new(chain_source, problem).with_source(error))
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What can go wrong, and what to do about it.
+
+mod credentials;
+mod handshake;
+mod reason;
+
+use std::{borrow::Cow, error::Error, fmt};
+
+use crate::PeerIdentity;
+
+pub(crate) use self::{credentials::Source, handshake::Rejection};
+pub use self::{
+    credentials::{CredentialsError, CredentialsProblem},
+    handshake::HandshakeError,
+    reason::Reason,
+};
+
+/// The error of services that add a failure of their own to those of the service inside.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A text that is not the name it was meant to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidIdentity {
+    input: Box<str>,
+    rule: &'static str,
+}
+
+impl InvalidIdentity {
+    pub(crate) fn new(input: &str, rule: &'static str) -> Self {
+        // A peer may choose the input: keep only what a person would read.
+        let shown = input.chars().take(MAX_SHOWN).collect::<String>();
+        Self {
+            input: shown.into(),
+            rule,
+        }
+    }
+
+    /// The text, cut after 120 characters.
+    pub fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// The rule that it breaks.
+    pub fn rule(&self) -> &'static str {
+        self.rule
+    }
+}
+
+impl fmt::Display for InvalidIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a valid identity: {}", self.input, self.rule)
+    }
+}
+
+impl Error for InvalidIdentity {}
+
+/// A setting that a builder refuses.
+#[derive(Debug)]
+pub struct InvalidSetting {
+    setting: &'static str,
+    value: Cow<'static, str>,
+    allowed: &'static str,
+    source: Option<BoxError>,
+}
+
+impl InvalidSetting {
+    pub(crate) fn new(
+        setting: &'static str,
+        value: impl Into<Cow<'static, str>>,
+        allowed: &'static str,
+    ) -> Self {
+        Self {
+            setting,
+            value: value.into(),
+            allowed,
+            source: None,
+        }
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The setting's name.
+    pub fn setting(&self) -> &'static str {
+        self.setting
+    }
+
+    /// The refused value, as text.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What is allowed in its place.
+    pub fn allowed(&self) -> &'static str {
+        self.allowed
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            value,
+            allowed,
+            ..
+        } = self;
+        write!(f, "setting `{setting}` is {value}; allowed: {allowed}")
+    }
+}
+
+impl Error for InvalidSetting {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|error| error as _)
+    }
+}
+
+/// A request whose peer is not on the [`AllowList`](crate::authorize::AllowList).
+#[derive(Clone, Debug)]
+pub struct Denied {
+    peer: Option<PeerIdentity>,
+}
+
+impl Denied {
+    pub(crate) fn new(peer: Option<PeerIdentity>) -> Self {
+        Self { peer }
+    }
+
+    /// The verified peer, or `None` for a request without one.
+    pub fn peer(&self) -> Option<&PeerIdentity> {
+        self.peer.as_ref()
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.peer {
+            Some(peer) => write!(
+                f,
+                "peer {peer} is not on the allow list: add it, or refuse it"
+            ),
+            None => f.write_str(
+                "the request carries no verified peer identity: \
+                 was it received on a connection without a client certificate?",
+            ),
+        }
+    }
+}
+
+impl Error for Denied {}
+
+const MAX_SHOWN: usize = 120;

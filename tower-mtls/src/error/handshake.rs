@@ -1,0 +1,180 @@
+use std::{error::Error, fmt, io};
+
+use rustls::{AlertDescription, CertificateError};
+
+use crate::{
+    Identity,
+    error::{BoxError, Reason},
+};
+
+/// A handshake that ended without a verified connection.
+#[derive(Debug)]
+pub struct HandshakeError {
+    reason: Reason,
+    detail: Box<str>,
+    peer: Option<Identity>,
+    source: Option<BoxError>,
+}
+
+impl HandshakeError {
+    pub(crate) fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+            peer: None,
+            source: None,
+        }
+    }
+
+    /// Reads the reason out of what the TLS library gave.
+    pub(crate) fn from_tls(error: io::Error) -> Self {
+        let kind = error.kind();
+        let Some(inner) = error.into_inner() else {
+            let error = io::Error::from(kind);
+            return Self::new(Reason::Io, error.to_string()).with_source(error);
+        };
+        match inner.downcast::<rustls::Error>() {
+            Ok(tls) => Self::from_rustls(*tls),
+            Err(other) => {
+                let error = io::Error::new(kind, other);
+                Self::new(Reason::Io, error.to_string()).with_source(error)
+            }
+        }
+    }
+
+    /// Explains an error of an established stream: the peer's late refusal, if it is that.
+    pub(crate) fn explain_read(error: io::Error) -> io::Error {
+        let refusal = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(rustls::Error::AlertReceived(alert)) if is_refusal(*alert) => *alert,
+            _ => return error,
+        };
+        let kind = io::ErrorKind::PermissionDenied;
+        io::Error::new(
+            kind,
+            Self::from_rustls(rustls::Error::AlertReceived(refusal)),
+        )
+    }
+
+    /// Why it failed.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Who the peer is, if a root of the trust bundle vouches for it. It was refused nevertheless.
+    pub fn peer(&self) -> Option<&Identity> {
+        self.peer.as_ref()
+    }
+
+    fn from_rustls(error: rustls::Error) -> Self {
+        use rustls::Error::{AlertReceived, InvalidCertificate, NoCertificatesPresented};
+
+        if let Some(rejection) = Rejection::of(&error) {
+            return rejection.to_error();
+        }
+        let reason = match &error {
+            NoCertificatesPresented => Reason::NoCertificate,
+            InvalidCertificate(error) => reason_of(error),
+            AlertReceived(alert) if is_refusal(*alert) => Reason::RejectedByPeer,
+            _ => Reason::Protocol,
+        };
+        Self::new(reason, error.to_string()).with_source(error)
+    }
+
+    fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS handshake failed ({}): {}", self.reason, self.detail)?;
+        if let Some(peer) = &self.peer {
+            write!(f, "; the peer is {peer}")?;
+        }
+        write!(f, "; {}", self.reason.advice())
+    }
+}
+
+impl Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|error| error as _)
+    }
+}
+
+/// A verdict of this crate's verifier, on its way through the TLS library.
+#[derive(Clone, Debug)]
+pub(crate) struct Rejection {
+    reason: Reason,
+    detail: Box<str>,
+    peer: Option<Identity>,
+}
+
+impl Rejection {
+    pub(crate) fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+            peer: None,
+        }
+    }
+
+    pub(crate) fn with_peer(mut self, peer: impl Into<Identity>) -> Self {
+        self.peer = Some(peer.into());
+        self
+    }
+
+    pub(crate) fn to_error(&self) -> HandshakeError {
+        HandshakeError {
+            reason: self.reason,
+            detail: self.detail.clone(),
+            peer: self.peer.clone(),
+            source: None,
+        }
+    }
+
+    fn of(error: &rustls::Error) -> Option<&Self> {
+        match error {
+            rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
+                other.0.downcast_ref()
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+impl Error for Rejection {}
+
+fn reason_of(error: &CertificateError) -> Reason {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Reason::Expired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Reason::NotYetValid
+        }
+        CertificateError::UnknownIssuer => Reason::UnknownIssuer,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            Reason::WrongIdentity
+        }
+        _ => Reason::BadCertificate,
+    }
+}
+
+fn is_refusal(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
+}

@@ -1,0 +1,107 @@
+use std::fmt;
+
+/// Why a handshake failed: few and fixed, so that it can label a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The client presented no certificate, and one is required.
+    NoCertificate,
+    /// No path leads from the peer's certificate to a root of the trust bundle.
+    UnknownIssuer,
+    /// A certificate of the path is past its `notAfter`.
+    Expired,
+    /// A certificate of the path is before its `notBefore`.
+    NotYetValid,
+    /// The peer's SPIFFE ID belongs to another trust domain than the bundle's.
+    WrongTrustDomain,
+    /// The peer is verified, but it is not the one that was expected.
+    WrongIdentity,
+    /// The path is good, but the leaf breaks a rule of X.509-SVID: not exactly one URI name, not
+    /// a workload's SPIFFE ID, a certificate authority, or the wrong key usage.
+    NotAnSvid,
+    /// The certificate or its signature is bad in another way.
+    BadCertificate,
+    /// The peer refused this side's certificate, or its absence, with a TLS alert.
+    RejectedByPeer,
+    /// The peer broke the TLS protocol, or there is no version, group or ALPN in common.
+    Protocol,
+    /// The handshake, or the wait for a slot, took longer than the handshake timeout.
+    Timeout,
+    /// The connection failed or closed during the handshake.
+    Io,
+}
+
+impl Reason {
+    /// Every reason, for those who export one time series for each.
+    pub const ALL: [Self; 12] = [
+        Self::NoCertificate,
+        Self::UnknownIssuer,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::WrongTrustDomain,
+        Self::WrongIdentity,
+        Self::NotAnSvid,
+        Self::BadCertificate,
+        Self::RejectedByPeer,
+        Self::Protocol,
+        Self::Timeout,
+        Self::Io,
+    ];
+
+    /// A short name in snake case, for logs and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no_certificate",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::WrongTrustDomain => "wrong_trust_domain",
+            Self::WrongIdentity => "wrong_identity",
+            Self::NotAnSvid => "not_an_svid",
+            Self::BadCertificate => "bad_certificate",
+            Self::RejectedByPeer => "rejected_by_peer",
+            Self::Protocol => "protocol",
+            Self::Timeout => "timeout",
+            Self::Io => "io",
+        }
+    }
+
+    /// Whether this side refused the peer for its certificate, or for the lack of one.
+    pub(crate) fn is_refusal(self) -> bool {
+        match self {
+            Self::NoCertificate
+            | Self::UnknownIssuer
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::WrongTrustDomain
+            | Self::WrongIdentity
+            | Self::NotAnSvid
+            | Self::BadCertificate => true,
+            Self::RejectedByPeer | Self::Protocol | Self::Timeout | Self::Io => false,
+        }
+    }
+
+    /// What the reader of the error can do.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::NoCertificate => "give the client credentials",
+            Self::UnknownIssuer => "compare the trust bundle with the peer's issuer",
+            Self::Expired => "renew the peer's certificate, or set this host's clock",
+            Self::NotYetValid => "set the clocks of this host and of the issuer",
+            Self::WrongTrustDomain => "issue the peer an SVID of the bundle's trust domain",
+            Self::WrongIdentity => "check the address that was dialled and the expected identity",
+            Self::NotAnSvid => "have the peer's issuer follow the X.509-SVID standard",
+            Self::BadCertificate => "have the peer's certificate issued anew",
+            Self::RejectedByPeer => "check this side's credentials and the peer's trust bundle",
+            Self::Protocol => "the peer must speak TLS 1.3 with an ALPN name of this side",
+            Self::Timeout => "check that the peer speaks TLS and is not overloaded",
+            Self::Io => "check the network and the peer's own log",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

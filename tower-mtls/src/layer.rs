@@ -1,0 +1,186 @@
+//! The client side's settings.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use rustls_pki_types::ServerName;
+use tower_layer::Layer;
+
+use crate::{
+    Credentials, DnsName, Mtls, SpiffeId, Stats, TrustBundle,
+    config::{ClientTls, check_alpn},
+    error::InvalidSetting,
+    stats::Counters,
+    verify::Accepted,
+};
+
+/// Mutual TLS for a connector: a [`Layer`] over a service that opens connections.
+///
+/// The [crate's documentation](crate) has an example.
+#[derive(Clone)]
+#[must_use]
+pub struct MtlsLayer {
+    client: Arc<Client>,
+}
+
+/// Whom the client wants to talk to. There is no default, and no way to accept everyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Expected {
+    /// Any one of these workloads. Each must belong to the trust bundle's trust domain.
+    Spiffe(Vec<SpiffeId>),
+    /// Any workload of the trust bundle's trust domain.
+    TrustDomain,
+    /// The server of this name, in a plain PKI: the trust bundle has no trust domain. The name is
+    /// sent to the server (SNI).
+    ServerName(DnsName),
+}
+
+/// Settings of an [`MtlsLayer`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct MtlsBuilder {
+    trust: TrustBundle,
+    credentials: Option<Credentials>,
+    expected: Option<Expected>,
+    alpn: Vec<Vec<u8>>,
+    handshake_timeout: Duration,
+}
+
+/// What all clones of a layer and its services share.
+pub(crate) struct Client {
+    pub(crate) tls: ClientTls,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl MtlsLayer {
+    /// Begins with the roots that vouch for servers.
+    pub fn builder(trust: TrustBundle) -> MtlsBuilder {
+        MtlsBuilder {
+            trust,
+            credentials: None,
+            expected: None,
+            alpn: Vec::new(),
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+        }
+    }
+
+    /// Counts of the handshakes of this layer's services.
+    pub fn stats(&self) -> Stats {
+        self.client.counters.snapshot()
+    }
+}
+
+impl<C> Layer<C> for MtlsLayer {
+    type Service = Mtls<C>;
+
+    fn layer(&self, connector: C) -> Mtls<C> {
+        Mtls::new(connector, self.client.clone())
+    }
+}
+
+impl fmt::Debug for MtlsLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MtlsLayer")
+            .field("handshake_timeout", &self.client.handshake_timeout)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl MtlsBuilder {
+    /// This side's certificate. Without it only the server is authenticated: plain TLS.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Whom to talk to: required.
+    pub fn expect(mut self, expected: Expected) -> Self {
+        self.expected = Some(expected);
+        self
+    }
+
+    /// Application protocols to offer, the preferred first: at most 64 names of 1 to 255 bytes.
+    /// Default: none.
+    pub fn alpn<I>(mut self, protocols: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Vec<u8>>,
+    {
+        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long a handshake may take after the connection below is open: 1 ms to 1 h. Default: 10 s.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// Checks the settings against each other.
+    pub fn build(self) -> Result<MtlsLayer, InvalidSetting> {
+        check_timeout(self.handshake_timeout)?;
+        check_alpn(&self.alpn)?;
+        let accepted = accepted(&self.trust, self.expected)?;
+        let tls = ClientTls::new(self.trust, accepted, self.credentials.as_ref(), self.alpn)?;
+        Ok(MtlsLayer {
+            client: Arc::new(Client {
+                tls,
+                handshake_timeout: self.handshake_timeout,
+                counters: Arc::default(),
+            }),
+        })
+    }
+}
+
+/// Accepts a handshake timeout within the bounds.
+pub(crate) fn check_timeout(timeout: Duration) -> Result<(), InvalidSetting> {
+    match (MIN_HANDSHAKE_TIMEOUT..=MAX_HANDSHAKE_TIMEOUT).contains(&timeout) {
+        true => Ok(()),
+        false => {
+            let value = format!("{timeout:?}");
+            Err(InvalidSetting::new(
+                "handshake_timeout",
+                value,
+                "1 ms to 1 h",
+            ))
+        }
+    }
+}
+
+fn accepted(trust: &TrustBundle, expected: Option<Expected>) -> Result<Accepted, InvalidSetting> {
+    let invalid = |value: String, allowed| Err(InvalidSetting::new("expect", value, allowed));
+    let needs_domain = "this on a trust bundle with a trust domain: see `with_trust_domain`";
+
+    match (expected, trust.trust_domain()) {
+        (None, _) => invalid("missing".into(), "one of `Expected`: there is no default"),
+        (Some(Expected::Spiffe(_) | Expected::TrustDomain), None) => {
+            invalid("a SPIFFE identity".into(), needs_domain)
+        }
+        (Some(Expected::Spiffe(ids)), Some(domain)) => {
+            if ids.is_empty() {
+                return invalid("an empty list".into(), "at least one SPIFFE ID");
+            }
+            match ids.iter().find(|id| id.trust_domain() != domain) {
+                Some(id) => invalid(id.to_string(), "IDs of the trust bundle's trust domain"),
+                None => Ok(Accepted::OneOf(ids)),
+            }
+        }
+        (Some(Expected::TrustDomain), Some(_)) => Ok(Accepted::Any),
+        (Some(Expected::ServerName(name)), Some(_)) => invalid(
+            format!("the server name {name}"),
+            "a SPIFFE identity, because the trust bundle has a trust domain",
+        ),
+        (Some(Expected::ServerName(name)), None) => {
+            match ServerName::try_from(name.as_str().to_owned()) {
+                Ok(server_name) => Ok(Accepted::Named(name, server_name)),
+                Err(_) => invalid(name.to_string(), "a DNS name that TLS can carry"),
+            }
+        }
+    }
+}
+
+pub(crate) const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const MIN_HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(1);
+const MAX_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3600);

@@ -1,0 +1,99 @@
+//! Whom this side trusts.
+
+use std::{fmt, path::Path, sync::Arc};
+
+use rustls::DistinguishedName;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+use x509_parser::prelude::X509Version;
+
+use crate::{
+    TrustDomain,
+    credentials::{certificates, read},
+    error::{CredentialsError, CredentialsProblem, Source},
+};
+
+/// The root certificates that vouch for peers; cheap to clone.
+///
+/// With a trust domain, peers must present an X.509-SVID of that domain, and their identity is its
+/// SPIFFE ID. Without one, it is a plain PKI: identities are DNS names.
+#[derive(Clone)]
+pub struct TrustBundle {
+    roots: Arc<[TrustAnchor<'static>]>,
+    trust_domain: Option<TrustDomain>,
+}
+
+impl TrustBundle {
+    /// Reads one or more root certificates from a PEM text.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CredentialsError> {
+        Self::load(pem, &Source::Memory)
+    }
+
+    /// Reads one or more root certificates from a PEM file.
+    ///
+    /// It blocks the thread while it reads: call it at start, or from a thread for blocking work.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, CredentialsError> {
+        let (pem, source) = read(path.as_ref())?;
+        Self::load(&pem, &source)
+    }
+
+    /// Makes it the bundle of a SPIFFE trust domain: only X.509-SVIDs of that domain are accepted.
+    #[must_use]
+    pub fn with_trust_domain(mut self, trust_domain: TrustDomain) -> Self {
+        self.trust_domain = Some(trust_domain);
+        self
+    }
+
+    /// The trust domain, if it has one.
+    pub fn trust_domain(&self) -> Option<&TrustDomain> {
+        self.trust_domain.as_ref()
+    }
+
+    pub(crate) fn roots(&self) -> &[TrustAnchor<'static>] {
+        &self.roots
+    }
+
+    /// The roots' names, which tell a client which certificate to present.
+    pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
+        self.roots
+            .iter()
+            .map(|root| DistinguishedName::in_sequence(&root.subject))
+            .collect()
+    }
+
+    fn load(pem: &[u8], source: &Source) -> Result<Self, CredentialsError> {
+        let roots = certificates(pem, source)?
+            .iter()
+            .map(|certificate| root(certificate, source))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            roots,
+            trust_domain: None,
+        })
+    }
+}
+
+impl fmt::Debug for TrustBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrustBundle")
+            .field("roots", &self.roots.len())
+            .field("trust_domain", &self.trust_domain)
+            .finish()
+    }
+}
+
+fn root(
+    certificate: &CertificateDer<'static>,
+    source: &Source,
+) -> Result<TrustAnchor<'static>, CredentialsError> {
+    let malformed = || CredentialsError::new(source, CredentialsProblem::MalformedCertificate);
+
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| malformed())?;
+    // Version 1, which old public roots still use, has no way to say what it is for.
+    if parsed.version() != X509Version::V1 && !parsed.is_ca() {
+        let problem = CredentialsProblem::NotAnAuthority;
+        return Err(CredentialsError::new(source, problem));
+    }
+    let anchor = webpki::anchor_from_trusted_cert(certificate)
+        .map_err(|error| malformed().with_source(error))?;
+    Ok(anchor.to_owned())
+}

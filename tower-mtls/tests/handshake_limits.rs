@@ -1,0 +1,248 @@
+//! Nothing waits for ever, and whatever ends a handshake frees its slot.
+
+#![cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::{accept, api, connect, handshake, handshake_error, layer, trust, web};
+use tokio::{
+    io::{DuplexStream, duplex},
+    time::advance,
+};
+use tokio_test::{assert_pending, assert_ready, task::spawn};
+use tower::Service;
+use tower_mtls::{
+    Expected, MtlsLayer,
+    accept::Acceptor,
+    error::{HandshakeError, Reason},
+    future::AcceptFuture,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_dropped_after_the_timeout_and_frees_its_slot() {
+    let mut acceptor = narrow(1);
+    let (_silent, far) = duplex(1024);
+    let mut handshake = spawn(acceptor.call(far));
+    assert_pending!(handshake.poll());
+    assert_eq!(acceptor.stats().in_progress(), 1);
+
+    advance(TIMEOUT - TICK).await;
+    assert_pending!(handshake.poll());
+    advance(2 * TICK).await;
+    assert!(handshake.is_woken());
+    let error = assert_ready!(handshake.poll()).expect_err("silent");
+    assert_eq!(error.reason(), Reason::Timeout);
+    assert!(error.to_string().contains("5.000501s"), "{error}");
+
+    // The future is still here, and the slot is free all the same.
+    assert_eq!(acceptor.stats().in_progress(), 0);
+    assert_eq!(acceptor.stats().failed(Reason::Timeout), 1);
+    succeeds(&acceptor).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_given_up_after_the_timeout() {
+    let layer = MtlsLayer::builder(trust())
+        .expect(Expected::TrustDomain)
+        .handshake_timeout(TIMEOUT)
+        .build()
+        .unwrap();
+    let (_silent, far) = duplex(4096);
+    let mut handshake = spawn(connect(&layer, far));
+    assert_pending!(handshake.poll());
+    assert_eq!(layer.stats().in_progress(), 1);
+    advance(TIMEOUT - TICK).await;
+    assert_pending!(handshake.poll());
+    advance(2 * TICK).await;
+    assert!(handshake.is_woken());
+    let error = assert_ready!(handshake.poll()).expect_err("silent");
+    assert_eq!(handshake_error(&error).reason(), Reason::Timeout);
+    assert_eq!(layer.stats().in_progress(), 0);
+    assert_eq!(layer.stats().failed(Reason::Timeout), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_a_client_starts_when_the_connection_is_open() {
+    use tower::{Layer, ServiceExt, service_fn};
+
+    let layer = MtlsLayer::builder(trust())
+        .credentials(web())
+        .expect(Expected::TrustDomain)
+        .handshake_timeout(TIMEOUT)
+        .build()
+        .unwrap();
+    let slow = service_fn(|io: DuplexStream| async {
+        tokio::time::sleep(3 * TIMEOUT).await;
+        Ok::<_, std::io::Error>(io)
+    });
+    let (near, far) = duplex(1 << 16);
+    let acceptor = Acceptor::builder(api())
+        .require_client(trust())
+        .handshake_timeout(4 * TIMEOUT)
+        .build()
+        .unwrap();
+    let (client, server) = tokio::join!(layer.layer(slow).oneshot(near), accept(&acceptor, far));
+    assert!(client.is_ok() && server.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_beyond_the_limit_wait_for_a_slot_in_order() {
+    let mut acceptor = narrow(2);
+    let (_first, mut one) = silent(&mut acceptor);
+    let (_second, _two) = silent(&mut acceptor);
+    let (_third, mut three) = silent(&mut acceptor);
+    let (_fourth, four) = silent(&mut acceptor);
+    assert_eq!(
+        (acceptor.stats().in_progress(), acceptor.stats().waiting()),
+        (2, 2)
+    );
+    assert!(format!("{three:?}").contains("waiting"), "{three:?}");
+
+    // A client that is good and quick waits none the less.
+    let layer = layer(trust(), web(), Expected::TrustDomain);
+    let (near, far) = duplex(1 << 16);
+    let mut client = spawn(connect(&layer, near));
+    let mut server = spawn(acceptor.call(far));
+    for _ in 0..10 {
+        assert_pending!(client.poll());
+        assert_pending!(server.poll());
+    }
+
+    drop(std::mem::replace(
+        &mut one,
+        spawn(acceptor.call(duplex(1).1)),
+    ));
+    assert!(three.is_woken(), "first come, first served");
+    assert!(!four.is_woken());
+    assert!(!server.is_woken());
+    assert_pending!(three.poll());
+    assert_eq!(acceptor.stats().in_progress(), 2);
+
+    drop(three);
+    assert!(four.is_woken());
+    drop(four);
+    assert!(server.is_woken(), "each waiter has its own waker");
+    let (client, server) = tokio::join!(client, server);
+    assert!(client.is_ok() && server.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_slot_is_bounded_by_the_same_timeout() {
+    let mut acceptor = narrow(1);
+    let (_first, _held) = silent(&mut acceptor);
+    advance(3 * TICK).await;
+    let (_second, mut waiting) = silent(&mut acceptor);
+
+    advance(TIMEOUT - TICK).await;
+    assert_pending!(waiting.poll());
+    // The first has timed out by now, but nobody polls it: it keeps its slot.
+    advance(2 * TICK).await;
+    assert!(waiting.is_woken());
+    let error = assert_ready!(waiting.poll()).expect_err("no slot");
+    assert_eq!(error.reason(), Reason::Timeout);
+    assert!(error.to_string().contains("max_handshakes"), "{error}");
+    assert_eq!(acceptor.stats().waiting(), 0);
+    assert_eq!(acceptor.stats().failed(Reason::Timeout), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_handshake_frees_its_slot_and_is_no_failure() {
+    let mut acceptor = narrow(1);
+    let (_first, held) = silent(&mut acceptor);
+    let (_second, waiting) = silent(&mut acceptor);
+    drop(waiting);
+    assert_eq!(acceptor.stats().waiting(), 0);
+    assert_eq!(acceptor.stats().cancelled(), 1);
+    drop(held);
+    let stats = acceptor.stats();
+    assert_eq!(
+        (stats.in_progress(), stats.cancelled(), stats.failed_total()),
+        (0, 2, 0)
+    );
+    succeeds(&acceptor).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_client_handshake_is_no_failure() {
+    let layer = layer(trust(), web(), Expected::TrustDomain);
+    let (near, far) = duplex(4096);
+    let mut handshake = spawn(connect(&layer, near));
+    assert_pending!(handshake.poll());
+    drop(handshake);
+    let stats = layer.stats();
+    assert_eq!(
+        (stats.in_progress(), stats.cancelled(), stats.failed_total()),
+        (0, 1, 0)
+    );
+    drop(far);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_handshake_frees_its_slot_while_its_connection_lives() {
+    let acceptor = narrow(1);
+    let layer = layer(trust(), web(), Expected::TrustDomain);
+    let mut open = Vec::new();
+    for done in 1..=3 {
+        open.push(handshake(&layer, &acceptor).await.both());
+        assert_eq!(
+            (acceptor.stats().in_progress(), acceptor.stats().succeeded()),
+            (0, done)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_client_frees_its_slot() {
+    let acceptor = narrow(1);
+    let anonymous = MtlsLayer::builder(trust())
+        .expect(Expected::TrustDomain)
+        .build()
+        .unwrap();
+    let outcome = handshake(&anonymous, &acceptor).await;
+    assert_eq!(
+        outcome.server.expect_err("refused").reason(),
+        Reason::NoCertificate
+    );
+    succeeds(&acceptor).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acceptor_is_always_ready() {
+    let mut acceptor = narrow(1);
+    let _held = silent(&mut acceptor);
+    let mut task = spawn(());
+    let ready = task.enter(|cx, _| Service::<DuplexStream>::poll_ready(&mut acceptor, cx));
+    assert_ready!(ready).unwrap();
+}
+
+type Handshake = tokio_test::task::Spawn<AcceptFuture<DuplexStream>>;
+
+fn narrow(max_handshakes: usize) -> Acceptor {
+    Acceptor::builder(api())
+        .require_client(trust())
+        .handshake_timeout(TIMEOUT)
+        .max_handshakes(max_handshakes)
+        .build()
+        .unwrap()
+}
+
+/// A client that says nothing, and its handshake.
+fn silent(acceptor: &mut Acceptor) -> (DuplexStream, Handshake) {
+    let (near, far) = duplex(1024);
+    let mut handshake = spawn(acceptor.call(far));
+    assert_pending!(handshake.poll());
+    (near, handshake)
+}
+
+async fn succeeds(acceptor: &Acceptor) {
+    let layer = layer(trust(), web(), Expected::TrustDomain);
+    let done = handshake(&layer, acceptor).await;
+    let _: Result<_, HandshakeError> = done.server.map_err(|error| panic!("{error}"));
+    done.client.expect("client");
+}
+
+const TIMEOUT: Duration = Duration::from_micros(5_000_501);
+const TICK: Duration = Duration::from_micros(1_003);

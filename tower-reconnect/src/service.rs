@@ -1,0 +1,148 @@
+//! The handle.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower_service::Service;
+
+use crate::{
+    error::BoxError,
+    future::{Refusal, ResponseFuture},
+    shared::{Access, Connection, Shared},
+    watch::Watch,
+};
+
+/// A handle to one connection, which is made when it is first wanted and made again when it is
+/// lost.
+///
+/// All clones share the connection. [`ReconnectLayer`](crate::ReconnectLayer) makes the first
+/// handle; see the [crate's documentation](crate) for what its readiness means.
+pub struct Reconnect<S> {
+    shared: Arc<Shared<S>>,
+    /// Our own clone of the connection.
+    connection: Option<Connection<S>>,
+    /// Where we are registered while there is no connection.
+    waiter: Option<u64>,
+    /// We said that we are ready, to refuse the next request.
+    refusal: Option<Refusal>,
+}
+
+impl<S> Reconnect<S> {
+    pub(crate) fn new(shared: Arc<Shared<S>>) -> Self {
+        Self {
+            shared,
+            connection: None,
+            waiter: None,
+            refusal: None,
+        }
+    }
+
+    /// Sees the connection's state and its changes. It keeps neither alive nor busy.
+    pub fn watch(&self) -> Watch {
+        self.shared.watch()
+    }
+
+    /// Ready with nothing when the connection is, or with the reason to refuse the next request.
+    fn poll_connection<Request>(&mut self, context: &mut Context<'_>) -> Poll<Option<Refusal>>
+    where
+        S: Service<Request> + Clone,
+        S::Error: Into<BoxError>,
+    {
+        // Every turn but the last sees the death of one more connection, of which there are no
+        // more than the backoff lets through.
+        loop {
+            if let Some(connection) = self.live() {
+                match connection.service.poll_ready(context) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(cause)) => {
+                        let generation = connection.generation;
+                        self.connection = None;
+                        self.shared.lose(generation, cause.into());
+                    }
+                }
+            }
+            match self.shared.demand(&mut self.waiter, context) {
+                Access::Connected => {}
+                Access::Waiting => return Poll::Pending,
+                Access::Refused(refusal) => return Poll::Ready(Some(refusal)),
+            }
+        }
+    }
+
+    /// Our clone of the connection, or a new one when ours is known to be dead.
+    fn live(&mut self) -> Option<&mut Connection<S>>
+    where
+        S: Clone,
+    {
+        let shared = &self.shared;
+        let ours = self.connection.as_ref();
+        if !ours.is_some_and(|ours| shared.is_current(ours.generation)) {
+            self.connection = shared.connection();
+            // Whoever waited for it has been woken, and counts as waiting no more.
+            if self.connection.is_some() {
+                self.waiter = None;
+            }
+        }
+        self.connection.as_mut()
+    }
+}
+
+impl<S, Request> Service<Request> for Reconnect<S>
+where
+    S: Service<Request> + Clone,
+    S::Error: Into<BoxError>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future>;
+
+    /// Never an error: see the [crate's documentation](crate#readiness).
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self.poll_connection(context) {
+            Poll::Ready(refusal) => self.refusal = refusal,
+            Poll::Pending if self.refusal.is_none() => return Poll::Pending,
+            // What was promised stays promised, even when it was a refusal.
+            Poll::Pending => {}
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if let Some(refusal) = self.refusal.take() {
+            return ResponseFuture::refused(refusal);
+        }
+        // The instance that was polled, even if others have seen it die since: it alone knows.
+        match &mut self.connection {
+            Some(connection) => ResponseFuture::sent(connection.service.call(request)),
+            None => ResponseFuture::not_ready(),
+        }
+    }
+}
+
+impl<S> Clone for Reconnect<S> {
+    /// The clone takes its own clone of the connection when it is polled, not now.
+    fn clone(&self) -> Self {
+        Self::new(self.shared.clone())
+    }
+}
+
+impl<S> Drop for Reconnect<S> {
+    fn drop(&mut self) {
+        if self.waiter.is_some() {
+            self.shared.leave(&mut self.waiter);
+        }
+    }
+}
+
+impl<S> fmt::Debug for Reconnect<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reconnect")
+            .field("name", &self.shared.name())
+            .field("state", &self.watch().state())
+            .finish_non_exhaustive()
+    }
+}

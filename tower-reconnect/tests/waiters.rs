@@ -1,0 +1,87 @@
+//! Every waiter has its own waker.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Wake, Waker},
+};
+
+use self::waiters::Waiters;
+
+#[path = "../src/waiters.rs"]
+mod waiters;
+
+#[test]
+fn all_are_woken_and_then_nobody_waits() {
+    let mut waiters = Waiters::default();
+    let wakers: Vec<_> = (0..64).map(|_| Counter::new()).collect();
+    for (_, waker) in &wakers {
+        assert!(waiters.register(&mut None, waker).is_none());
+    }
+    assert!(waiters.any());
+    waiters.take_all().into_iter().for_each(Waker::wake);
+    assert!(!waiters.any());
+    for (counter, _) in &wakers {
+        assert_eq!(counter.wakes(), 1);
+    }
+}
+
+#[test]
+fn the_waker_of_the_last_poll_counts() {
+    let mut waiters = Waiters::default();
+    let (first, first_waker) = Counter::new();
+    let (second, second_waker) = Counter::new();
+    let mut key = None;
+    assert!(waiters.register(&mut key, &first_waker).is_none());
+    assert!(waiters.register(&mut key, &first_waker).is_none());
+    assert!(waiters.register(&mut key, &second_waker).is_some());
+    waiters.take_all().into_iter().for_each(Waker::wake);
+    assert_eq!((first.wakes(), second.wakes()), (0, 1));
+}
+
+#[test]
+fn whoever_leaves_is_neither_woken_nor_counted() {
+    let mut waiters = Waiters::default();
+    let (gone, gone_waker) = Counter::new();
+    let (there, there_waker) = Counter::new();
+    let (mut gone_key, mut there_key) = (None, None);
+    waiters.register(&mut gone_key, &gone_waker);
+    waiters.register(&mut there_key, &there_waker);
+    assert!(waiters.remove(&mut gone_key).is_some());
+    assert!(waiters.any());
+    waiters.take_all().into_iter().for_each(Waker::wake);
+    assert_eq!((gone.wakes(), there.wakes()), (0, 1));
+}
+
+#[test]
+fn a_key_that_was_woken_belongs_to_nobody_else() {
+    let mut waiters = Waiters::default();
+    let (_, waker) = Counter::new();
+    let mut woken = None;
+    waiters.register(&mut woken, &waker);
+    waiters.take_all();
+    waiters.register(&mut None, &waker);
+    assert!(waiters.remove(&mut woken).is_none());
+    assert!(waiters.any(), "it took the place of another");
+}
+
+struct Counter(AtomicUsize);
+
+impl Counter {
+    fn new() -> (Arc<Self>, Waker) {
+        let counter = Arc::new(Self(AtomicUsize::new(0)));
+        (counter.clone(), counter.into())
+    }
+
+    fn wakes(&self) -> usize {
+        self.0.load(SeqCst)
+    }
+}
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}

@@ -1,0 +1,84 @@
+//! What can go wrong.
+
+use std::{error::Error, fmt};
+
+/// A setting is outside its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSetting {
+    field: &'static str,
+    value: String,
+    allowed: &'static str,
+}
+
+impl InvalidSetting {
+    pub(crate) fn new(
+        field: &'static str,
+        value: impl fmt::Display,
+        allowed: &'static str,
+    ) -> Self {
+        Self {
+            field,
+            value: value.to_string(),
+            allowed,
+        }
+    }
+
+    /// The name of the setting.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+
+    /// The value that was refused.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The values that are allowed.
+    pub fn allowed(&self) -> &'static str {
+        self.allowed
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            field,
+            value,
+            allowed,
+        } = self;
+        write!(f, "the retry setting `{field}` is {value}: use {allowed}")
+    }
+}
+
+impl Error for InvalidSetting {}
+
+/// The budget holds less than the one token that a retry costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exhausted {
+    balance: f64,
+    burst: f64,
+}
+
+impl Exhausted {
+    pub(crate) fn new(balance: f64, burst: f64) -> Self {
+        Self { balance, burst }
+    }
+
+    /// What the budget held, in tokens.
+    pub fn balance(&self) -> f64 {
+        self.balance
+    }
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { balance, burst } = self;
+        write!(
+            f,
+            "the retry budget holds {balance:.3} of {burst} tokens and a retry costs 1: \
+             wait for successes to fund it, or raise `ratio` or `min_per_second`"
+        )
+    }
+}
+
+impl Error for Exhausted {}

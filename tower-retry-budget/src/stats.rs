@@ -1,0 +1,82 @@
+//! Counters, one set for each layer.
+
+use crate::sync::{AtomicU64, Ordering::Relaxed};
+
+/// A snapshot of what a [`RetryLayer`](crate::RetryLayer) has done, in all its services.
+///
+/// Each attempt whose verdict is [`Retry`](crate::Verdict::Retry) either leads to a retry or is
+/// counted under the one reason why not. A retry is counted when it is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryStats {
+    /// Requests taken.
+    pub requests: u64,
+    /// Retries sent.
+    pub retries: u64,
+    /// Requests that succeeded after at least one retry.
+    pub recovered: u64,
+    /// Not retried: the budget had no token, before the first attempt or after the last.
+    pub exhausted: u64,
+    /// Not retried: the policy does not let this request be sent twice.
+    pub not_retryable: u64,
+    /// Not retried: the request could not be made again, as after a body above the limit.
+    pub not_replayable: u64,
+    /// Not retried: that was the last attempt.
+    pub out_of_attempts: u64,
+}
+
+/// Why an attempt that called for a retry got none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Exhausted,
+    NotRetryable,
+    NotReplayable,
+    OutOfAttempts,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    recovered: AtomicU64,
+    exhausted: AtomicU64,
+    not_retryable: AtomicU64,
+    not_replayable: AtomicU64,
+    out_of_attempts: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn request(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn recovered(&self) {
+        self.recovered.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        let counter = match refusal {
+            Refusal::Exhausted => &self.exhausted,
+            Refusal::NotRetryable => &self.not_retryable,
+            Refusal::NotReplayable => &self.not_replayable,
+            Refusal::OutOfAttempts => &self.out_of_attempts,
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> RetryStats {
+        RetryStats {
+            requests: self.requests.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            recovered: self.recovered.load(Relaxed),
+            exhausted: self.exhausted.load(Relaxed),
+            not_retryable: self.not_retryable.load(Relaxed),
+            not_replayable: self.not_replayable.load(Relaxed),
+            out_of_attempts: self.out_of_attempts.load(Relaxed),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The budget as its users see it, in tokio's time.
+
+use std::{sync::Barrier, thread, time::Duration};
+
+use tokio::time::advance;
+use tower_retry_budget::Budget;
+
+mod support;
+
+use support::{spent, tokens};
+
+const ODD: Duration = Duration::from_micros(1003);
+
+#[test]
+fn each_ratio_is_granted_exactly() {
+    for ratio in [0.1, 0.2, 0.3, 0.35, 0.4, 0.6, 0.7, 0.9, 1.0, 1.5, 6.0, 9.99] {
+        let budget = spent(ratio, 20_000);
+        for _ in 0..1_000 {
+            budget.deposit();
+        }
+        let mut granted = 0;
+        while budget.withdraw().is_ok() {
+            granted += 1;
+        }
+        assert_eq!(granted, (ratio * 1_000.0).round() as u32, "ratio {ratio}");
+    }
+}
+
+#[test]
+fn a_failure_storm_costs_the_burst_and_no_more() {
+    let budget = tokens(20);
+    let granted = (0..100_000).filter(|_| budget.withdraw().is_ok()).count();
+    assert_eq!(granted, 20);
+    assert_eq!(budget.stats().refused, 99_980);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_burst_is_apart_from_the_rate() {
+    let builder = Budget::builder().ratio(0.0).min_per_second(10.0);
+    let budget = builder.burst(2).build().unwrap();
+    for _ in 0..3 {
+        let granted = (0..1_000).filter(|_| budget.withdraw().is_ok()).count();
+        assert_eq!(granted, 2, "not the hundred that ten seconds have paid in");
+        advance(Duration::from_secs(10) + ODD).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_there_when_its_time_has_come_and_not_before() {
+    let builder = Budget::builder().ratio(0.0).min_per_second(1.0);
+    let budget = builder.burst(1).build().unwrap();
+    let _ = budget.withdraw().unwrap();
+    for _ in 0..997 {
+        assert!(!budget.has_tokens());
+        assert!(budget.withdraw().is_err());
+        advance(ODD).await;
+    }
+    assert!(!budget.has_tokens());
+    advance(ODD).await;
+    assert!(budget.has_tokens());
+    assert!(budget.withdraw().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_does_not_drift() {
+    let builder = Budget::builder().ratio(0.0).min_per_second(10.0);
+    let budget = builder.burst(1_000).build().unwrap();
+    while budget.withdraw().is_ok() {}
+    let mut granted = 0;
+    for _ in 0..60_000 {
+        advance(ODD).await;
+        granted += u32::from(budget.withdraw().is_ok());
+    }
+    assert_eq!(granted, 601, "60.18 seconds at 10 a second");
+}
+
+#[test]
+fn no_race_overdraws_it() {
+    for _ in 0..2_000 {
+        let budget = tokens(1);
+        let start = Barrier::new(2);
+        let draw = || {
+            start.wait();
+            usize::from(budget.withdraw().is_ok())
+        };
+        let granted = thread::scope(|scope| {
+            let other = scope.spawn(draw);
+            draw() + other.join().unwrap()
+        });
+        assert_eq!(granted, 1);
+    }
+}
+
+#[test]
+fn many_threads_lose_no_deposit_and_no_withdrawal() {
+    let budget = spent(0.6, 1_000_000);
+    let before = budget.stats().withdrawn;
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for step in 0..10_000 {
+                    budget.deposit();
+                    if let Ok(withdrawal) = budget.withdraw()
+                        && step % 3 == 0
+                    {
+                        withdrawal.refund();
+                    }
+                }
+            });
+        }
+    });
+    let stats = budget.stats();
+    assert_eq!(stats.deposited, 40_000);
+    let spent = (stats.withdrawn - before - stats.refunded) as f64;
+    assert!((stats.balance + spent - 24_000.0).abs() < 1e-6, "{stats:?}");
+}
+
+#[test]
+fn a_refund_gives_the_token_back_and_a_drop_does_not() {
+    let budget = tokens(2);
+    budget.withdraw().unwrap().refund();
+    assert_eq!(budget.stats().balance, 2.0);
+    drop(budget.withdraw().unwrap());
+    assert_eq!(budget.stats().balance, 1.0);
+    let stats = budget.stats();
+    assert_eq!((stats.withdrawn, stats.refunded, stats.refused), (2, 1, 0));
+}
+
+#[test]
+fn clones_share_one_balance() {
+    let budget = tokens(1);
+    let clone = budget.clone();
+    let _ = budget.withdraw().unwrap();
+    assert!(!clone.has_tokens());
+}
+
+#[test]
+fn a_refusal_says_what_there_was_and_what_to_do() {
+    let budget = spent(0.4, 20);
+    budget.deposit();
+    let refused = budget.withdraw().unwrap_err();
+    assert_eq!(refused.balance(), 0.4);
+    assert_eq!(
+        refused.to_string(),
+        "the retry budget holds 0.400 of 20 tokens and a retry costs 1: wait for successes \
+         to fund it, or raise `ratio` or `min_per_second`"
+    );
+}
+
+#[test]
+fn the_default_is_a_full_burst_of_20() {
+    let stats = Budget::new().stats();
+    assert_eq!(stats.balance, 20.0);
+    assert_eq!((stats.deposited, stats.withdrawn), (0, 0));
+}

@@ -1,0 +1,63 @@
+//! A bad setting is an error that names the field, its value and the range.
+
+use std::time::Duration;
+
+use tower_retry_budget::{Backoff, Budget, RetryLayer, error::InvalidSetting};
+
+#[test]
+fn bad_budgets_are_errors() {
+    for ratio in [-0.1, 10.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let error = Budget::builder().ratio(ratio).build().unwrap_err();
+        assert_eq!(error.field(), "ratio");
+        assert_eq!(error.value(), ratio.to_string());
+    }
+    for rate in [-1.0, 10_000.1, f64::NAN, f64::INFINITY] {
+        let error = Budget::builder().min_per_second(rate).build().unwrap_err();
+        assert_eq!(error.field(), "min_per_second");
+    }
+    let error = Budget::builder().burst(0).build().unwrap_err();
+    assert_eq!(error.field(), "burst");
+}
+
+#[test]
+fn bad_layers_are_errors() {
+    for attempts in [0, 101, u32::MAX] {
+        let builder = RetryLayer::builder(Budget::new()).attempts(attempts);
+        assert_eq!(builder.build().unwrap_err().field(), "attempts");
+    }
+}
+
+#[test]
+fn bad_backoffs_are_errors() {
+    let second = Duration::from_secs(1);
+    let error = Backoff::new(2 * second, second).unwrap_err();
+    assert_eq!(error.field(), "backoff.base");
+    let error = Backoff::new(second, Duration::MAX).unwrap_err();
+    assert_eq!(error.field(), "backoff.max");
+}
+
+#[test]
+fn the_ends_of_each_range_are_allowed() {
+    for (ratio, rate, burst) in [(0.0, 0.0, 1), (10.0, 10_000.0, u32::MAX)] {
+        let builder = Budget::builder().ratio(ratio).min_per_second(rate);
+        builder.burst(burst).build().unwrap();
+    }
+    for attempts in [1, 100] {
+        let builder = RetryLayer::builder(Budget::new()).attempts(attempts);
+        assert!(builder.build().is_ok());
+    }
+    Backoff::new(Duration::ZERO, Duration::ZERO).unwrap();
+    Backoff::new(Duration::from_nanos(1), Duration::from_secs(86_400)).unwrap();
+}
+
+#[test]
+fn the_text_names_field_value_and_range() {
+    let error: InvalidSetting = Budget::builder().ratio(11.0).build().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the retry setting `ratio` is 11: use 0 to 10"
+    );
+    assert_eq!(error.allowed(), "0 to 10");
+    let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+    assert!(error.downcast_ref::<InvalidSetting>().is_some());
+}

@@ -1,0 +1,252 @@
+//! A service that holds its callers to tower's contract.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tower_retry_budget::{Backoff, Budget};
+use tower_service::Service;
+
+/// A budget of so many tokens that is paid by nothing.
+pub fn tokens(burst: u32) -> Budget {
+    let builder = Budget::builder().ratio(0.0).min_per_second(0.0);
+    builder.burst(burst).build().expect("valid")
+}
+
+/// A budget of so many tokens that pays `ratio` for a success. Its tokens are spent.
+pub fn spent(ratio: f64, burst: u32) -> Budget {
+    let builder = Budget::builder().ratio(ratio).min_per_second(0.0);
+    let budget = builder.burst(burst).build().expect("valid");
+    while budget.withdraw().is_ok() {}
+    budget
+}
+
+pub fn at_once() -> Backoff {
+    Backoff::new(Duration::ZERO, Duration::ZERO).expect("valid")
+}
+
+pub fn within(base: Duration, max: Duration) -> Backoff {
+    Backoff::new(base, max).expect("valid")
+}
+
+/// What an attempt is answered with.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Ok(&'static str),
+    Err(&'static str),
+    Never,
+}
+
+/// What one poll for readiness is answered with. Without a script it is `Ready`.
+#[derive(Clone, Debug)]
+pub enum Readiness {
+    Ready,
+    Pending,
+    Err(&'static str),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure(pub &'static str);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A request that counts its clones.
+#[derive(Debug, Default)]
+pub struct Request {
+    clones: Arc<AtomicUsize>,
+}
+
+impl Request {
+    pub fn counted() -> (Self, Arc<AtomicUsize>) {
+        let request = Self::default();
+        let clones = Arc::clone(&request.clones);
+        (request, clones)
+    }
+}
+
+impl Clone for Request {
+    fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Relaxed);
+        Self {
+            clones: Arc::clone(&self.clones),
+        }
+    }
+}
+
+/// Ready only for the instance that was polled, not for its clones; reserves while it is ready;
+/// panics if it is called without.
+#[derive(Debug)]
+pub struct Probe {
+    instance: usize,
+    reservation: Option<Reservation>,
+    world: World,
+}
+
+/// What all clones of a probe see and what the test holds.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answers: VecDeque<Answer>,
+    readiness: VecDeque<Readiness>,
+    wakers: Vec<Waker>,
+    instances: usize,
+    calls: Vec<usize>,
+    polls: usize,
+    reserved: usize,
+    in_flight: usize,
+}
+
+impl World {
+    pub fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let world = Self::default();
+        world.state().answers.extend(answers);
+        world
+    }
+
+    /// The first instance, which is number 0.
+    pub fn probe(&self) -> Probe {
+        self.state().instances += 1;
+        Probe {
+            instance: 0,
+            reservation: None,
+            world: self.clone(),
+        }
+    }
+
+    pub fn then_ready(&self, readiness: impl IntoIterator<Item = Readiness>) {
+        self.state().readiness.extend(readiness);
+    }
+
+    pub fn wake(&self) {
+        let wakers = std::mem::take(&mut self.state().wakers);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The instances that were called, in order.
+    pub fn calls(&self) -> Vec<usize> {
+        self.state().calls.clone()
+    }
+
+    /// Instances that were made by cloning.
+    pub fn clones(&self) -> usize {
+        self.state().instances - 1
+    }
+
+    pub fn polls(&self) -> usize {
+        self.state().polls
+    }
+
+    pub fn reserved(&self) -> usize {
+        self.state().reserved
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.state().in_flight
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics with the lock")
+    }
+}
+
+impl Clone for Probe {
+    fn clone(&self) -> Self {
+        let mut state = self.world.state();
+        state.instances += 1;
+        Self {
+            instance: state.instances - 1,
+            reservation: None,
+            world: self.world.clone(),
+        }
+    }
+}
+
+impl<Req> Service<Req> for Probe {
+    type Response = &'static str;
+    type Error = Failure;
+    type Future = Attempt;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let mut state = self.world.state();
+        state.polls += 1;
+        if self.reservation.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        match state.readiness.pop_front().unwrap_or(Readiness::Ready) {
+            Readiness::Ready => {
+                state.reserved += 1;
+                self.reservation = Some(Reservation(self.world.clone()));
+                Poll::Ready(Ok(()))
+            }
+            Readiness::Pending => {
+                state.wakers.push(cx.waker().clone());
+                Poll::Pending
+            }
+            Readiness::Err(text) => Poll::Ready(Err(Failure(text))),
+        }
+    }
+
+    fn call(&mut self, _request: Req) -> Attempt {
+        assert!(self.reservation.take().is_some(), "called without ready");
+        let mut state = self.world.state();
+        state.calls.push(self.instance);
+        state.in_flight += 1;
+        Attempt {
+            answer: state.answers.pop_front().expect("an answer for each call"),
+            world: self.world.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Attempt {
+    answer: Answer,
+    world: World,
+}
+
+impl Future for Attempt {
+    type Output = Result<&'static str, Failure>;
+
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.answer {
+            Answer::Ok(text) => Poll::Ready(Ok(text)),
+            Answer::Err(text) => Poll::Ready(Err(Failure(text))),
+            Answer::Never => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.world.state().in_flight -= 1;
+    }
+}
+
+#[derive(Debug)]
+struct Reservation(World);
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.0.state().reserved -= 1;
+    }
+}

@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use crate::{error::InvalidSetting, estimator::Settings, layer::AdaptiveTimeoutLayer};
+
+/// Settings of an [`AdaptiveTimeoutLayer`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    settings: Settings,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+        }
+    }
+
+    /// The shortest limit. Default 10 ms; above zero, at most [`initial`](Self::initial).
+    pub fn min(mut self, min: Duration) -> Self {
+        self.settings.min = min;
+        self
+    }
+
+    /// The longest limit. Default 10 s; at least [`initial`](Self::initial).
+    pub fn max(mut self, max: Duration) -> Self {
+        self.settings.max = max;
+        self
+    }
+
+    /// The limit until [`min_samples`](Self::min_samples) requests have been observed.
+    /// Default 1 s; from [`min`](Self::min) to [`max`](Self::max).
+    pub fn initial(mut self, initial: Duration) -> Self {
+        self.settings.initial = initial;
+        self
+    }
+
+    /// How many deviations above the smoothed latency the limit is. Default 4.0; above 0, at most
+    /// 1,000.
+    pub fn deviations(mut self, deviations: f64) -> Self {
+        self.settings.deviations = deviations;
+        self
+    }
+
+    /// How many requests must have been observed before the limit is learnt. Default 10; at
+    /// least 1.
+    ///
+    /// Requests that timed out count too: a service that is always slower than
+    /// [`initial`](Self::initial) would otherwise never be learnt.
+    pub fn min_samples(mut self, min_samples: u32) -> Self {
+        self.settings.min_samples = min_samples;
+        self
+    }
+
+    /// Makes the layer.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSetting`] if a setting is outside its range.
+    pub fn build(self) -> Result<AdaptiveTimeoutLayer, InvalidSetting> {
+        let Settings {
+            min,
+            max,
+            initial,
+            deviations,
+            min_samples,
+        } = self.settings;
+
+        if min.is_zero() {
+            return Err(InvalidSetting::new("min", &min, "above zero"));
+        }
+        if max < min {
+            return Err(InvalidSetting::new(
+                "max",
+                &max,
+                format!("at least `min`, {min:?}"),
+            ));
+        }
+        if initial < min || initial > max {
+            return Err(InvalidSetting::new(
+                "initial",
+                &initial,
+                format!("from `min`, {min:?}, to `max`, {max:?}"),
+            ));
+        }
+        if !(deviations > 0.0 && deviations <= MAX_DEVIATIONS) {
+            return Err(InvalidSetting::new(
+                "deviations",
+                &deviations,
+                format!("above 0, at most {MAX_DEVIATIONS:?}"),
+            ));
+        }
+        if min_samples == 0 {
+            return Err(InvalidSetting::new(
+                "min_samples",
+                &min_samples,
+                "at least 1",
+            ));
+        }
+        Ok(AdaptiveTimeoutLayer::from_settings(self.settings))
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const MAX_DEVIATIONS: f64 = 1000.0;

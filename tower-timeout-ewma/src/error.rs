@@ -1,0 +1,169 @@
+//! Errors: what happened, with numbers.
+
+use std::{error::Error, fmt, time::Duration};
+
+/// The answer did not come within the limit, and the request was dropped.
+///
+/// The peer may still have done the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed {
+    limit: Duration,
+    elapsed: Duration,
+}
+
+impl Elapsed {
+    pub(crate) fn new(limit: Duration, elapsed: Duration) -> Self {
+        Self { limit, elapsed }
+    }
+
+    /// The limit that was in force for this request.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// How long the request had been running when it was given up: the limit, and what the timer
+    /// and the executor were late.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no answer after {:?}, the limit was {:?}: the request was dropped, the peer may still have done the work",
+            self.elapsed, self.limit
+        )
+    }
+}
+
+impl Error for Elapsed {}
+
+/// The deadline of the request has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    limit: Duration,
+    overdue: Duration,
+    before_start: bool,
+}
+
+impl Expired {
+    pub(crate) fn refused(overdue: Duration) -> Self {
+        Self {
+            limit: Duration::ZERO,
+            overdue,
+            before_start: true,
+        }
+    }
+
+    pub(crate) fn ended(limit: Duration, overdue: Duration) -> Self {
+        Self {
+            limit,
+            overdue,
+            before_start: false,
+        }
+    }
+
+    /// Whether the request was refused before it was sent, so that no work was done for it.
+    pub fn before_start(&self) -> bool {
+        self.before_start
+    }
+
+    /// The time that was left when the request reached the layer; zero if it was refused.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// How long the deadline had passed when that was noticed.
+    pub fn overdue(&self) -> Duration {
+        self.overdue
+    }
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, overdue, .. } = self;
+        if self.before_start {
+            write!(
+                f,
+                "the deadline had passed {overdue:?} before the request could be sent: it was not sent"
+            )
+        } else {
+            write!(
+                f,
+                "no answer within the {limit:?} left until the deadline, which passed {overdue:?} ago: the request was dropped, the peer may still have done the work"
+            )
+        }
+    }
+}
+
+impl Error for Expired {}
+
+/// A value is not a timeout in the form of the `grpc-timeout` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedGrpcTimeout(());
+
+impl MalformedGrpcTimeout {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for MalformedGrpcTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed grpc-timeout: send one to eight digits and one unit of H M S m u n")
+    }
+}
+
+impl Error for MalformedGrpcTimeout {}
+
+/// A setting is outside the range that makes sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidSetting {
+    name: &'static str,
+    value: String,
+    allowed: String,
+}
+
+impl InvalidSetting {
+    pub(crate) fn new(
+        name: &'static str,
+        value: &dyn fmt::Debug,
+        allowed: impl Into<String>,
+    ) -> Self {
+        Self {
+            name,
+            value: format!("{value:?}"),
+            allowed: allowed.into(),
+        }
+    }
+
+    /// The name of the setting, as the builder spells it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The value that was refused.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The values that are allowed.
+    pub fn allowed(&self) -> &str {
+        &self.allowed
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            value,
+            allowed,
+        } = self;
+        write!(f, "setting `{name}` is {value}, allowed is {allowed}")
+    }
+}
+
+impl Error for InvalidSetting {}

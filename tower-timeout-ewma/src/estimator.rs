@@ -1,0 +1,315 @@
+//! The pure core: what is learnt from each request, and the limit that follows from it.
+//!
+//! No clock, no lock. Times come in as durations, all state is in atomics.
+
+use std::time::Duration;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Learns a limit from the latencies of one service.
+///
+/// The estimate is TCP's (RFC 6298): a smoothed latency, and a smoothed deviation from it. Three
+/// things differ, because requests are not round trips:
+///
+/// - The deviation is one-sided and falls slowly. Only answers slower than the smoothed latency
+///   have one, so that a faster answer can never make the limit longer; and it rises by 1/4 but
+///   falls by 1/128, because many answers arrive per latency and a limit that forgets the tail
+///   within a dozen of fast ones ends good requests.
+/// - A request that ended without an answer is a censored sample, known only to take *at least*
+///   so long. It can raise the estimate, never lower it.
+/// - TCP doubles after each timeout until the next clean sample. Here timeouts are expected, so
+///   the limit doubles only for each timeout beyond [`ISOLATED`] in the latest [`WINDOW`]
+///   requests. The factor is kept apart from the estimate, so that an outage leaves no trace:
+///   slower answers, which it lets through, raise the estimate; hung requests do not.
+#[derive(Debug)]
+pub(crate) struct Estimator {
+    settings: Settings,
+    /// An [`Estimate`], packed: both halves change together or not at all.
+    estimate: AtomicU64,
+    /// One bit for each of the latest requests, set if it timed out.
+    outcomes: AtomicU64,
+    samples: AtomicU64,
+    timeouts: AtomicU64,
+}
+
+impl Estimator {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            estimate: AtomicU64::new(Estimate::NONE),
+            outcomes: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            timeouts: AtomicU64::new(0),
+        }
+    }
+
+    /// The limit for a request that starts now.
+    pub(crate) fn limit(&self) -> Duration {
+        let Settings { min, max, .. } = self.settings;
+        let excess = excess(self.outcomes.load(Ordering::Relaxed));
+        // Up to 2^28 times a latency in seconds: an f64 holds that, the cast saturates.
+        let limit = self.calm_limit() * f64::from(1_u32 << excess);
+        Duration::from_nanos(limit as u64).clamp(min, max)
+    }
+
+    /// An answer came. Returns whether this changed the mode.
+    pub(crate) fn answered(&self, latency: Duration) -> Option<Transition> {
+        let transition = self.push_outcome(0);
+        let relaxing = self.relaxing();
+        self.update(|estimate| match estimate {
+            None => Estimate::first(nanos(latency)),
+            Some(old) if relaxing => old.answered(nanos(latency)).at_least(old),
+            Some(old) => old.answered(nanos(latency)),
+        });
+        self.samples.fetch_add(1, Ordering::Relaxed);
+        transition
+    }
+
+    /// No answer came within the limit of the request, which was `age`. Returns whether this
+    /// changed the mode.
+    pub(crate) fn timed_out(&self, age: Duration) -> Option<Transition> {
+        let limit = self.limit();
+        self.censored(age, limit);
+        self.timeouts.fetch_add(1, Ordering::Relaxed);
+
+        // Requests that started under a much shorter limit say nothing about this one: a hundred
+        // in flight when a service slows down double the limit once, not a hundred times.
+        if age.saturating_mul(2) < limit {
+            return None;
+        }
+        self.push_outcome(1)
+    }
+
+    /// The caller gave up after `age`.
+    pub(crate) fn cancelled(&self, age: Duration) {
+        self.censored(age, self.limit());
+    }
+
+    pub(crate) fn smoothed(&self) -> Option<Duration> {
+        self.estimate()
+            .map(|estimate| duration(estimate.smoothed.into()))
+    }
+
+    pub(crate) fn deviation(&self) -> Option<Duration> {
+        self.estimate()
+            .map(|estimate| duration(estimate.deviation.into()))
+    }
+
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn timeouts(&self) -> u64 {
+        self.timeouts.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many requests timed out that the limit may only grow.
+    pub(crate) fn relaxing(&self) -> bool {
+        excess(self.outcomes.load(Ordering::Relaxed)) > 0
+    }
+
+    /// The limit before the factor for timeouts, in nanoseconds.
+    fn calm_limit(&self) -> f64 {
+        let observed = self.samples().saturating_add(self.timeouts());
+        match self.estimate() {
+            Some(Estimate {
+                smoothed,
+                deviation,
+            }) if observed >= u64::from(self.settings.min_samples) => {
+                let margin = self.settings.deviations * f64::from(deviation);
+                f64::from(smoothed) + margin.max(GRANULARITY)
+            }
+            _ => self.settings.initial.as_nanos() as f64,
+        }
+    }
+
+    fn censored(&self, age: Duration, limit: Duration) {
+        let at_least = nanos(age.min(limit));
+        self.update(|estimate| match estimate {
+            None => Estimate::first(at_least),
+            Some(old) => old.censored(at_least),
+        });
+    }
+
+    fn estimate(&self) -> Option<Estimate> {
+        Estimate::unpack(self.estimate.load(Ordering::Relaxed))
+    }
+
+    fn update(&self, change: impl Fn(Option<Estimate>) -> Estimate) {
+        let mut old = self.estimate.load(Ordering::Relaxed);
+        loop {
+            let new = change(Estimate::unpack(old)).pack();
+            match self.estimate.compare_exchange_weak(
+                old,
+                new,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(current) => old = current,
+            }
+        }
+    }
+
+    fn push_outcome(&self, timed_out: u64) -> Option<Transition> {
+        let mut old = self.outcomes.load(Ordering::Relaxed);
+        loop {
+            let new = ((old << 1) | timed_out) & WINDOW_MASK;
+            // The common case, no timeout in sight, writes nothing.
+            if new == old {
+                return None;
+            }
+            match self.outcomes.compare_exchange_weak(
+                old,
+                new,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Transition::between(excess(old), excess(new)),
+                Err(current) => old = current,
+            }
+        }
+    }
+}
+
+/// See [`Builder`](crate::Builder), which checks them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+    pub(crate) initial: Duration,
+    pub(crate) deviations: f64,
+    pub(crate) min_samples: u32,
+}
+
+impl Settings {
+    pub(crate) fn fixed(limit: Duration) -> Self {
+        Self {
+            min: limit,
+            max: limit,
+            initial: limit,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(10),
+            max: Duration::from_secs(10),
+            initial: Duration::from_secs(1),
+            deviations: 4.0,
+            min_samples: 10,
+        }
+    }
+}
+
+/// A change of mode, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transition {
+    /// Timeouts are no longer isolated: the limit grows.
+    Relaxing,
+    /// Timeouts are rare again: the limit follows the answers.
+    Following,
+}
+
+impl Transition {
+    fn between(old: u32, new: u32) -> Option<Self> {
+        match (old, new) {
+            (0, 1..) => Some(Self::Relaxing),
+            (1.., 0) => Some(Self::Following),
+            _ => None,
+        }
+    }
+}
+
+/// In nanoseconds; `f32` so that both fit one atomic word.
+#[derive(Clone, Copy, Debug)]
+struct Estimate {
+    smoothed: f32,
+    deviation: f32,
+}
+
+impl Estimate {
+    /// No estimate packs to this: a latency is at least a nanosecond.
+    const NONE: u64 = 0;
+
+    fn first(latency: f32) -> Self {
+        Self {
+            smoothed: latency,
+            deviation: latency / 2.0,
+        }
+    }
+
+    fn answered(self, latency: f32) -> Self {
+        let deviation = (latency - self.smoothed).max(0.0);
+        let gain = if deviation > self.deviation {
+            DEVIATION_RISE
+        } else {
+            DEVIATION_FALL
+        };
+        self.towards(latency, deviation, gain)
+    }
+
+    /// The deviation moves by the small gain: one hung request must not stretch the limit.
+    fn censored(self, at_least: f32) -> Self {
+        self.towards(at_least, at_least - self.smoothed, DEVIATION_FALL)
+            .at_least(self)
+    }
+
+    fn towards(self, latency: f32, deviation: f32, gain: f32) -> Self {
+        Self {
+            smoothed: self.smoothed + (latency - self.smoothed) * SMOOTHED_GAIN,
+            deviation: self.deviation + (deviation - self.deviation) * gain,
+        }
+    }
+
+    fn at_least(self, other: Self) -> Self {
+        Self {
+            smoothed: self.smoothed.max(other.smoothed),
+            deviation: self.deviation.max(other.deviation),
+        }
+    }
+
+    fn pack(self) -> u64 {
+        (u64::from(self.smoothed.to_bits()) << 32) | u64::from(self.deviation.to_bits())
+    }
+
+    fn unpack(word: u64) -> Option<Self> {
+        (word != Self::NONE).then(|| Self {
+            smoothed: f32::from_bits((word >> 32) as u32),
+            deviation: f32::from_bits(word as u32),
+        })
+    }
+}
+
+/// How many timeouts in the window are too many to be isolated.
+fn excess(outcomes: u64) -> u32 {
+    outcomes.count_ones().saturating_sub(ISOLATED)
+}
+
+fn nanos(duration: Duration) -> f32 {
+    duration.as_nanos().max(1) as f32
+}
+
+fn duration(nanos: f64) -> Duration {
+    Duration::from_nanos(nanos as u64)
+}
+
+/// The gains of RFC 6298 …
+const SMOOTHED_GAIN: f32 = 1.0 / 8.0;
+const DEVIATION_RISE: f32 = 1.0 / 4.0;
+/// … and the slow one, which is ours.
+const DEVIATION_FALL: f32 = 1.0 / 128.0;
+
+/// The clock granularity `G` of RFC 6298: tokio's timers tick in milliseconds.
+const GRANULARITY: f64 = 1e6;
+
+/// How many of the latest requests are looked at for timeouts. At most 32, see [`ISOLATED`].
+const WINDOW: u32 = 32;
+const WINDOW_MASK: u64 = (1 << WINDOW) - 1;
+
+/// How many timeouts in the window are put down to hung requests: one in eight. The limit doubles
+/// for each beyond, so its factor is at most 2^28.
+const ISOLATED: u32 = WINDOW / 8;
