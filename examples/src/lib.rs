@@ -22,3 +22,8 @@ pub mod telemetry;
 
 /// An error of any layer.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

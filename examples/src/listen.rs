@@ -16,7 +16,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
-use tower_mtls::{accept::Acceptor, error::HandshakeError};
+use tower::ServiceExt;
+use tower_mtls::accept::Acceptor;
 use tower_service::Service;
 
 use crate::{
@@ -137,7 +138,7 @@ async fn accept(
 async fn serve_tls<S, B>(
     door: &Arc<Door>,
     stream: TcpStream,
-    mut tls: Acceptor,
+    tls: Acceptor,
     stack: S,
     draining: Draining,
 ) where
@@ -149,7 +150,7 @@ async fn serve_tls<S, B>(
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let client = stream.peer_addr().ok();
-    match handshake(&mut tls, stream).await {
+    match tls.oneshot(stream).await {
         Ok(stream) => {
             let peer = stream.peer().cloned();
             server::serve(door.clone(), stream, peer, stack, draining).await;
@@ -162,14 +163,6 @@ async fn serve_tls<S, B>(
             "TLS handshake refused"
         ),
     }
-}
-
-async fn handshake(
-    tls: &mut Acceptor,
-    stream: TcpStream,
-) -> Result<tower_mtls::MtlsStream<TcpStream>, HandshakeError> {
-    std::future::poll_fn(|cx| Service::<TcpStream>::poll_ready(tls, cx)).await?;
-    tls.call(stream).await
 }
 
 fn is_one_clients_fault(error: &io::Error) -> bool {

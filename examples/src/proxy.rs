@@ -83,6 +83,7 @@ impl Proxy {
         } = starting;
         let socket = bind_for("admin", config.admin)?;
         let admin = local_address("admin", &socket)?;
+        tracing::info!(listener = "admin", address = %admin, "listening");
         let scrape = Scrape::new(scrapes, clusters.clone());
         tasks.spawn(admin::run(
             socket,

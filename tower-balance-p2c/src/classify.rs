@@ -16,6 +16,9 @@ pub enum Outcome {
     /// The endpoint did not do its work: it gets fewer requests for a while. The latency does not
     /// count, so that failing fast does not attract requests.
     Failure,
+    /// It says nothing, such as a failure by the client's own doing: neither success nor latency
+    /// changes, and the request is not counted.
+    Neutral,
 }
 
 /// `Ok` is a success, `Err` is a failure. The default.

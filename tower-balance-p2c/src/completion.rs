@@ -54,6 +54,7 @@ impl InFlight {
         match outcome {
             Outcome::Success => self.load.succeeded(now.saturating_sub(since), now),
             Outcome::Failure => self.load.failed(now),
+            Outcome::Neutral => {}
         }
     }
 }

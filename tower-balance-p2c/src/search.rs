@@ -158,7 +158,7 @@ impl<K, S> Search<K, S> {
             Poll::Pending => {
                 let exhausted = !coop::has_budget_remaining();
                 if !exhausted {
-                    
+                    pool.not_ready(endpoint);
                 }
                 if self.held.is_none() {
                     self.held = Some(candidate);

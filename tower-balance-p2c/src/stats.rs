@@ -55,9 +55,10 @@ pub struct EndpointStats<K> {
     /// What one more request is taken to cost: nanoseconds of latency, times the requests that
     /// would be in flight, divided by the third power of `success`. The lowest is picked.
     pub cost: f64,
-    /// Requests that were answered or failed; those that were dropped before are not counted.
+    /// Requests that were [classified](crate::Classify) as successes or failures. Those that were
+    /// dropped before, and neutral ones, are not counted.
     pub requests: u64,
-    /// Those of `requests` that were [classified](crate::Classify) as failures.
+    /// Those of `requests` that were failures.
     pub failures: u64,
 }
 

@@ -95,6 +95,19 @@ async fn a_closure_classifies() {
     assert_eq!(seen.latency, Some(Duration::from_millis(9)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_neutral_outcome_says_nothing_of_the_endpoint() {
+    let layer =
+        BalanceLayer::builder().classify(|_: Result<&u32, &support::Refused>| Outcome::Neutral);
+    let probe = Probe::ready(1).answering(Answer::Err(Duration::from_millis(9)));
+    let (balance, driver) = layer.build().unwrap().pair(stream::iter([probe.insert()]));
+    tokio::spawn(driver);
+    assert!(balance.clone().oneshot(()).await.is_err());
+    let seen = &balance.stats().endpoints[0];
+    assert_eq!((seen.in_flight, seen.requests, seen.failures), (0, 0, 0));
+    assert_eq!((seen.latency, seen.success), (None, 1.0));
+}
+
 #[test]
 fn bad_settings_are_named_with_their_value_and_range() {
     let refused = |error: InvalidSetting| {

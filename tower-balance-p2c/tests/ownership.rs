@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::stream;
 use support::{Answer, Probe, Readiness, Refused, balance, permits::Limited, settle};
@@ -92,7 +95,10 @@ async fn a_request_that_waits_for_an_endpoint_does_not_go_there_after_its_remova
     assert_pending!(request.poll());
     discovery.send(removed.remove()).unwrap();
     settle().await;
-    // Its clone, which the request was waiting for, would be ready now.
+    // The request is told, and lets go of the clone that it was waiting for.
+    assert!(request.is_woken());
+    assert_pending!(request.poll());
+    assert_eq!(removed.control.clones(), 1);
     removed.control.set(Readiness::Ready);
     assert_pending!(request.poll());
     assert_eq!(removed.control.calls(), 0);
@@ -102,7 +108,32 @@ async fn a_request_that_waits_for_an_endpoint_does_not_go_there_after_its_remova
     settle().await;
     assert!(request.is_woken());
     assert_eq!(assert_ready!(request.poll()).unwrap(), 2);
-    assert_eq!(removed.control.clones(), 1);
+}
+
+/// The removal comes between the choice and the call.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_is_removed_while_it_says_that_it_is_ready_is_not_called() {
+    let (removed, other) = (Probe::ready(1), Probe::new(2, Readiness::Pending));
+    let (discovery, stream) = support::discovery();
+    discovery.send(removed.insert()).unwrap();
+    discovery.send(other.insert()).unwrap();
+    let (mut balance, driver) = BalanceLayer::new().pair(stream);
+    let mut driver = task::spawn(driver);
+    assert_pending!(driver.poll());
+    assert_eq!(balance.stats().ready, 1);
+
+    let driver = Arc::new(Mutex::new(driver));
+    let (remove, up, polled) = (removed.remove(), other.control.clone(), driver.clone());
+    removed.control.when_polled(move || {
+        up.set(Readiness::Ready);
+        discovery.send(remove).unwrap();
+        assert_pending!(polled.lock().unwrap().poll());
+    });
+    assert_eq!(
+        assert_ready!(task::spawn(balance.call(())).poll()).unwrap(),
+        2
+    );
+    assert_eq!(removed.control.calls(), 0);
 }
 
 #[tokio::test(start_paused = true)]

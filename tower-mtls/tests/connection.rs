@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use proptest::prelude::*;
 use support::{
     API_ID, WEB_ID, accept, acceptor, api, connect, fixture_peers, handshake, handshake_error,
     layer, ping_pong, plain_trust, trust, web,
@@ -151,6 +152,41 @@ async fn a_peer_that_hangs_up_is_an_io_error() {
     assert!(std::error::Error::source(&error).is_some());
     assert_eq!(acceptor.stats().failed(Reason::Io), 1);
     assert_eq!(acceptor.stats().failed_total(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_peer_sends_is_an_error_and_no_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..600),
+        kind in prop::sample::select(vec![1_u8, 2, 8, 11, 13, 15, 20]),
+        framed in any::<bool>(),
+    ) {
+        let length = bytes.len() as u16;
+        let mut sent = match framed {
+            // A handshake record with one message of this kind.
+            true => {
+                let record = (length + 4).to_be_bytes();
+                let message = length.to_be_bytes();
+                vec![22, 3, 1, record[0], record[1], kind, 0, message[0], message[1]]
+            }
+            false => Vec::new(),
+        };
+        sent.extend(bytes);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (mut near, far) = duplex(1 << 16);
+            near.write_all(&sent).await.unwrap();
+            near.shutdown().await.unwrap();
+            assert!(accept(&acceptor(api(), trust()), far).await.is_err());
+
+            let (mut near, far) = duplex(1 << 16);
+            near.write_all(&sent).await.unwrap();
+            near.shutdown().await.unwrap();
+            assert!(connect(&layer(trust(), web(), Expected::TrustDomain), far).await.is_err());
+        });
+    }
 }
 
 /// A transport that can take many buffers at once, and counts how often it is given them.

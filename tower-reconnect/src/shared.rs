@@ -137,7 +137,8 @@ impl<S> Shared<S> {
         };
         drop(inner);
         drop(waker);
-        // Only an idle task has to hear of it, but waking it needlessly costs one turn of a loop.
+        // A task that is idle, or has not seen the loss yet, has to hear of it. Another one takes
+        // one turn more in its loop.
         if !matches!(access, Access::Connected) {
             self.wake.notify_one();
         }
@@ -158,7 +159,6 @@ impl<S> Shared<S> {
             (loss, connection)
         });
         drop(connection);
-        self.wake.notify_one();
         let name = self.name();
         let error: &(dyn Error + 'static) = &*cause;
         match loss {

@@ -137,7 +137,7 @@ proptest! {
     /// Whatever happens in whatever order: one dial at a time, none before its time, and no more
     /// of them than the backoff lets through.
     #[test]
-    fn dials_are_bounded(events in prop::collection::vec(event(), 1..400)) {
+    fn dials_are_bounded(events in prop::collection::vec(event(), 1..150)) {
         let mut machine = machine();
         let (mut now, mut earliest) = (Duration::ZERO, Duration::ZERO);
         let (mut dialling, mut failures, mut generation) = (false, 0_u32, 0);

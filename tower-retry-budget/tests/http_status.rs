@@ -124,6 +124,7 @@ fn a_wait_that_is_too_long_or_a_date_means_no_retry() {
     for value in [
         "11",
         "99999999999999999999999",
+        "55340232221128654850",
         "Fri, 31 Dec 1999 23:59:59 GMT",
         "soon",
         "-1",

@@ -67,7 +67,7 @@ impl Builder {
         } = self.settings;
 
         if min.is_zero() {
-            return Err(InvalidSetting::new("min", &min, "above zero"));
+            return Err(InvalidSetting::new("min", &min, "more than zero"));
         }
         if max < min {
             return Err(InvalidSetting::new(
@@ -80,14 +80,14 @@ impl Builder {
             return Err(InvalidSetting::new(
                 "initial",
                 &initial,
-                format!("from `min`, {min:?}, to `max`, {max:?}"),
+                format!("a duration from `min`, {min:?}, to `max`, {max:?}"),
             ));
         }
         if !(deviations > 0.0 && deviations <= MAX_DEVIATIONS) {
             return Err(InvalidSetting::new(
                 "deviations",
                 &deviations,
-                format!("above 0, at most {MAX_DEVIATIONS:?}"),
+                format!("more than 0 and at most {MAX_DEVIATIONS:?}"),
             ));
         }
         if min_samples == 0 {

@@ -2,6 +2,9 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+/// Any error that can be sent between threads: what a layer that adds a failure of its own returns.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
 /// The answer did not come within the limit, and the request was dropped.
 ///
 /// The peer may still have done the work.
@@ -121,27 +124,27 @@ impl Error for MalformedGrpcTimeout {}
 /// A setting is outside the range that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSetting {
-    name: &'static str,
+    field: &'static str,
     value: String,
     allowed: String,
 }
 
 impl InvalidSetting {
     pub(crate) fn new(
-        name: &'static str,
+        field: &'static str,
         value: &dyn fmt::Debug,
         allowed: impl Into<String>,
     ) -> Self {
         Self {
-            name,
+            field,
             value: format!("{value:?}"),
             allowed: allowed.into(),
         }
     }
 
-    /// The name of the setting, as the builder spells it.
-    pub fn name(&self) -> &'static str {
-        self.name
+    /// The setting, by the name that its builder gives it.
+    pub fn field(&self) -> &'static str {
+        self.field
     }
 
     /// The value that was refused.
@@ -158,11 +161,11 @@ impl InvalidSetting {
 impl fmt::Display for InvalidSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            name,
+            field,
             value,
             allowed,
         } = self;
-        write!(f, "setting `{name}` is {value}, allowed is {allowed}")
+        write!(f, "`{field}` is {value}: set it to {allowed}")
     }
 }
 

@@ -16,17 +16,18 @@ use crate::sync::{AtomicU64, Ordering};
 ///   falls by 1/128, because many answers arrive per latency and a limit that forgets the tail
 ///   within a dozen of fast ones ends good requests.
 /// - A request that ended without an answer is a censored sample, known only to take *at least*
-///   so long. It can raise the estimate, never lower it.
-/// - TCP doubles after each timeout until the next clean sample. Here timeouts are expected, so
-///   the limit doubles only for each timeout beyond [`ISOLATED`] in the latest [`WINDOW`]
-///   requests. The factor is kept apart from the estimate, so that an outage leaves no trace:
-///   slower answers, which it lets through, raise the estimate; hung requests do not.
+///   so long. It can raise the estimate a little, never lower it.
+/// - TCP doubles after each timeout until the next clean sample. Here some requests hang, so the
+///   limit doubles only for each timeout beyond [`CROWD`] in the latest 64 requests; from there
+///   on, nothing makes it shorter. The factor is kept apart from the estimate: if the answers
+///   are slower than they were, it lets them through and they raise the estimate; if there are
+///   none, the outage leaves no trace.
 #[derive(Debug)]
 pub(crate) struct Estimator {
     settings: Settings,
     /// An [`Estimate`], packed: both halves change together or not at all.
     estimate: AtomicU64,
-    /// One bit for each of the latest requests, set if it timed out.
+    /// One bit for each of the latest 64 requests, set if it timed out.
     outcomes: AtomicU64,
     samples: AtomicU64,
     timeouts: AtomicU64,
@@ -46,9 +47,8 @@ impl Estimator {
     /// The limit for a request that starts now.
     pub(crate) fn limit(&self) -> Duration {
         let Settings { min, max, .. } = self.settings;
-        let excess = excess(self.outcomes.load(Ordering::Relaxed));
-        // Up to 2^28 times a latency in seconds: an f64 holds that, the cast saturates.
-        let limit = self.calm_limit() * f64::from(1_u32 << excess);
+        let beyond = timeouts_in(self.outcomes.load(Ordering::Relaxed)).saturating_sub(CROWD);
+        let limit = self.calm_limit() * (1_u64 << beyond) as f64;
         Duration::from_nanos(limit as u64).clamp(min, max)
     }
 
@@ -65,24 +65,24 @@ impl Estimator {
         transition
     }
 
-    /// No answer came within the limit of the request, which was `age`. Returns whether this
-    /// changed the mode.
-    pub(crate) fn timed_out(&self, age: Duration) -> Option<Transition> {
-        let limit = self.limit();
-        self.censored(age, limit);
+    /// No answer came within the limit of the request. Returns whether this changed the mode.
+    pub(crate) fn timed_out(&self, limit: Duration) -> Option<Transition> {
         self.timeouts.fetch_add(1, Ordering::Relaxed);
 
         // Requests that started under a much shorter limit say nothing about this one: a hundred
         // in flight when a service slows down double the limit once, not a hundred times.
-        if age.saturating_mul(2) < limit {
-            return None;
-        }
-        self.push_outcome(1)
+        let transition = if limit.saturating_mul(2) < self.limit() {
+            None
+        } else {
+            self.push_outcome(1)
+        };
+        self.censored(limit);
+        transition
     }
 
-    /// The caller gave up after `age`.
+    /// No answer came until the caller gave up after `age`.
     pub(crate) fn cancelled(&self, age: Duration) {
-        self.censored(age, self.limit());
+        self.censored(age);
     }
 
     pub(crate) fn smoothed(&self) -> Option<Duration> {
@@ -105,7 +105,7 @@ impl Estimator {
 
     /// Whether so many requests timed out that the limit may only grow.
     pub(crate) fn relaxing(&self) -> bool {
-        excess(self.outcomes.load(Ordering::Relaxed)) > 0
+        is_crowded(self.outcomes.load(Ordering::Relaxed))
     }
 
     /// The limit before the factor for timeouts, in nanoseconds.
@@ -123,8 +123,12 @@ impl Estimator {
         }
     }
 
-    fn censored(&self, age: Duration, limit: Duration) {
-        let at_least = nanos(age.min(limit));
+    fn censored(&self, age: Duration) {
+        // The factor is in charge: hung requests must not leave a trace beside it.
+        if self.relaxing() {
+            return;
+        }
+        let at_least = nanos(age.min(self.limit()));
         self.update(|estimate| match estimate {
             None => Estimate::first(at_least),
             Some(old) => old.censored(at_least),
@@ -154,7 +158,7 @@ impl Estimator {
     fn push_outcome(&self, timed_out: u64) -> Option<Transition> {
         let mut old = self.outcomes.load(Ordering::Relaxed);
         loop {
-            let new = ((old << 1) | timed_out) & WINDOW_MASK;
+            let new = (old << 1) | timed_out;
             // The common case, no timeout in sight, writes nothing.
             if new == old {
                 return None;
@@ -165,7 +169,7 @@ impl Estimator {
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Transition::between(excess(old), excess(new)),
+                Ok(_) => return Transition::between(old, new),
                 Err(current) => old = current,
             }
         }
@@ -215,10 +219,10 @@ pub(crate) enum Transition {
 }
 
 impl Transition {
-    fn between(old: u32, new: u32) -> Option<Self> {
-        match (old, new) {
-            (0, 1..) => Some(Self::Relaxing),
-            (1.., 0) => Some(Self::Following),
+    fn between(old: u64, new: u64) -> Option<Self> {
+        match (is_crowded(old), is_crowded(new)) {
+            (false, true) => Some(Self::Relaxing),
+            (true, false) => Some(Self::Following),
             _ => None,
         }
     }
@@ -284,9 +288,12 @@ impl Estimate {
     }
 }
 
-/// How many timeouts in the window are too many to be isolated.
-fn excess(outcomes: u64) -> u32 {
-    outcomes.count_ones().saturating_sub(ISOLATED)
+fn is_crowded(outcomes: u64) -> bool {
+    timeouts_in(outcomes) >= CROWD
+}
+
+fn timeouts_in(outcomes: u64) -> u32 {
+    outcomes.count_ones()
 }
 
 fn nanos(duration: Duration) -> f32 {
@@ -306,10 +313,5 @@ const DEVIATION_FALL: f32 = 1.0 / 128.0;
 /// The clock granularity `G` of RFC 6298: tokio's timers tick in milliseconds.
 const GRANULARITY: f64 = 1e6;
 
-/// How many of the latest requests are looked at for timeouts. At most 32, see [`ISOLATED`].
-const WINDOW: u32 = 32;
-const WINDOW_MASK: u64 = (1 << WINDOW) - 1;
-
-/// How many timeouts in the window are put down to hung requests: one in eight. The limit doubles
-/// for each beyond, so its factor is at most 2^28.
-const ISOLATED: u32 = WINDOW / 8;
+/// How many timeouts in the latest 64 requests, 1 in 13, are too many to be isolated ones.
+const CROWD: u32 = 5;

@@ -17,9 +17,7 @@ mod sync;
 mod timer;
 
 pub use builder::Builder;
+pub use error::BoxError;
 pub use layer::AdaptiveTimeoutLayer;
 pub use service::AdaptiveTimeout;
 pub use stats::Stats;
-
-/// Any error that can be sent between threads: what a layer that adds a failure kind returns.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -23,8 +23,8 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tower::ServiceExt;
 use tower_mtls::{accept::Acceptor, dev::Authority};
-use tower_service::Service;
 
 use super::{
     script::{Event, Mood, UPSTREAMS},
@@ -160,13 +160,8 @@ impl Upstream {
     }
 }
 
-async fn connection(mut acceptor: Acceptor, stream: TcpStream, mood: Arc<SharedMood>) {
-    let ready =
-        std::future::poll_fn(|cx| Service::<TcpStream>::poll_ready(&mut acceptor, cx)).await;
-    let Ok(stream) = (match ready {
-        Ok(()) => acceptor.call(stream).await,
-        Err(error) => Err(error),
-    }) else {
+async fn connection(acceptor: Acceptor, stream: TcpStream, mood: Arc<SharedMood>) {
+    let Ok(stream) = acceptor.oneshot(stream).await else {
         return;
     };
     let service = service_fn(move |_: Request<Incoming>| answer(mood.get()));

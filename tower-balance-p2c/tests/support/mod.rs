@@ -68,6 +68,7 @@ pub struct Control {
     /// Clones alive, the original included.
     pub clones: AtomicUsize,
     state: Mutex<State>,
+    when_polled: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 struct State {
@@ -88,6 +89,7 @@ impl Probe {
                 answer: Answer::Ok(Duration::ZERO),
                 wakers: Vec::new(),
             }),
+            when_polled: Mutex::new(None),
         };
         Self {
             control: Arc::new(control),
@@ -123,6 +125,11 @@ impl Control {
         let mut state = self.state();
         state.readiness = readiness;
         state.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Does something in the middle of the next `poll_ready`.
+    pub fn when_polled(&self, act: impl FnOnce() + Send + 'static) {
+        *self.when_polled.lock().unwrap() = Some(Box::new(act));
     }
 
     pub fn answer(&self, answer: Answer) {
@@ -184,6 +191,10 @@ impl Service<()> for Probe {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         self.control.polls.fetch_add(1, Ordering::SeqCst);
+        let act = self.control.when_polled.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+        }
         if self.ready {
             return Poll::Ready(Ok(()));
         }

@@ -1,6 +1,8 @@
 //! A service that holds its callers to tower's contract.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod rules;
+
 use std::{
     collections::VecDeque,
     fmt,

@@ -1,0 +1,31 @@
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, Version};
+use http_body_util::Empty;
+use serde_json::Value;
+
+use super::client::{Client, text};
+
+/// One GET, on a connection of its own.
+pub async fn get(admin: SocketAddr, path: &str) -> (StatusCode, String) {
+    let mut client = Client::connect(admin, Version::HTTP_11).await;
+    let request = Request::get(path).body(Empty::<Bytes>::new()).unwrap();
+    let response = client.send(request).await.unwrap();
+    (response.status(), text(response).await)
+}
+
+/// The only endpoint of a cluster, as `/clusters` shows it.
+pub async fn endpoint(admin: SocketAddr, cluster: &str) -> Value {
+    let (_, json) = get(admin, "/clusters").await;
+    let clusters: Vec<Value> = serde_json::from_str(&json).unwrap();
+    let found = clusters.iter().find(|status| status["name"] == cluster).unwrap();
+    found["endpoints"][0].clone()
+}
+
+/// The value of the metric whose line begins with `series`.
+pub async fn metric(admin: SocketAddr, series: &str) -> Option<f64> {
+    let (_, metrics) = get(admin, "/metrics").await;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.map(|value| value.parse().unwrap())
+}

@@ -1,0 +1,28 @@
+# The same commands by name; none of them needs `just`.
+
+# What README.md calls the test command
+test:
+    cargo test --workspace --all-features
+
+# The demo
+demo *args:
+    cargo run --release -- demo {{args}}
+
+# What must hold before a change lands
+ci:
+    .ci/run
+
+# Micro-costs, as ratios to the bare service and to tower
+bench:
+    cargo bench -p benches
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+docs:
+    cargo doc --workspace --all-features --no-deps
+
+# Licences, sources and banned crates; needs cargo-deny
+deny:
+    cargo deny check bans licenses sources

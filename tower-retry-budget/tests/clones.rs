@@ -1,0 +1,125 @@
+//! Nothing is cloned and no token taken where no retry can be.
+
+use tower::Layer;
+use tower_retry_budget::{Replay, RetryLayer};
+
+mod support;
+
+use support::{
+    Answer, Failure, Request, World,
+    rules::{layer, send},
+    spent, tokens,
+};
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_must_not_be_repeated_is_neither_retried_nor_cloned() {
+    let budget = tokens(20);
+    let layer = layer(&budget, 3, false);
+    let world = World::answering([Answer::Err("reset")]);
+    let (result, clones) = send(&mut layer.layer(world.probe())).await;
+    assert_eq!(result, Err(Failure("reset")));
+    assert_eq!((clones, world.clones(), world.calls().len()), (0, 0, 1));
+    assert_eq!(budget.stats().withdrawn, 0);
+    assert_eq!(layer.stats().not_retryable, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_cloned_while_no_retry_is_affordable() {
+    let layer = layer(&spent(0.0, 1), 3, true);
+    let world = World::answering([Answer::Err("reset"), Answer::Ok("fine")]);
+    let mut service = layer.layer(world.probe());
+    for expected in [Err(Failure("reset")), Ok("fine")] {
+        let (result, clones) = send(&mut service).await;
+        assert_eq!((result, clones), (expected, 0));
+    }
+    assert_eq!(world.clones(), 0);
+    assert_eq!(layer.stats().exhausted, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_one_attempt_nothing_is_cloned() {
+    let layer = layer(&tokens(20), 1, true);
+    let world = World::answering([Answer::Err("reset")]);
+    let (_, clones) = send(&mut layer.layer(world.probe())).await;
+    assert_eq!((clones, world.clones()), (0, 0));
+    assert_eq!(layer.stats().out_of_attempts, 1);
+}
+
+/// Requests that cannot be made a second time.
+#[derive(Clone, Debug)]
+struct Never;
+
+impl<Req> Replay<Req> for Never {
+    type Request = Req;
+    type Spare = std::convert::Infallible;
+
+    fn plain(&self, request: Req) -> Req {
+        request
+    }
+
+    fn first(&self, request: Req) -> (Req, Option<Self::Spare>) {
+        (request, None)
+    }
+
+    fn again(&self, spare: &mut Self::Spare) -> Option<Req> {
+        match *spare {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_cannot_be_made_again_clones_no_service_and_still_funds() {
+    let budget = tokens(20);
+    let layer = RetryLayer::builder(budget.clone())
+        .replay(Never)
+        .build()
+        .unwrap();
+    let world = World::answering([Answer::Ok("fine"), Answer::Err("reset")]);
+    let mut service = layer.layer(world.probe());
+    assert_eq!(send(&mut service).await.0, Ok("fine"));
+    assert_eq!(send(&mut service).await.0, Err(Failure("reset")));
+    assert_eq!(world.clones(), 0);
+    assert_eq!(budget.stats().deposited, 1);
+    assert_eq!(layer.stats().not_replayable, 1);
+}
+
+/// Has a spare, but nothing can be made from it when it comes to that.
+#[derive(Clone, Debug)]
+struct Broken {
+    known: bool,
+}
+
+impl Replay<Request> for Broken {
+    type Request = Request;
+    type Spare = ();
+
+    fn plain(&self, request: Request) -> Request {
+        request
+    }
+
+    fn first(&self, request: Request) -> (Request, Option<()>) {
+        (request, Some(()))
+    }
+
+    fn replayable(&self, _spare: &()) -> bool {
+        !self.known
+    }
+
+    fn again(&self, _spare: &mut ()) -> Option<Request> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spare_that_turns_out_to_be_useless_costs_nothing() {
+    for (known, withdrawn) in [(true, 0), (false, 1)] {
+        let budget = tokens(20);
+        let builder = RetryLayer::builder(budget.clone()).replay(Broken { known });
+        let layer = builder.build().unwrap();
+        let world = World::answering([Answer::Err("reset")]);
+        let (result, _) = send(&mut layer.layer(world.probe())).await;
+        assert_eq!(result, Err(Failure("reset")));
+        assert_eq!(layer.stats().not_replayable, 1);
+        assert_eq!(budget.stats().withdrawn, withdrawn);
+        assert_eq!(budget.stats().balance, 20.0);
+    }
+}

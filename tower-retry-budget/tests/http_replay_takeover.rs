@@ -1,0 +1,96 @@
+//! Old attempts that live on, and bodies that fail.
+#![cfg(feature = "http")]
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use http_body_util::channel::Channel;
+use tokio_test::{assert_pending, assert_ready, task};
+
+use bodies::{Scripted, Step, again, data, frames, poll, replayable, rest, split};
+
+#[path = "support/bodies.rs"]
+mod bodies;
+
+#[test]
+fn an_attempt_that_never_read_and_lives_on_changes_nothing() {
+    let (_first, mut spare) = split(frames(["ab", "cd"]), 1024);
+    let _second = again(&mut spare);
+    assert_eq!(rest(&mut again(&mut spare)).0, b"abcd");
+}
+
+#[test]
+fn the_error_of_the_client_goes_to_the_attempt_that_reads_it_and_ends_it_all() {
+    let (mut first, mut spare) = split(Scripted::new([Step::Data("ab".into()), Step::Error]), 1024);
+    data(&mut first);
+    drop(first);
+    let mut second = again(&mut spare);
+    assert_eq!(data(&mut second), "ab");
+    let end = assert_ready!(poll(&mut second)).map(|frame| frame.map(|_| ()));
+    assert_eq!(end, Some(Err("the client is gone")));
+    assert!(assert_ready!(poll(&mut second)).is_none());
+    assert!(!replayable(&mut spare));
+}
+
+#[test]
+fn a_body_that_panics_is_not_read_by_another_attempt() {
+    let (mut first, mut spare) = split(Scripted::new([Step::Panic]), 1024);
+    let read = std::panic::AssertUnwindSafe(|| poll(&mut first));
+    assert!(std::panic::catch_unwind(read).is_err());
+    assert!(!replayable(&mut spare));
+}
+
+#[test]
+fn after_an_early_answer_the_next_attempt_takes_the_body_over() {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(8);
+    let (first, mut spare) = split(body, 1024);
+    let mut first = task::spawn(first);
+    let mut send = |text: &'static str| sender.try_send(Frame::data(text.into())).ok().unwrap();
+    send("ab");
+    assert!(first.enter(|cx, body| body.poll_frame(cx)).is_ready());
+    assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+    // The server has answered; the old attempt is still being sent by its connection.
+    let mut second = task::spawn(again(&mut spare));
+    assert!(second.enter(|cx, body| body.poll_frame(cx)).is_ready());
+    assert_pending!(second.enter(|cx, body| body.poll_frame(cx)));
+    send("cd");
+    assert!(second.is_woken());
+    // However often the old one is polled, it takes nothing away and does not end.
+    assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+    let frame = assert_ready!(second.enter(|cx, body| body.poll_frame(cx)));
+    assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "cd");
+    drop(sender);
+    assert!(assert_ready!(second.enter(|cx, body| body.poll_frame(cx))).is_none());
+    assert!(second.is_end_stream());
+}
+
+#[test]
+fn an_old_attempt_never_seems_complete_while_it_is_not() {
+    // Nothing read, and the new attempt goes over the limit and ends.
+    let chunk = Bytes::from(vec![b'x'; 100]);
+    let (mut first, mut spare) = split(Scripted::new(vec![Step::Data(chunk); 5]), 300);
+    assert_eq!(data(&mut first).len(), 100);
+    let mut second = again(&mut spare);
+    assert_eq!(rest(&mut second).0.len(), 500);
+    assert_pending!(poll(&mut first));
+    assert!(!first.is_end_stream());
+    assert_eq!(first.size_hint().upper(), None);
+
+    // The client's body fails while the new attempt reads it.
+    let (mut first, mut spare) = split(Scripted::new([Step::Data("ab".into()), Step::Error]), 300);
+    let mut second = again(&mut spare);
+    data(&mut second);
+    assert!(assert_ready!(poll(&mut second)).unwrap().is_err());
+    assert_pending!(poll(&mut first));
+    assert!(!first.is_end_stream());
+}
+
+#[test]
+fn an_old_attempt_may_end_if_the_whole_body_was_kept() {
+    let (mut first, mut spare) = split(frames(["ab", "cd"]), 1024);
+    data(&mut first);
+    assert_eq!(rest(&mut again(&mut spare)).0, b"abcd");
+    assert_eq!(rest(&mut first).0, b"cd");
+    assert!(first.is_end_stream());
+}

@@ -1,0 +1,188 @@
+//! What holds for the pure core whatever happened to it before.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+#[allow(dead_code, unreachable_pub)]
+#[path = "../src/estimator.rs"]
+mod estimator;
+mod sync {
+    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+}
+
+use estimator::{Estimator, Settings};
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Answered(Duration),
+    TimedOut(Duration),
+    Cancelled(Duration),
+}
+
+impl Event {
+    fn tell(self, estimator: &Estimator) {
+        match self {
+            Self::Answered(latency) => drop(estimator.answered(latency)),
+            Self::TimedOut(limit) => drop(estimator.timed_out(limit)),
+            Self::Cancelled(age) => estimator.cancelled(age),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_limit_is_between_min_and_max(settings in settings(), history in history()) {
+        let estimator = Estimator::new(settings);
+        for event in history {
+            event.tell(&estimator);
+            let limit = estimator.limit();
+            prop_assert!(settings.min <= limit && limit <= settings.max, "{limit:?}");
+        }
+    }
+
+    #[test]
+    fn a_slower_answer_never_makes_the_limit_shorter_than_a_faster_one(
+        settings in settings(), history in history(), one in duration(), other in duration(),
+    ) {
+        let limit_after = |latency| {
+            let estimator = after(settings, &history);
+            estimator.answered(latency);
+            estimator.limit()
+        };
+        prop_assert!(limit_after(one.min(other)) <= limit_after(one.max(other)));
+    }
+
+    #[test]
+    fn a_request_without_an_answer_never_makes_the_limit_shorter(
+        settings in settings(), history in history(), age in duration(), timed_out: bool,
+    ) {
+        let estimator = after(settings, &history);
+        let before = known(&estimator);
+        let learnt = estimator.samples() + estimator.timeouts() >= settings.min_samples.into();
+        if timed_out {
+            estimator.timed_out(age);
+        } else {
+            estimator.cancelled(age);
+        }
+        let after = known(&estimator);
+        prop_assert!(after.smoothed >= before.smoothed);
+        prop_assert!(after.deviation >= before.deviation);
+        if learnt {
+            prop_assert!(after.limit >= before.limit);
+        }
+    }
+
+    #[test]
+    fn no_answer_lowers_the_estimate_while_many_time_out(
+        history in history(), latency in duration(),
+    ) {
+        let estimator = after(Settings::default(), &history);
+        let before = known(&estimator);
+        estimator.answered(latency);
+        if estimator.relaxing() {
+            let after = known(&estimator);
+            prop_assert!(after.smoothed >= before.smoothed);
+            prop_assert!(after.deviation >= before.deviation);
+        }
+    }
+
+    #[test]
+    fn nothing_is_learnt_about_a_cancelled_request_younger_than_the_estimate(
+        history in prop::collection::vec(duration().prop_map(Event::Answered), 1..50),
+        share in 0.0..1.0,
+    ) {
+        let estimator = Estimator::new(Settings::default());
+        for event in history {
+            event.tell(&estimator);
+        }
+        let before = known(&estimator);
+        let age = before.smoothed.unwrap_or_default().mul_f64(share);
+        estimator.cancelled(age);
+        prop_assert_eq!(before, known(&estimator));
+    }
+
+    #[test]
+    fn a_fixed_limit_stays(limit in duration(), history in history()) {
+        let estimator = Estimator::new(Settings::fixed(limit));
+        for event in history {
+            event.tell(&estimator);
+            prop_assert_eq!(estimator.limit(), limit);
+        }
+    }
+
+    #[test]
+    fn every_answer_and_every_timeout_is_counted(history in history()) {
+        let estimator = Estimator::new(Settings::default());
+        let (mut samples, mut timeouts) = (0, 0);
+        for event in history {
+            event.tell(&estimator);
+            samples += u64::from(matches!(event, Event::Answered(_)));
+            timeouts += u64::from(matches!(event, Event::TimedOut(_)));
+        }
+        prop_assert_eq!((estimator.samples(), estimator.timeouts()), (samples, timeouts));
+    }
+}
+
+/// Latencies alike, as a service has them, and any at all.
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        4 => (1_u64..100_000_000).prop_map(Duration::from_nanos),
+        1 => any::<u64>().prop_map(Duration::from_nanos),
+        1 => Just(Duration::ZERO),
+        1 => Just(Duration::MAX),
+    ]
+}
+
+fn history() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        8 => duration().prop_map(Event::Answered),
+        1 => duration().prop_map(Event::TimedOut),
+        1 => duration().prop_map(Event::Cancelled),
+    ];
+    prop::collection::vec(event, 0..150)
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    (
+        [duration(), duration(), duration()],
+        0.001..1000.0,
+        1_u32..30,
+    )
+        .prop_map(|(mut limits, deviations, min_samples)| {
+            limits.sort();
+            let [min, initial, max] = limits;
+            Settings {
+                min,
+                max,
+                initial,
+                deviations,
+                min_samples,
+            }
+        })
+}
+
+fn after(settings: Settings, history: &[Event]) -> Estimator {
+    let estimator = Estimator::new(settings);
+    for event in history {
+        event.tell(&estimator);
+    }
+    estimator
+}
+
+#[derive(Debug, PartialEq)]
+struct Known {
+    limit: Duration,
+    smoothed: Option<Duration>,
+    deviation: Option<Duration>,
+}
+
+fn known(estimator: &Estimator) -> Known {
+    Known {
+        limit: estimator.limit(),
+        smoothed: estimator.smoothed(),
+        deviation: estimator.deviation(),
+    }
+}
