@@ -1,1 +1,131 @@
-//! What each layer costs.
+//! How the benches measure: subjects take turns, so that a noisy machine is noisy for all of them.
+//!
+//! What is reported is the median over many short rounds, as a ratio to the bare service of the same
+//! run. Absolute times do not travel between machines; ratios and allocations do.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    fmt,
+};
+
+use hdrhistogram::Histogram;
+use tokio::time::Instant;
+
+/// The system's allocator, which counts the allocations of each thread.
+#[derive(Debug)]
+pub struct CountingAllocator;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call is handed to the system's allocator unchanged; counting touches a plain
+// thread-local cell, which does not allocate.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // A thread that is ending has no counter any more.
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Something that is measured: a name, and a way to send many requests.
+pub struct Subject<'a> {
+    name: &'static str,
+    run: Box<dyn FnMut(u32) + 'a>,
+}
+
+/// What was measured of one subject.
+#[derive(Debug)]
+pub struct Measured {
+    name: &'static str,
+    nanoseconds: f64,
+    allocations: f64,
+}
+
+impl<'a> Subject<'a> {
+    /// `run(n)` sends `n` requests.
+    pub fn new(name: &'static str, run: impl FnMut(u32) + 'a) -> Self {
+        Self {
+            name,
+            run: Box::new(run),
+        }
+    }
+}
+
+impl fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Measures all subjects, in turns. The first one is what the others are compared with.
+pub fn measure(mut subjects: Vec<Subject<'_>>) -> Vec<Measured> {
+    let mut rounds: Vec<_> = subjects.iter().map(|_| picoseconds()).collect();
+    let mut allocations = vec![0; subjects.len()];
+    for subject in &mut subjects {
+        (subject.run)(WARM_UP);
+    }
+    for _ in 0..ROUNDS {
+        for (index, subject) in subjects.iter_mut().enumerate() {
+            let counted = ALLOCATIONS.get();
+            let begun = Instant::now();
+            (subject.run)(REQUESTS);
+            let elapsed = Instant::now().saturating_duration_since(begun);
+            allocations[index] += ALLOCATIONS.get() - counted;
+            let each = elapsed.as_nanos() * 1000 / u128::from(REQUESTS);
+            rounds[index].saturating_record(u64::try_from(each).unwrap_or(u64::MAX));
+        }
+    }
+    let measured = subjects.iter().zip(rounds).zip(allocations);
+    measured
+        .map(|((subject, rounds), allocations)| Measured {
+            name: subject.name,
+            nanoseconds: rounds.value_at_quantile(0.5) as f64 / 1e3,
+            allocations: allocations as f64 / f64::from(ROUNDS * REQUESTS),
+        })
+        .collect()
+}
+
+/// A Markdown table; ratios are to the first row.
+pub fn table(title: &str, measured: &[Measured]) -> String {
+    use fmt::Write as _;
+    let base = measured.first().map_or(1.0, |first| first.nanoseconds);
+    let mut table =
+        format!("| {title} | ns | x the first | allocations |\n| --- | ---: | ---: | ---: |\n");
+    for Measured {
+        name,
+        nanoseconds,
+        allocations,
+    } in measured
+    {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            table,
+            "| {name} | {nanoseconds:.0} | {:.1} | {allocations:.2} |",
+            nanoseconds / base
+        );
+    }
+    table
+}
+
+fn picoseconds() -> Histogram<u32> {
+    // Grows by itself, three digits are enough for medians.
+    let mut histogram =
+        Histogram::new(3).unwrap_or_else(|error| unreachable!("three digits are valid: {error}"));
+    histogram.auto(true);
+    histogram
+}
+
+const WARM_UP: u32 = 20_000;
+const ROUNDS: u32 = 200;
+const REQUESTS: u32 = 2_000;

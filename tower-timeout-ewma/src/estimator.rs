@@ -54,7 +54,7 @@ impl Estimator {
 
     /// An answer came. Returns whether this changed the mode.
     pub(crate) fn answered(&self, latency: Duration) -> Option<Transition> {
-        let transition = self.push_outcome(0);
+        let transition = self.change_outcomes(|outcomes| outcomes << 1);
         let relaxing = self.relaxing();
         self.update(|estimate| match estimate {
             None => Estimate::first(nanos(latency)),
@@ -69,12 +69,12 @@ impl Estimator {
     pub(crate) fn timed_out(&self, limit: Duration) -> Option<Transition> {
         self.timeouts.fetch_add(1, Ordering::Relaxed);
 
-        // Requests that started under a much shorter limit say nothing about this one: a hundred
+        // Requests that started under a much shorter limit say little about this one: a hundred
         // in flight when a service slows down double the limit once, not a hundred times.
         let transition = if limit.saturating_mul(2) < self.limit() {
-            None
+            self.change_outcomes(renewed)
         } else {
-            self.push_outcome(1)
+            self.change_outcomes(|outcomes| (outcomes << 1) | 1)
         };
         self.censored(limit);
         transition
@@ -155,10 +155,10 @@ impl Estimator {
         }
     }
 
-    fn push_outcome(&self, timed_out: u64) -> Option<Transition> {
+    fn change_outcomes(&self, change: impl Fn(u64) -> u64) -> Option<Transition> {
         let mut old = self.outcomes.load(Ordering::Relaxed);
         loop {
-            let new = (old << 1) | timed_out;
+            let new = change(old);
             // The common case, no timeout in sight, writes nothing.
             if new == old {
                 return None;
@@ -288,6 +288,15 @@ impl Estimate {
     }
 }
 
+/// One more timeout in place of the oldest: the evidence is renewed but does not grow.
+fn renewed(outcomes: u64) -> u64 {
+    let new = (outcomes << 1) | 1;
+    if timeouts_in(new) == timeouts_in(outcomes) {
+        return new;
+    }
+    new & !(1 << (63 - new.leading_zeros()))
+}
+
 fn is_crowded(outcomes: u64) -> bool {
     timeouts_in(outcomes) >= CROWD
 }
@@ -314,4 +323,4 @@ const DEVIATION_FALL: f32 = 1.0 / 128.0;
 const GRANULARITY: f64 = 1e6;
 
 /// How many timeouts in the latest 64 requests, 1 in 13, are too many to be isolated ones.
-const CROWD: u32 = 5;
+const CROWD: u32 = 4;

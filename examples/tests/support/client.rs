@@ -39,6 +39,14 @@ where
         }
     }
 
+    /// Whether the connection has ended, or takes no more requests.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1(sender) => sender.is_closed(),
+            Self::Http2(sender) => sender.is_closed(),
+        }
+    }
+
     /// Sends a request whose target is a path; the authority is `proxy.test`.
     pub async fn send(&mut self, mut request: Request<B>) -> hyper::Result<Response<Incoming>> {
         match self {
