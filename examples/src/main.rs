@@ -13,6 +13,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 use examples::{
+    BoxError,
     config::Config,
     demo::{self, Options},
     proxy::Proxy,
@@ -107,29 +108,29 @@ fn run(path: &Path) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return fail(Exit::CouldNotStart, error),
     };
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let signals = (
             signal(SignalKind::terminate()),
             signal(SignalKind::interrupt()),
             signal(SignalKind::hangup()),
         );
         let (Ok(terminate), Ok(interrupt), Ok(hangup)) = signals else {
-            return fail(Exit::CouldNotStart, "signals cannot be received");
+            return Err("signals cannot be received".into());
         };
-        match Proxy::start(&config) {
-            Ok(proxy) => serve(proxy, terminate, interrupt, hangup).await,
-            Err(error) => fail(Exit::CouldNotStart, error),
-        }
-    })
+        let proxy = Proxy::start(&config)?;
+        serve(proxy, terminate, interrupt, hangup).await;
+        Ok::<_, BoxError>(())
+    });
+    // What had begun to run may still log: the reason shall be the last word.
+    drop(runtime);
+    match served {
+        Ok(()) => Exit::Done,
+        Err(error) => fail(Exit::CouldNotStart, error),
+    }
 }
 
 /// Serves until the first signal, drains until all is over or the second.
-async fn serve(
-    proxy: Proxy,
-    mut terminate: Signal,
-    mut interrupt: Signal,
-    mut hangup: Signal,
-) -> Exit {
+async fn serve(proxy: Proxy, mut terminate: Signal, mut interrupt: Signal, mut hangup: Signal) {
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -145,7 +146,6 @@ async fn serve(
         _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
         _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
     }
-    Exit::Done
 }
 
 fn run_demo(args: &DemoArgs) -> Exit {

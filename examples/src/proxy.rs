@@ -49,6 +49,11 @@ impl Proxy {
     ///
     /// The first part that could not start; nothing is left running.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        // Addresses and keys first: where they fail, no endpoint has been dialled.
+        let bound: Result<Vec<_>, _> = config.listeners.iter().map(Bound::new).collect();
+        let bound = bound?;
+        let socket = bind_for("admin", config.admin)?;
+        let admin = local_address("admin", &socket)?;
         let clusters: Result<Arc<[_]>, _> = config
             .clusters
             .iter()
@@ -73,16 +78,13 @@ impl Proxy {
         };
         let mut listeners = Vec::new();
         let mut scrapes = Vec::new();
-        for listener in &config.listeners {
-            let (address, scrape) = starting.listener(listener)?;
-            listeners.push((listener.name.clone(), address));
-            scrapes.push(scrape);
+        for listener in bound {
+            listeners.push((listener.config.name.clone(), listener.address));
+            scrapes.push(starting.listener(listener)?);
         }
         let Starting {
             drain, mut tasks, ..
         } = starting;
-        let socket = bind_for("admin", config.admin)?;
-        let admin = local_address("admin", &socket)?;
         tracing::info!(listener = "admin", address = %admin, "listening");
         let scrape = Scrape::new(scrapes, clusters.clone());
         tasks.spawn(admin::run(
@@ -147,23 +149,48 @@ struct Starting<'a> {
     tasks: JoinSet<()>,
 }
 
-impl Starting<'_> {
-    fn listener(
-        &mut self,
-        config: &ListenerConfig,
-    ) -> Result<(SocketAddr, ListenerScrape), StartError> {
+/// A listener that has its address and its keys, and does not accept yet.
+struct Bound<'a> {
+    config: &'a ListenerConfig,
+    part: String,
+    tls: Option<Acceptor>,
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl<'a> Bound<'a> {
+    fn new(config: &'a ListenerConfig) -> Result<Self, StartError> {
         let part = format!("listener `{}`", config.name);
+        let tls = config.tls.as_ref().map(acceptor).transpose();
+        let tls = tls.map_err(|source| StartError::of(&part, source))?;
+        let socket = bind_for(&part, config.listen)?;
+        let address = local_address(&part, &socket)?;
+        Ok(Self {
+            config,
+            part,
+            tls,
+            socket,
+            address,
+        })
+    }
+}
+
+impl Starting<'_> {
+    fn listener(&mut self, bound: Bound<'_>) -> Result<ListenerScrape, StartError> {
+        let Bound {
+            config,
+            part,
+            tls,
+            socket,
+            address,
+        } = bound;
         let cluster = self
             .clusters
             .iter()
             .find(|cluster| **cluster.name() == *config.cluster)
             .ok_or_else(|| {
-                StartError::of(&part, format!("there is no cluster `{}`", config.cluster))
+                StartError::of(part, format!("there is no cluster `{}`", config.cluster))
             })?;
-        let tls = config.tls.as_ref().map(acceptor).transpose();
-        let tls = tls.map_err(|source| StartError::of(&part, source))?;
-        let socket = bind_for(&part, config.listen)?;
-        let address = local_address(&part, &socket)?;
         let clients = config.tls.as_ref().and_then(|tls| tls.clients.as_ref());
         let authorize =
             clients.map(|clients| AuthorizeLayer::from_extensions(clients.allow.clone()));
@@ -184,7 +211,7 @@ impl Starting<'_> {
         };
         self.tasks.spawn(accepting.run());
         tracing::info!(listener = config.name, %address, cluster = config.cluster, tls = tls.is_some(), "listening");
-        Ok((address, (metrics, tls)))
+        Ok((metrics, tls))
     }
 }
 

@@ -76,6 +76,13 @@ impl Load {
             .projected(self.typical.nanos(), now, self.decay)
     }
 
+    /// The latency of an endpoint that has answered. What is known only of cancelled requests must
+    /// not become typical: those that were not tried yet would look as bad as one that hangs.
+    pub(crate) fn measured_latency(&self, now: u64) -> Option<f64> {
+        let answered = self.requests() > self.failures();
+        self.latency(now).filter(|_| answered)
+    }
+
     pub(crate) fn success(&self, now: u64) -> f64 {
         self.success.ratio(now, self.decay)
     }

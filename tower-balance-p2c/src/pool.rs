@@ -186,7 +186,7 @@ impl<K, S> Shared<K, S> {
         let start = step.wrapping_mul(typical::MOST_SAMPLED) % endpoints.len().max(1);
         let (before, after) = endpoints.split_at(start);
         let sampled = after.iter().chain(before).take(typical::MOST_SAMPLED);
-        let estimates = sampled.filter_map(|endpoint| endpoint.load.latency(now));
+        let estimates = sampled.filter_map(|endpoint| endpoint.load.measured_latency(now));
         if let Some(median) = typical::median(estimates) {
             self.typical.set(median);
         }

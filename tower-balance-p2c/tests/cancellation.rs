@@ -62,17 +62,20 @@ async fn dropped_under_way_it_is_a_latency_of_at_least_its_age_and_no_failure() 
     assert_eq!((seen.requests, seen.failures, seen.success), (1, 0, 1.0));
 }
 
+/// Many pools, because which of the two gets the first request is a matter of chance.
 #[tokio::test(start_paused = true)]
 async fn a_hung_endpoint_is_found_out_by_the_timeouts_of_its_callers() {
-    let hung = Probe::ready(1).answering(Answer::Never);
-    let good = Probe::ready(2).answering(Answer::Ok(Duration::from_millis(20)));
-    let (balance, _discovery) = balance(BalanceLayer::new(), &[&hung, &good]).await;
-    let mut lost = 0;
-    for _ in 0..200 {
-        let request = timeout(Duration::from_millis(251), balance.clone().oneshot(()));
-        lost += u32::from(request.await.is_err());
+    for _ in 0..40 {
+        let hung = Probe::ready(1).answering(Answer::Never);
+        let good = Probe::ready(2).answering(Answer::Ok(Duration::from_millis(20)));
+        let (balance, _discovery) = balance(BalanceLayer::new(), &[&hung, &good]).await;
+        let mut lost = 0;
+        for _ in 0..100 {
+            let request = timeout(Duration::from_millis(251), balance.clone().oneshot(()));
+            lost += u32::from(request.await.is_err());
+        }
+        assert_eq!(lost, 1);
     }
-    assert!((1..=2).contains(&lost), "{lost}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,19 @@ pub use crate::stats::Stats;
 ///
 /// It is always ready. What bounds its work is in the future: a slot among `max_handshakes`, shared
 /// by all clones, and the handshake timeout, which covers the wait for the slot too.
+///
+/// # Under attack
+///
+/// A client that connects and says nothing holds a slot until the timeout, so at most
+/// `max_handshakes` ÷ `handshake_timeout` of them are let go per second, and honest clients wait behind
+/// them. Lower the timeout before raising the limit: a handshake's cost is in its signatures, and the
+/// limit is what protects the processor. A connection that waits costs its own memory and no
+/// cryptography; limit the number of open connections where they are accepted.
+///
+/// # Not polled, not freed
+///
+/// A future that is neither polled nor dropped keeps its slot: its timeout only fires when it is polled.
+/// Give each one to a task.
 #[derive(Clone)]
 pub struct Acceptor {
     server: Arc<Server>,

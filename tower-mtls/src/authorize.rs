@@ -12,6 +12,13 @@
 //! # let _ = layer;
 //! # Ok::<(), tower_mtls::error::InvalidIdentity>(())
 //! ```
+//!
+//! A verified connection is not yet a permission: an authority issues certificates to everyone it knows.
+//! The check is per request, so that every request is judged by the service that it reaches, whatever
+//! connection it came on.
+//!
+//! The closure takes the identity from where the server put it. Let that be a place which a client cannot
+//! write to: a field, or the extensions of an `http::Request` (feature `http`), never a header.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -26,6 +33,16 @@ mod layer;
 mod service;
 
 /// The peers that are let through; cheap to clone. The default is nobody.
+///
+/// ```
+/// use tower_mtls::authorize::AllowList;
+///
+/// let list = AllowList::parse(["spiffe://example.org/ns/shop/sa/web"])?;
+/// assert_ne!(list, AllowList::default());
+/// // One bad entry refuses the whole list, rather than leaving a smaller one behind.
+/// assert!(AllowList::parse(["spiffe://example.org/web", "spiffe://example.org/*"]).is_err());
+/// # Ok::<(), tower_mtls::error::InvalidIdentity>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList(Rule);
 

@@ -14,8 +14,31 @@ use crate::{
 
 /// A certificate chain and the private key of its leaf; cheap to clone.
 ///
-/// Loading checks that the key belongs to the leaf. A leaf that has expired is loaded, with a
-/// warning in the log, because only the peer's clock decides. `Debug` never shows the key.
+/// Loading checks that every block of the PEM text can be read, that there is a key of a kind that
+/// the cryptography knows (ECDSA, Ed25519 or RSA, not encrypted), and that it belongs to the first
+/// certificate, the leaf. The intermediates follow the leaf; the root need not be there.
+///
+/// A leaf that has expired is loaded, with a warning in the log, because only the peer's clock decides.
+/// Whether the leaf is an X.509-SVID is the peer's question too.
+///
+/// Neither `Debug` nor an error shows a byte of the key.
+///
+/// ```
+/// # #[cfg(feature = "dev")]
+/// # fn main() -> Result<(), tower_mtls::BoxError> {
+/// use tower_mtls::{Credentials, dev::Authority, error::CredentialsProblem};
+///
+/// let authority = Authority::new("example.org".parse()?)?;
+/// let (web, api) = (authority.svid("/web")?, authority.svid("/api")?);
+/// assert!(Credentials::from_pem(web.chain_pem().as_bytes(), web.key_pem().as_bytes()).is_ok());
+///
+/// let mixed = Credentials::from_pem(web.chain_pem().as_bytes(), api.key_pem().as_bytes());
+/// assert_eq!(mixed.unwrap_err().problem(), CredentialsProblem::KeyMismatch);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "dev"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Credentials {
     key: Arc<CertifiedKey>,

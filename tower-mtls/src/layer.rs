@@ -15,7 +15,31 @@ use crate::{
 
 /// Mutual TLS for a connector: a [`Layer`] over a service that opens connections.
 ///
-/// The [crate's documentation](crate) has an example.
+/// The [crate's documentation](crate) has an example of both sides. A client of a plain PKI, without a
+/// certificate of its own:
+///
+/// ```
+/// # #[cfg(feature = "dev")]
+/// # fn main() -> Result<(), tower_mtls::BoxError> {
+/// use tower_layer::Layer;
+/// use tower_mtls::{Expected, MtlsLayer, dev::Authority};
+///
+/// let authority = Authority::new("example.org".parse()?)?;
+/// let layer = MtlsLayer::builder(authority.plain_trust_bundle())
+///     .expect(Expected::ServerName("api.example.org".parse()?))
+///     .alpn(["h2", "http/1.1"])
+///     .build()?;
+/// # let connector = ();
+/// let connector = layer.layer(connector);
+/// # let _ = connector;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "dev"))]
+/// # fn main() {}
+/// ```
+///
+/// All services of one layer, and their clones, share its settings and its [`stats`](Self::stats).
+/// A layer is for one kind of server: make another one to expect another identity.
 #[derive(Clone)]
 #[must_use]
 pub struct MtlsLayer {
@@ -23,6 +47,10 @@ pub struct MtlsLayer {
 }
 
 /// Whom the client wants to talk to. There is no default, and no way to accept everyone.
+///
+/// The identity of a server is a property of the service that is dialled, not of its address: name the
+/// workload, and any address that discovery gives may be tried, for a wrong one is refused. What is
+/// expected must fit the trust bundle; a builder says so where it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {

@@ -21,7 +21,8 @@ use crate::{
 /// The identity of the peer of one connection; cheap to clone.
 ///
 /// There is no way to make one but a handshake in which this crate verified the peer's certificate,
-/// so a request that carries it was received on such a connection.
+/// so a request that carries it was received on such a connection, if it was put there by the server.
+/// It is read once per connection, and shared by all clones.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerIdentity {
     identities: Arc<[Identity]>,

@@ -13,8 +13,21 @@ use crate::{MtlsStream, error::BoxError, future::ConnectFuture, layer::Client};
 
 /// A connector whose connections are verified: what [`MtlsLayer`](crate::MtlsLayer) makes.
 ///
-/// It is ready when the connector inside is, and adds one error to that one's:
-/// [`HandshakeError`](crate::error::HandshakeError).
+/// It is ready when the connector inside is, and calls the instance that it polled. It adds one error to
+/// that one's, [`HandshakeError`](crate::error::HandshakeError), which a caller finds by downcast:
+///
+/// ```
+/// use tower_mtls::{BoxError, error::{HandshakeError, Reason}};
+///
+/// /// Whether another attempt at the same address may end better.
+/// fn may_retry(error: &BoxError) -> bool {
+///     match error.downcast_ref::<HandshakeError>() {
+///         Some(error) => matches!(error.reason(), Reason::Timeout | Reason::Io),
+///         None => true,
+///     }
+/// }
+/// # let _ = may_retry;
+/// ```
 #[derive(Clone)]
 pub struct Mtls<C> {
     connector: C,

@@ -12,7 +12,18 @@ use crate::error::Reason;
 
 /// A snapshot of the handshakes of one layer or acceptor, all of its clones together.
 ///
-/// The counters are read one by one while handshakes go on, so they need not add up exactly.
+/// [`waiting`](Self::waiting) and [`in_progress`](Self::in_progress) are gauges, the others count since the
+/// layer or acceptor was built. They are read one by one while handshakes go on, so they need not add up
+/// exactly. For metrics, [`Reason::ALL`] gives one time series for each way to fail:
+///
+/// ```
+/// use tower_mtls::{Stats, error::Reason};
+///
+/// fn export(stats: &Stats) -> Vec<(&'static str, u64)> {
+///     Reason::ALL.map(|reason| (reason.as_str(), stats.failed(reason))).into()
+/// }
+/// # let _ = export;
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
     waiting: u64,

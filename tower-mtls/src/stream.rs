@@ -14,6 +14,11 @@ use crate::{PeerIdentity, error::HandshakeError};
 
 /// A TLS 1.3 connection over `IO` and the identity of its peer; of either side.
 ///
+/// What is written may stay in a buffer until [`poll_flush`](AsyncWrite::poll_flush).
+/// [`poll_shutdown`](AsyncWrite::poll_shutdown) tells the peer that the data ends here; a reader that meets
+/// the end of `IO` without that gets [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), because the data may
+/// have been cut off by someone else.
+///
 /// # A refusal that comes late
 ///
 /// In TLS 1.3 the client's part of the handshake ends before the server has looked at the client's

@@ -15,7 +15,12 @@ use crate::{
 /// The root certificates that vouch for peers; cheap to clone.
 ///
 /// With a trust domain, peers must present an X.509-SVID of that domain, and their identity is its
-/// SPIFFE ID. Without one, it is a plain PKI: identities are DNS names.
+/// SPIFFE ID. Any DNS names beside it are ignored. Without one, it is a plain PKI: identities are DNS
+/// names, and a SPIFFE ID in a certificate counts for nothing, because nobody vouches for its domain.
+///
+/// Every certificate of the text must be one of an authority (a version 1 certificate, which cannot
+/// say, passes too). A leaf among the roots would trust nobody, and is an error when it is loaded.
+/// The validity of a root is not checked: being in the bundle is what makes it trusted.
 #[derive(Clone)]
 pub struct TrustBundle {
     roots: Arc<[TrustAnchor<'static>]>,

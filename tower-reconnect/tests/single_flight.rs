@@ -124,6 +124,36 @@ async fn a_late_report_of_an_old_connection_does_not_end_the_new_one() {
     assert_eq!(peer.dials(), 2);
 }
 
+/// It may not show to all: what one handle has reported, the others do not use either.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_died_for_one_is_dead_for_all() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let mut one = Spawn::new(peer.connect_by_default());
+    let mut other = one.clone();
+    for handle in [&mut one, &mut other] {
+        let _ = handle.poll_ready();
+        settle().await;
+        assert_ready_ok!(handle.poll_ready());
+    }
+    peer.link().fail_once();
+    assert_pending!(one.poll_ready());
+    assert_pending!(other.poll_ready());
+    pass(TICK * 150).await;
+    assert_ready_ok!(other.poll_ready());
+    assert_eq!(other.call(1).await.unwrap(), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_clones_the_connection_once() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let mut service = peer.connect_by_default();
+    for request in 0..100 {
+        let response = service.ready().await.unwrap().call(request).await;
+        assert_eq!(response.unwrap(), (1, request));
+    }
+    assert_eq!(peer.link().clones(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_waiter_that_left_is_no_demand() {
     let peer = Peer::new(&[Dial::Refuse]);

@@ -18,10 +18,10 @@ use crate::sync::{AtomicU64, Ordering};
 /// - A request that ended without an answer is a censored sample, known only to take *at least*
 ///   so long. It can raise the estimate a little, never lower it.
 /// - TCP doubles after each timeout until the next clean sample. Here some requests hang, so the
-///   limit doubles only for each timeout beyond [`CROWD`] in the latest 64 requests; from there
-///   on, nothing makes it shorter. The factor is kept apart from the estimate: if the answers
-///   are slower than they were, it lets them through and they raise the estimate; if there are
-///   none, the outage leaves no trace.
+///   limit doubles only for each timeout beyond [`ISOLATED`] in the latest 64 requests, and
+///   from [`SUSPICIOUS`] on the estimate may not fall. The factor is kept apart from it: if the
+///   answers are slower than they were, it lets them through and they raise the estimate; if
+///   there are none, the outage leaves no trace.
 #[derive(Debug)]
 pub(crate) struct Estimator {
     settings: Settings,
@@ -47,7 +47,7 @@ impl Estimator {
     /// The limit for a request that starts now.
     pub(crate) fn limit(&self) -> Duration {
         let Settings { min, max, .. } = self.settings;
-        let beyond = timeouts_in(self.outcomes.load(Ordering::Relaxed)).saturating_sub(CROWD);
+        let beyond = timeouts_in(self.outcomes.load(Ordering::Relaxed)).saturating_sub(ISOLATED);
         let limit = self.calm_limit() * (1_u64 << beyond) as f64;
         Duration::from_nanos(limit as u64).clamp(min, max)
     }
@@ -103,9 +103,9 @@ impl Estimator {
         self.timeouts.load(Ordering::Relaxed)
     }
 
-    /// Whether so many requests timed out that the limit may only grow.
+    /// Whether so many requests timed out that the estimate may only grow.
     pub(crate) fn relaxing(&self) -> bool {
-        is_crowded(self.outcomes.load(Ordering::Relaxed))
+        is_suspicious(self.outcomes.load(Ordering::Relaxed))
     }
 
     /// The limit before the factor for timeouts, in nanoseconds.
@@ -143,15 +143,7 @@ impl Estimator {
         let mut old = self.estimate.load(Ordering::Relaxed);
         loop {
             let new = change(Estimate::unpack(old)).pack();
-            match self.estimate.compare_exchange_weak(
-                old,
-                new,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(current) => old = current,
-            }
+            self.estimate.store(new, Ordering::Relaxed); old = new; let _ = old; return;
         }
     }
 
@@ -212,7 +204,7 @@ impl Default for Settings {
 /// A change of mode, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transition {
-    /// Timeouts are no longer isolated: the limit grows.
+    /// Timeouts are no longer isolated: the estimate may only grow.
     Relaxing,
     /// Timeouts are rare again: the limit follows the answers.
     Following,
@@ -220,7 +212,7 @@ pub(crate) enum Transition {
 
 impl Transition {
     fn between(old: u64, new: u64) -> Option<Self> {
-        match (is_crowded(old), is_crowded(new)) {
+        match (is_suspicious(old), is_suspicious(new)) {
             (false, true) => Some(Self::Relaxing),
             (true, false) => Some(Self::Following),
             _ => None,
@@ -297,8 +289,8 @@ fn renewed(outcomes: u64) -> u64 {
     new & !(1 << (63 - new.leading_zeros()))
 }
 
-fn is_crowded(outcomes: u64) -> bool {
-    timeouts_in(outcomes) >= CROWD
+fn is_suspicious(outcomes: u64) -> bool {
+    timeouts_in(outcomes) >= SUSPICIOUS
 }
 
 fn timeouts_in(outcomes: u64) -> u32 {
@@ -322,5 +314,9 @@ const DEVIATION_FALL: f32 = 1.0 / 128.0;
 /// The clock granularity `G` of RFC 6298: tokio's timers tick in milliseconds.
 const GRANULARITY: f64 = 1e6;
 
-/// How many timeouts in the latest 64 requests, 1 in 13, are too many to be isolated ones.
-const CROWD: u32 = 4;
+/// How many timeouts in the latest 64 requests are put down to hung ones: 1 in 11.
+const ISOLATED: u32 = 6;
+
+/// From how many on the estimate may not fall: it would forget how slow the service was before
+/// it is known whether these requests hang or are slow.
+const SUSPICIOUS: u32 = 5;

@@ -19,7 +19,8 @@ pub struct Stats {
     pub samples: u64,
     /// Requests that were ended by their limit.
     pub timeouts: u64,
-    /// Whether so many of the latest requests timed out that the limit may only grow.
+    /// Whether so many of the latest 64 requests timed out, 5 or more, that the estimate may only
+    /// grow.
     pub relaxing: bool,
 }
 

@@ -20,6 +20,9 @@ const HEAVY: Latency = Latency::LogNormal(15.0, 0.8);
 /// Median 20 ms, p95 33 ms, p99 40 ms, p99.9 51 ms.
 const LIGHT: Latency = Latency::LogNormal(20.0, 0.3);
 
+/// Median 20 ms, p99.9 37 ms.
+const STEADY: Latency = Latency::LogNormal(20.0, 0.2);
+
 const LATENCIES: [(&str, Latency); 3] = [
     ("heavy tail", HEAVY),
     ("light tail", LIGHT),
@@ -136,52 +139,57 @@ fn few_good_requests_are_ended_in_calm() {
 fn a_step_up_and_down_is_followed() {
     for (name, latency) in LATENCIES {
         for slower in [5.0, 10.0] {
-            let phases = [calm(60), slow(60, slower), calm(60)];
-            let [before, up, down] = three(run(&mut Ours::new(), latency, 200.0, &phases, 2));
-            let at_first = up.false_timeouts(0..10);
-            let later = up.false_timeouts(10..60);
-            let settled = up.settled();
-            let back = down.limit_is_back(1.5, before.limit(10..60)).unwrap();
+            let phases = [calm(40), slow(40, slower), calm(40)];
+            let runs =
+                SEEDS.map(|seed| three(run(&mut Ours::new(), latency, 200.0, &phases, seed)));
+            let at_first = mean(&runs, |[_, up, _]| up.false_timeouts(0..10));
+            let later = mean(&runs, |[_, up, _]| up.false_timeouts(10..40));
+            let after = mean(&runs, |[_, _, down]| down.false_timeouts(0..40));
+            let settled = mean(&runs, |[_, up, _]| up.settled());
+            let [low, high] = [0, 1].map(|phase| mean(&runs, |run| run[phase].limit(20..40)));
+            let back = mean(&runs, |[before, _, down]| {
+                down.limit_is_back(1.5, before.limit(10..40))
+            });
             println!(
-                "x{slower}, {name}: {at_first:.2} % in the first 10 s, {later:.2} % later, \
-                 settled after {settled} s; limit {:.0} -> {:.0} ms, back after {back} s",
-                before.limit(10..60),
-                up.limit(10..60),
+                "x{slower}, {name}: {at_first:.2} % in the first 10 s, {later:.2} % later, settled \
+                 after {settled:.1} s; limit {low:.0} -> {high:.0} ms, back after {back:.1} s"
             );
             assert!(at_first < 2.5, "{name} x{slower}: {at_first} %");
-            assert!(later < 0.4, "{name} x{slower}: {later} %");
-            assert!(settled <= 2, "{name} x{slower}: {settled} s");
-            assert!(back <= 5, "{name} x{slower}: {back} s");
-            assert!(down.false_timeouts(0..60) < 0.3);
+            assert!(later < 0.3, "{name} x{slower}: {later} %");
+            assert!(after < 0.3, "{name} x{slower}: {after} %");
+            assert!(settled <= 3.0, "{name} x{slower}: {settled} s");
+            assert!(back <= 4.0, "{name} x{slower}: {back} s");
+            assert!(high > 0.6 * slower * low, "{name} x{slower}: {high} ms");
         }
     }
 }
 
 #[test]
 fn without_its_timeouts_an_estimator_is_stuck_after_a_step() {
-    for (name, latency) in [("light tail", LIGHT), ("cache", Latency::CacheWithMisses)] {
-        let phases = [calm(60), slow(60, 10.0)];
-        let naive = &run(&mut Naive::new(), latency, 200.0, &phases, 3)[1];
-        let ours = &run(&mut Ours::new(), latency, 200.0, &phases, 3)[1];
-        let (naive, ours) = (naive.false_timeouts(10..60), ours.false_timeouts(10..60));
+    for (name, latency) in [("steady", STEADY), ("cache", Latency::CacheWithMisses)] {
+        let phases = [calm(40), slow(40, 10.0)];
+        let naive = SEEDS.map(|seed| run(&mut Naive::new(), latency, 200.0, &phases, seed));
+        let ours = SEEDS.map(|seed| run(&mut Ours::new(), latency, 200.0, &phases, seed));
+        let naive = mean(&naive, |run| run[1].false_timeouts(10..40));
+        let ours = mean(&ours, |run| run[1].false_timeouts(10..40));
         println!("x10, {name}: {ours:.2} % later; without timeouts {naive:.2} %");
-        assert!(ours < 0.4, "{name}: {ours} %");
-        assert!(naive > 9.0, "{name}: {naive} %");
+        assert!(ours < 0.3, "{name}: {ours} %");
+        // All of them, or all that miss the cache.
+        let stuck = if name == "steady" { 99.9 } else { 9.0 };
+        assert!(naive > stuck, "{name}: {naive} %");
     }
 }
 
 #[test]
 fn hung_requests_do_not_stretch_the_limit() {
     for (name, latency) in LATENCIES {
-        for (hung, tolerated) in [(0.01, 1.05), (0.05, 1.35)] {
-            let phases = [calm(60), hanging(300, hung)];
-            let observed = run(&mut Ours::new(), latency, 200.0, &phases, 4);
-            let stretch = observed[1].limit(10..300) / observed[0].limit(10..60);
-            let falsely = observed[1].false_timeouts(0..300);
-            println!(
-                "{} % hung, {name}: limit x {stretch:.2}, {falsely:.2} %",
-                hung * 100.0
-            );
+        for (hung, tolerated) in [(0.01, 1.05), (0.05, 1.25)] {
+            let phases = [calm(60), hanging(120, hung)];
+            let runs = SEEDS.map(|seed| run(&mut Ours::new(), latency, 200.0, &phases, seed));
+            let stretch = mean(&runs, |run| run[1].limit(10..120) / run[0].limit(10..60));
+            let falsely = mean(&runs, |run| run[1].false_timeouts(0..120));
+            let percent = hung * 100.0;
+            println!("{percent} % hung, {name}: limit x {stretch:.2}, {falsely:.2} %");
             assert!(stretch < tolerated, "{name}: {stretch}");
             assert!(falsely < 0.3, "{name}: {falsely} %");
         }
@@ -192,33 +200,38 @@ fn hung_requests_do_not_stretch_the_limit() {
 fn a_service_with_few_requests_is_followed() {
     for (name, latency) in [("heavy tail", HEAVY), ("light tail", LIGHT)] {
         let phases = [calm(600), slow(600, 5.0), calm(600)];
-        let [before, up, down] = three(run(&mut Ours::new(), latency, 1.0, &phases, 5));
-        let calm = before.false_timeouts(20..600);
-        let (first, later) = (up.false_timeouts(0..20), up.false_timeouts(20..600));
-        let back = down.limit_is_back(1.5, before.limit(60..600)).unwrap();
+        let runs = SEEDS.map(|seed| three(run(&mut Ours::new(), latency, 1.0, &phases, seed)));
+        let before = mean(&runs, |[before, ..]| before.false_timeouts(20..600));
+        let at_first = mean(&runs, |[_, up, _]| up.false_timeouts(0..20));
+        let later = mean(&runs, |[_, up, _]| up.false_timeouts(20..600));
+        let back = mean(&runs, |[before, _, down]| {
+            down.limit_is_back(1.5, before.limit(60..600))
+        });
         println!(
-            "1 request/s, x5, {name}: {calm:.2} % before, {first:.1} % in the first 20 s, \
-             {later:.2} % later, back after {back} s"
+            "1 request/s, x5, {name}: {before:.2} % before, {at_first:.1} % in the first 20 s, \
+             {later:.2} % later, back after {back:.0} s"
         );
-        assert!(calm < 0.6, "{name}: {calm} %");
-        assert!(first < 40.0, "{name}: {first} %");
-        assert!(later < 0.6, "{name}: {later} %");
-        assert!(back < 300, "{name}: {back} s");
+        assert!(before < 0.5, "{name}: {before} %");
+        assert!(at_first < 35.0, "{name}: {at_first} %");
+        assert!(later < 0.5, "{name}: {later} %");
+        assert!(back < 300.0, "{name}: {back} s");
     }
 }
 
 #[test]
 fn an_outage_relaxes_the_limit_and_leaves_no_trace() {
     for (name, latency) in LATENCIES {
-        let phases = [calm(60), hanging(20, 1.0), calm(60)];
-        let [before, outage, after] = three(run(&mut Ours::new(), latency, 200.0, &phases, 6));
-        let usual = before.limit(10..60);
-        let back = after.limit_is_back(1.5, usual).unwrap();
-        let falsely = after.false_timeouts(0..60);
-        println!("outage, {name}: limit back after {back} s, {falsely:.2} % after");
-        assert!(outage.limit(15..20) > 9_999.0, "{name}");
+        let phases = [calm(40), hanging(20, 1.0), calm(40)];
+        let runs = SEEDS.map(|seed| three(run(&mut Ours::new(), latency, 200.0, &phases, seed)));
+        let during = mean(&runs, |[_, outage, _]| outage.limit(15..20));
+        let falsely = mean(&runs, |[.., after]| after.false_timeouts(0..40));
+        let back = mean(&runs, |[before, _, after]| {
+            after.limit_is_back(1.5, before.limit(10..40))
+        });
+        println!("outage, {name}: limit back after {back:.1} s, {falsely:.2} % after");
+        assert!(during > 9_999.0, "{name}: {during} ms");
         // The last hung request ends ten seconds, the longest limit, after the outage.
-        assert!(back <= 12, "{name}: {back} s");
+        assert!(back <= 12.0, "{name}: {back} s");
         assert!(falsely < 0.3, "{name}: {falsely} %");
     }
 }
@@ -226,3 +239,9 @@ fn an_outage_relaxes_the_limit_and_leaves_no_trace() {
 fn three(observed: Vec<Observed>) -> [Observed; 3] {
     observed.try_into().unwrap()
 }
+
+fn mean<T>(runs: &[T], measure: impl Fn(&T) -> f64) -> f64 {
+    runs.iter().map(measure).sum::<f64>() / runs.len() as f64
+}
+
+const SEEDS: [u64; 3] = [1, 2, 3];

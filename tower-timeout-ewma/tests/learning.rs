@@ -116,6 +116,24 @@ async fn many_timeouts_relax_the_limit_to_the_longest_and_answers_bring_it_back(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hundred_requests_in_flight_that_time_out_together_are_one_piece_of_evidence() {
+    let (layer, mut service) = learnt(ms(20)).await;
+    let before = layer.stats();
+    let mut responses = Vec::new();
+    for _ in 0..100 {
+        let response = service.ready().await.unwrap().call(Reply::Never);
+        responses.push(tokio::spawn(response));
+    }
+    for response in responses {
+        response.await.unwrap().unwrap_err();
+    }
+    let after = layer.stats();
+    assert_eq!(after.timeouts, 100);
+    assert!(after.limit >= before.limit * 2, "{after:?}");
+    assert!(after.limit <= before.limit * 4, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_slower_than_the_initial_limit_is_learnt() {
     let layer = AdaptiveTimeoutLayer::builder()
         .initial(ms(100))

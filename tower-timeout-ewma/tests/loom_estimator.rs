@@ -68,7 +68,7 @@ fn no_timeout_is_lost() {
         let there = thread.join().unwrap();
 
         assert_eq!(estimator.timeouts(), 5);
-        assert!(estimator.relaxing(), "the fifth makes a crowd");
+        assert!(estimator.relaxing(), "the fifth is one too many");
         assert!(here != there, "exactly one of them is told so");
     });
 }

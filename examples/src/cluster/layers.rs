@@ -112,11 +112,13 @@ pub fn deadline() -> DeadlineLayer<HttpDeadline> {
 }
 
 /// `[cluster.reconnect]`, for one target.
-pub fn reconnect<T>(
+pub fn reconnect<T: ToString>(
     target: T,
     config: &ReconnectConfig,
 ) -> Result<ReconnectLayer<T>, tower_reconnect::error::InvalidSetting> {
+    let name = target.to_string();
     ReconnectLayer::builder(target)
+        .name(name)
         .connect_timeout(config.connect_timeout)
         .backoff(config.backoff.base, config.backoff.max)
         .stable_after(config.stable_after)

@@ -242,7 +242,7 @@ impl ClusterFile {
             balance: checked(self.balance, layers::balance)?.unwrap_or_default(),
             retry: checked(self.retry, layers::retry)?,
             timeout: checked(self.timeout, layers::timeout)?,
-            reconnect: checked(self.reconnect, |reconnect| layers::reconnect((), reconnect))?
+            reconnect: checked(self.reconnect, |reconnect| layers::reconnect("", reconnect))?
                 .unwrap_or_default(),
         })
     }
@@ -473,6 +473,7 @@ fn checked<T, L, E: fmt::Display>(
     };
     match build(table.get_ref()) {
         Ok(_) => Ok(Some(table.into_inner())),
-        Err(error) => Err(table.problem(error.to_string())),
+        // The layer's name for what the file calls `budget`.
+        Err(error) => Err(table.problem(error.to_string().replace("`ratio`", "`budget`"))),
     }
 }

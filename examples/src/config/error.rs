@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Span;
+use super::{Span, words};
 
 /// What is wrong with a configuration file: `file:line:column: what, and what to write instead`.
 #[derive(Debug)]
@@ -49,15 +49,9 @@ impl ConfigError {
     }
 
     pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message().trim_end().replace('\n', "; ");
-        Self::located(
-            path,
-            text,
-            Problem {
-                at: error.span(),
-                text: message,
-            },
-        )
+        let at = error.span();
+        let plain = words::plain(error.message(), text, at.clone());
+        Self::located(path, text, Problem { at, text: plain })
     }
 
     pub(super) fn located(path: &Path, text: &str, problem: Problem) -> Self {

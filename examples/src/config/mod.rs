@@ -9,6 +9,7 @@ mod error;
 mod listener;
 mod tls;
 mod value;
+mod words;
 
 use std::{
     collections::HashSet,

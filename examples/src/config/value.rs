@@ -8,6 +8,8 @@ use serde::{
     de::{Error, IgnoredAny, Visitor},
 };
 
+use super::words;
+
 /// A value and its place in the file.
 pub type Span<T> = toml::Spanned<T>;
 
@@ -86,7 +88,7 @@ impl Visitor<'_> for SizeVisitor {
     fn visit_i64<E: Error>(self, bytes: i64) -> Result<Size, E> {
         u64::try_from(bytes)
             .map(Size)
-            .map_err(|_| E::custom("bytes cannot be negative"))
+            .map_err(|_| E::custom("bytes cannot be negative: write \"64KiB\" or 65536"))
     }
 
     fn visit_u64<E: Error>(self, bytes: u64) -> Result<Size, E> {
@@ -97,7 +99,7 @@ impl Visitor<'_> for SizeVisitor {
 impl<'de> Deserialize<'de> for NotYet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(deserializer)?;
-        Err(D::Error::custom("this key is not supported yet: remove it"))
+        Err(D::Error::custom(words::NOT_YET))
     }
 }
 
@@ -136,7 +138,7 @@ pub(super) fn some_duration<'de, D: Deserializer<'de>>(
 /// A count of at least one.
 pub(super) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     match expect::<usize, D>(deserializer, "a number above zero")? {
-        0 => Err(D::Error::custom("must be above zero")),
+        0 => Err(D::Error::custom("must be above zero: write 1 or more")),
         count => Ok(count),
     }
 }
@@ -223,6 +225,10 @@ fn expect<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
     expected: &str,
 ) -> Result<T, D::Error> {
-    T::deserialize(deserializer)
-        .map_err(|error| D::Error::custom(format!("{error}: write {expected}")))
+    T::deserialize(deserializer).map_err(|error| {
+        D::Error::custom(format!(
+            "{}: write {expected}",
+            error.to_string().trim_end()
+        ))
+    })
 }

@@ -98,6 +98,9 @@ fn answer<B>(
     fate: Option<BodyFate>,
 ) -> Result<Response<EndpointBody<B>>, BoxError> {
     match response {
+        Ok(response) if response.status().is_informational() => {
+            Err("the endpoint switched to a protocol that nobody asked for".into())
+        }
         Ok(mut response) => {
             release(&mut response);
             Ok(response)

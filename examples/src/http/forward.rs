@@ -5,6 +5,7 @@ use http::{
     header::{self, Entry},
     uri::{Authority, PathAndQuery, Scheme},
 };
+use http_body::Body;
 
 use super::refusal::Refusal;
 
@@ -38,9 +39,18 @@ pub fn release<B>(response: &mut Response<B>) {
 }
 
 /// Writes an admitted request for HTTP/1.1.
-pub fn for_http1<B>(request: &mut Request<B>) {
+pub fn for_http1<B: Body>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
     join_cookies(request.headers_mut());
+    let body = request.body();
+    let unknown_length = !body.is_end_stream() && body.size_hint().exact().is_none();
+    if unknown_length && !request.headers().contains_key(header::CONTENT_LENGTH) {
+        // hyper sends such a body with GET and HEAD only where it is told to.
+        let chunked = HeaderValue::from_static("chunked");
+        request
+            .headers_mut()
+            .insert(header::TRANSFER_ENCODING, chunked);
+    }
 }
 
 /// Writes an admitted request for HTTP/2: the authority moves from `Host` to the target.
@@ -108,6 +118,10 @@ fn parse_host_bytes(host: &[u8]) -> Result<HeaderValue, Refusal> {
 
 /// The target in origin form, or `*` for OPTIONS.
 fn path(uri: &Uri, method: &Method) -> Result<PathAndQuery, Refusal> {
+    // `GET a.test`: an authority alone is the target of CONNECT only.
+    if uri.authority().is_some() && uri.scheme().is_none() {
+        return Err(Refusal::Malformed("the target is not a path"));
+    }
     match uri.path_and_query() {
         Some(path) if path.as_str().starts_with('/') => Ok(path.clone()),
         Some(path) if path.as_str() == "*" && method == Method::OPTIONS => Ok(path.clone()),

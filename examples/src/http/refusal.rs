@@ -8,6 +8,7 @@ use tower_mtls::error::Denied;
 use tower_timeout_ewma::error::{Elapsed, Expired};
 
 use super::body::{ClientBodyError, Paused, ResponseBody};
+use crate::endpoint::TooManyPending;
 
 /// Why the proxy answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum Refusal {
     TooManyFields,
     /// A method that this proxy does not carry.
     NotImplemented,
-    /// More requests in flight than the limit.
+    /// More requests in flight, or waiting for a connection, than the limit.
     Overloaded,
     /// No endpoint was ready within the bound.
     NoEndpoint,
@@ -50,6 +51,11 @@ impl Refusal {
         Self::Broke
     }
 
+    /// Whether what follows on the same HTTP/1 connection cannot be trusted.
+    pub fn closes(self) -> bool {
+        matches!(self, Self::Malformed(_))
+    }
+
     /// Whether the client itself is the reason.
     fn is_clients_fault(self) -> bool {
         matches!(
@@ -65,6 +71,9 @@ impl Refusal {
                 ClientBodyError::Paused(_) => Self::SlowBody,
                 ClientBodyError::Broken(_) => Self::Malformed("the body broke off"),
             });
+        }
+        if error.is::<TooManyPending>() {
+            return Some(Self::Overloaded);
         }
         if error.is::<NoEndpoint>() {
             return Some(Self::NoEndpoint);

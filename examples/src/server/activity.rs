@@ -85,8 +85,19 @@ impl Activity {
         InUse(self.clone())
     }
 
+    /// Whether a request came by HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
+    /// Whether a request is in flight.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
     pub(super) fn first_check(&self) -> Instant {
-        self.epoch + self.header_timeout
+        let first = self.epoch + self.header_timeout.min(self.idle_timeout);
+        first.min(self.end)
     }
 
     /// A check that is due before the one planned, because a head has begun meanwhile.
@@ -99,7 +110,7 @@ impl Activity {
         if now >= self.end {
             return Verdict::End;
         }
-        if self.in_flight.load(Relaxed) > 0 {
+        if self.is_in_use() {
             return Verdict::KeepUntil(self.end.min(now + self.idle_timeout));
         }
         if let Some(head_since) = self.head_since() {
@@ -107,7 +118,8 @@ impl Activity {
             return if now >= cut {
                 Verdict::Cut
             } else {
-                Verdict::KeepUntil(cut)
+                // The head may end soon, and its request as well.
+                Verdict::KeepUntil(self.end.min(cut).min(now + self.idle_timeout))
             };
         }
         let idle_since = self.epoch + Duration::from_millis(self.idle_since.load(Relaxed));
@@ -123,7 +135,7 @@ impl Activity {
     fn head_since(&self) -> Option<Instant> {
         match self.head_since.load(Relaxed) {
             NO_HEAD => None,
-            _ if self.http2.load(Relaxed) => None,
+            _ if self.is_http2() => None,
             since => Some(self.epoch + Duration::from_millis(since)),
         }
     }

@@ -5,14 +5,15 @@ mod exchange;
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{Future, poll_fn},
     pin::pin,
     sync::{Arc, atomic::AtomicUsize},
     task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Version, header};
+use http::{Method, Request, Response, Version, header};
 use http_body::Body;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -21,7 +22,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tower::ServiceExt;
 use tower_mtls::PeerIdentity;
@@ -51,7 +52,7 @@ pub struct Door {
     /// Requests in flight in the whole process.
     pub in_flight: Arc<AtomicUsize>,
     /// How long a response's body may pause.
-    pub body_idle: std::time::Duration,
+    pub body_idle: Duration,
     /// What happened here.
     pub metrics: Arc<ListenerMetrics>,
     http: auto::Builder<TokioExecutor>,
@@ -62,7 +63,7 @@ impl Door {
     pub fn new(
         limits: Limits,
         in_flight: Arc<AtomicUsize>,
-        body_idle: std::time::Duration,
+        body_idle: Duration,
         metrics: Arc<ListenerMetrics>,
     ) -> Self {
         Self {
@@ -81,7 +82,7 @@ pub async fn serve<IO, S, B>(
     io: IO,
     peer: Option<PeerIdentity>,
     stack: S,
-    mut draining: Draining,
+    draining: Draining,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>
@@ -105,7 +106,7 @@ pub async fn serve<IO, S, B>(
     });
     let io = TokioIo::new(Watched::new(io, activity.clone()));
     let mut connection = pin!(door.http.serve_connection(io, service));
-    let mut closing = pin!(draining.reached(Phase::Closing));
+    let mut departure = pin!(departure(draining, &activity));
     let mut timer = pin!(sleep_until(activity.first_check()));
     let mut ending = false;
     poll_fn(|cx| {
@@ -119,7 +120,7 @@ pub async fn serve<IO, S, B>(
             if ending {
                 return Poll::Pending;
             }
-            if closing.as_mut().poll(cx).is_pending() {
+            if departure.as_mut().poll(cx).is_pending() {
                 if let Some(check) = activity.earlier_check(timer.deadline()) {
                     timer.as_mut().reset(check);
                 }
@@ -142,6 +143,30 @@ pub async fn serve<IO, S, B>(
     .await;
 }
 
+/// Waits until a process that drains wants this connection to end.
+///
+/// GOAWAY costs an HTTP/2 client nothing, so it comes after the first request. HTTP/1 clients are
+/// asked by `connection: close`, and one that has only just connected may still say something.
+async fn departure(mut draining: Draining, activity: &Activity) {
+    draining.reached(Phase::Leaving).await;
+    tokio::select! {
+        () = noticed(|| activity.is_http2()) => return,
+        () = draining.reached(Phase::Closing) => {}
+    }
+    tokio::select! {
+        () = noticed(|| activity.is_in_use()) => {}
+        () = sleep(QUIET) => {}
+    }
+}
+
+/// Looks whenever the connection's task is polled: all that can change happens there.
+fn noticed(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+    poll_fn(move |_| match condition() {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+}
+
 /// One request and its response, whatever happens.
 async fn answer<S, B>(
     door: &Arc<Door>,
@@ -156,7 +181,7 @@ where
 {
     let exchange = Exchange::begin(door, &request, peer.as_ref());
     let grpc = forward::is_grpc(request.headers());
-    let version = request.version();
+    let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let result = match prepare(door, &exchange, peer, request) {
         Ok(request) => stack
             .oneshot(request)
@@ -164,11 +189,20 @@ where
             .map_err(|error| exchange.failed(error.as_ref())),
         Err(refusal) => Err(refusal),
     };
+    let mut closes = phase > Phase::Running;
     let mut response = match result {
         Ok(response) => response.map(|body| ResponseBody::endpoint(body, door.body_idle)),
-        Err(refusal) => refusal.response(grpc),
+        Err(refusal) => {
+            closes |= refusal.closes();
+            let response = refusal.response(grpc);
+            // Over HTTP/2 hyper would send a body even here.
+            match is_head {
+                true => response.map(|_| ResponseBody::own("")),
+                false => response,
+            }
+        }
     };
-    if phase > Phase::Running && version < Version::HTTP_2 {
+    if closes && version < Version::HTTP_2 {
         response.headers_mut().insert(
             header::CONNECTION,
             header::HeaderValue::from_static("close"),
@@ -230,3 +264,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// What all streams of a client's connection may have in flight together, in bytes.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// How long an idle connection may still speak when the listener has closed.
+const QUIET: Duration = Duration::from_millis(500);

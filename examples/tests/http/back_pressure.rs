@@ -51,7 +51,12 @@ async fn an_endpoint_cannot_push_into_a_client_that_does_not_read(hops: Hops) {
     .await;
     let (_front, mut client) = hops.through(&upstream).await;
     let response = client.send(get("/")).await.unwrap();
-    let taken = taken.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    let taken = taken
+        .wait_for(Option::is_some)
+        .await
+        .unwrap()
+        .clone()
+        .unwrap();
     let pushed = taken.settled().await;
     assert!(pushed < BUFFERS, "{pushed} bytes went into nowhere");
     assert_eq!(read(response).await.to_bytes().len(), LONG);

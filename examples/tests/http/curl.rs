@@ -34,9 +34,15 @@ async fn each_protocol_is_served() {
         let output = world.curl(listener, &[arguments, &told].concat()).await;
         let text = output.text();
         assert!(output.0.status.success(), "{arguments:?}: {output:?}");
-        assert!(text.starts_with("GET / of localhost:"), "{arguments:?}: {text}");
+        assert!(
+            text.starts_with("GET / of localhost:"),
+            "{arguments:?}: {text}"
+        );
         if arguments != ["--http1.0"] {
-            assert!(text.ends_with(&format!("|{version}|200")), "{arguments:?}: {text}");
+            assert!(
+                text.ends_with(&format!("|{version}|200")),
+                "{arguments:?}: {text}"
+            );
         }
     }
 }
@@ -53,26 +59,59 @@ async fn a_client_certificate_is_demanded_where_the_listener_demands_it() {
     let (strange, strange_key) = (strange.to_str().unwrap(), strange_key.to_str().unwrap());
     let trusting = ["--cacert", &ca];
 
-    let shown = world.curl("mtls", &["--cacert", &ca, "--cert", &certificate, "--key", &key]).await;
+    let shown = world
+        .curl(
+            "mtls",
+            &["--cacert", &ca, "--cert", &certificate, "--key", &key],
+        )
+        .await;
     assert!(shown.0.status.success(), "{shown:?}");
     assert!(shown.text().starts_with("GET / of localhost:"));
 
-    let needless = world.curl("tls", &["--cacert", &ca, "--cert", &certificate, "--key", &key]).await;
+    let needless = world
+        .curl(
+            "tls",
+            &["--cacert", &ca, "--cert", &certificate, "--key", &key],
+        )
+        .await;
     assert!(needless.0.status.success(), "{needless:?}");
 
     let missing = world.curl("mtls", &trusting).await;
     assert!(!missing.0.status.success(), "{missing:?}");
     assert!(missing.0.stdout.is_empty(), "{missing:?}");
 
-    let forged = world.curl("mtls", &["--cacert", &ca, "--cert", strange, "--key", strange_key]).await;
+    let forged = world
+        .curl(
+            "mtls",
+            &["--cacert", &ca, "--cert", strange, "--key", strange_key],
+        )
+        .await;
     assert!(!forged.0.status.success(), "{forged:?}");
 
-    let denied = ["--cacert", &ca, "--cert", &other, "--key", &other_key, "-w", "%{http_code}", "-D", "-"];
+    let denied = [
+        "--cacert",
+        &ca,
+        "--cert",
+        &other,
+        "--key",
+        &other_key,
+        "-w",
+        "%{http_code}",
+        "-D",
+        "-",
+    ];
     let denied = world.curl("mtls", &denied).await;
     assert!(denied.text().ends_with("403"), "{denied:?}");
-    assert!(denied.text().contains("proxy-status: proxy; error=http_request_denied"), "{denied:?}");
+    assert!(
+        denied
+            .text()
+            .contains("proxy-status: proxy; error=http_request_denied"),
+        "{denied:?}"
+    );
 
-    let cleartext = world.curl_at(&format!("http://{}", world.proxy.address("mtls")), &[]).await;
+    let cleartext = world
+        .curl_at(&format!("http://{}", world.proxy.address("mtls")), &[])
+        .await;
     assert!(!cleartext.0.status.success(), "{cleartext:?}");
 }
 
@@ -99,10 +138,24 @@ async fn an_upload_is_carried_whole() {
         ("tls", &["--http2", "--cacert", ca]),
         ("web", &["--http1.1", "-H", "Transfer-Encoding: chunked"]),
     ] {
-        let expecting = ["-T", file.to_str().unwrap(), "-H", "Expect: 100-continue", "--expect100-timeout", "30", "-v"];
-        let output = world.curl(listener, &[arguments, &expecting].concat()).await;
+        let expecting = [
+            "-T",
+            file.to_str().unwrap(),
+            "-H",
+            "Expect: 100-continue",
+            "--expect100-timeout",
+            "30",
+            "-v",
+        ];
+        let output = world
+            .curl(listener, &[arguments, &expecting].concat())
+            .await;
         assert!(output.0.status.success(), "{arguments:?}: {output:?}");
-        assert!(output.0.stdout == noise(3 << 20), "{arguments:?}: {} bytes came back", output.0.stdout.len());
+        assert!(
+            output.0.stdout == noise(3 << 20),
+            "{arguments:?}: {} bytes came back",
+            output.0.stdout.len()
+        );
         if arguments.contains(&"--http1.1") {
             let said = String::from_utf8_lossy(&output.0.stderr).into_owned();
             assert!(said.contains("100 Continue"), "{arguments:?}: {said}");
@@ -155,19 +208,30 @@ impl World {
         let config = config(&upstream);
         let config = pki.write("proxy.toml", &config);
         let proxy = ProxyProcess::start(&config, &["web", "tls", "mtls"]).await;
-        Self { proxy, pki, _upstream: upstream }
+        Self {
+            proxy,
+            pki,
+            _upstream: upstream,
+        }
     }
 
     async fn curl(&self, listener: &str, arguments: &[&str]) -> Curl {
         let scheme = if listener == "web" { "http" } else { "https" };
         let port = self.proxy.address(listener).port();
-        self.curl_at(&format!("{scheme}://localhost:{port}/"), arguments).await
+        self.curl_at(&format!("{scheme}://localhost:{port}/"), arguments)
+            .await
     }
 
     async fn curl_at(&self, url: &str, arguments: &[&str]) -> Curl {
         let mut curl = Command::new("curl");
-        curl.args(["-q", "-sS", "--ipv4", "--noproxy", "*", "--max-time", "40"]).args(arguments).arg(url);
-        Curl(bounded(curl.kill_on_drop(true).output()).await.expect("curl must be installed"))
+        curl.args(["-q", "-sS", "--ipv4", "--noproxy", "*", "--max-time", "40"])
+            .args(arguments)
+            .arg(url);
+        Curl(
+            bounded(curl.kill_on_drop(true).output())
+                .await
+                .expect("curl must be installed"),
+        )
     }
 }
 
@@ -179,7 +243,13 @@ impl Curl {
 
 impl std::fmt::Debug for Curl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}\n{}", self.0.status, self.text(), String::from_utf8_lossy(&self.0.stderr))
+        write!(
+            f,
+            "{} {}\n{}",
+            self.0.status,
+            self.text(),
+            String::from_utf8_lossy(&self.0.stderr)
+        )
     }
 }
 
@@ -188,7 +258,9 @@ async fn answer(request: Request<Incoming>) -> Response<crate::support::body::Te
     assert_eq!(request.version(), Version::HTTP_11);
     if request.method() == "PUT" {
         assert!(!request.headers().contains_key("expect"));
-        return Response::new(BodyExt::boxed_unsync(request.into_body().map_err(Into::into)));
+        return Response::new(BodyExt::boxed_unsync(
+            request.into_body().map_err(Into::into),
+        ));
     }
     let host = request.headers()["host"].to_str().unwrap();
     let text = format!("{} {} of {host}\n", request.method(), request.uri());

@@ -33,25 +33,37 @@ async fn a_responses_end_to_end_fields_pass_in_order(hops: Hops) {
     let (upstream, _heads) = noting(|| {
         let mut response = Response::new(empty());
         extend(response.headers_mut(), &END_TO_END);
-        extend(response.headers_mut(), &[("set-cookie", "a=1"), ("set-cookie", "b=2")]);
+        extend(
+            response.headers_mut(),
+            &[("set-cookie", "a=1"), ("set-cookie", "b=2")],
+        );
         response
     })
     .await;
     let (_front, mut client) = hops.through(&upstream).await;
     let response = client.send(get("/")).await.unwrap();
     assert_has(response.headers(), &END_TO_END);
-    assert_has(response.headers(), &[("set-cookie", "a=1"), ("set-cookie", "b=2")]);
+    assert_has(
+        response.headers(),
+        &[("set-cookie", "a=1"), ("set-cookie", "b=2")],
+    );
 }
 
 async fn a_requests_connection_fields_stay_behind(hops: Hops) {
     let (upstream, heads) = noting(|| Response::new(empty())).await;
     let (_front, mut client) = hops.through(&upstream).await;
     let mut request = get("/");
-    extend(request.headers_mut(), &[("x-kept", "1"), ("te", "trailers")]);
+    extend(
+        request.headers_mut(),
+        &[("x-kept", "1"), ("te", "trailers")],
+    );
     if hops.client == Version::HTTP_11 {
         request.headers_mut().remove(header::TE);
         extend(request.headers_mut(), &CONNECTION);
-        extend(request.headers_mut(), &[("te", "gzip, trailers;q=0.5"), ("te", "Trailers")]);
+        extend(
+            request.headers_mut(),
+            &[("te", "gzip, trailers;q=0.5"), ("te", "Trailers")],
+        );
     }
     read(client.send(request).await.unwrap()).await;
     let headers = heads.recv().unwrap().headers;
@@ -98,7 +110,14 @@ async fn the_host_is_kept(hops: Hops) {
 async fn the_path_and_query_are_kept_byte_by_byte(hops: Hops) {
     let (upstream, heads) = noting(|| Response::new(empty())).await;
     let (_front, mut client) = hops.through(&upstream).await;
-    for target in ["/", "/a//b/../c/./", "/%2e%2E/%7Ea?x=%20&y=+&&=", "/?", "/a?b?c/../d", "//evil.test/x"] {
+    for target in [
+        "/",
+        "/a//b/../c/./",
+        "/%2e%2E/%7Ea?x=%20&y=+&&=",
+        "/?",
+        "/a?b?c/../d",
+        "//evil.test/x",
+    ] {
         read(client.send(get(target)).await.unwrap()).await;
         let seen = heads.recv().unwrap().uri;
         assert_eq!(seen.path_and_query().unwrap(), target);
@@ -110,12 +129,19 @@ async fn crumbs_of_cookies_arrive_as_one(hops: Hops) {
     let (_front, mut client) = hops.through(&upstream).await;
     let mut request = get("/");
     match hops.client {
-        Version::HTTP_2 => extend(request.headers_mut(), &[("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]),
+        Version::HTTP_2 => extend(
+            request.headers_mut(),
+            &[("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")],
+        ),
         _ => extend(request.headers_mut(), &[("cookie", "a=1; b=2; c=3; d=4")]),
     }
     read(client.send(request).await.unwrap()).await;
     let headers = heads.recv().unwrap().headers;
-    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
+    let cookies: Vec<_> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(|value| value.to_str().unwrap())
+        .collect();
     assert_eq!(cookies.join("; "), "a=1; b=2; c=3; d=4");
     if hops.upstream == Version::HTTP_11 {
         assert_eq!(cookies.len(), 1, "HTTP/1.1 has one cookie field");
@@ -135,7 +161,14 @@ async fn a_field_that_a_message_needs_is_not_the_connections_to_remove() {
         .unwrap();
     read(client.send(request).await.unwrap()).await;
     let headers = heads.recv().unwrap().headers;
-    assert_has(&headers, &[("host", "proxy.test"), ("content-length", "4"), ("authorization", "Bearer t")]);
+    assert_has(
+        &headers,
+        &[
+            ("host", "proxy.test"),
+            ("content-length", "4"),
+            ("authorization", "Bearer t"),
+        ],
+    );
     assert!(!headers.contains_key("x-mine"));
 }
 
@@ -144,8 +177,10 @@ async fn an_absolute_target_names_the_host() {
     let (upstream, heads) = noting(|| Response::new(empty())).await;
     let front = Front::start("http1", upstream.address, "");
     let mut client = front.client(Version::HTTP_11).await;
-    let request: Request<TestBody> =
-        Request::get("http://target.test:81?q").header("host", "other.test").body(empty()).unwrap();
+    let request: Request<TestBody> = Request::get("http://target.test:81?q")
+        .header("host", "other.test")
+        .body(empty())
+        .unwrap();
     let response = client.send(request).await.unwrap();
     assert_eq!(response.status(), 200);
     let head = heads.recv().unwrap();
@@ -161,15 +196,26 @@ fn extend(headers: &mut HeaderMap, fields: &[(&'static str, &'static str)]) {
 
 fn assert_has(headers: &HeaderMap, fields: &[(&str, &str)]) {
     for (name, _) in fields {
-        let expected: Vec<_> = fields.iter().filter(|field| field.0 == *name).map(|field| field.1).collect();
-        let actual: Vec<_> = headers.get_all(*name).iter().map(|value| value.to_str().unwrap()).collect();
+        let expected: Vec<_> = fields
+            .iter()
+            .filter(|field| field.0 == *name)
+            .map(|field| field.1)
+            .collect();
+        let actual: Vec<_> = headers
+            .get_all(*name)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
         assert_eq!(actual, expected, "{name}");
     }
 }
 
 fn assert_connection_fields_are_gone(headers: &HeaderMap) {
     for (name, _) in CONNECTION {
-        assert!(!headers.contains_key(name), "{name} is the other connection's");
+        assert!(
+            !headers.contains_key(name),
+            "{name} is the other connection's"
+        );
     }
 }
 
@@ -180,7 +226,10 @@ const END_TO_END: [(&str, &str); 10] = [
     ("x-repeated", "one"),
     ("x-empty", ""),
     ("cache-control", "no-store"),
-    ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    (
+        "traceparent",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ),
     ("accept-encoding", "gzip"),
     ("x-forwarded-by", "me"),
     ("x-trailing", "a;b=\"c, d\""),

@@ -22,7 +22,10 @@ pub(crate) struct Frame {
 impl Frames {
     pub(crate) async fn connect(proxy: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(proxy).await.unwrap();
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
         let mut frames = Self(stream);
         frames.send(SETTINGS, 0, 0, &[]).await;
         frames
@@ -44,7 +47,8 @@ impl Frames {
     }
 
     pub(crate) async fn data(&mut self, stream: u32, data: &[u8], ends: bool) {
-        self.send(DATA, if ends { END_STREAM } else { 0 }, stream, data).await;
+        self.send(DATA, if ends { END_STREAM } else { 0 }, stream, data)
+            .await;
     }
 
     /// The next frame, or `None` at the connection's end.
@@ -54,7 +58,12 @@ impl Frames {
         let [a, b, c, kind, flags, stream @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.0.read_exact(&mut payload).await.ok()?;
-        Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
+        Some(Frame {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(stream),
+            payload,
+        })
     }
 
     /// The next frame of one of these kinds, or `None` at the connection's end.

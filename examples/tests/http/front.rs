@@ -64,7 +64,10 @@ impl Front {
             config + "\n[cluster.balance]\nwait = \"10s\"\n"
         };
         let proxy = support::start(&directory, &config);
-        Self { proxy, _directory: directory }
+        Self {
+            proxy,
+            _directory: directory,
+        }
     }
 
     pub(crate) fn web(&self) -> SocketAddr {
@@ -79,6 +82,12 @@ impl Front {
         Client::connect(self.web(), version).await
     }
 
+    /// Waits until the balancer has heard of the endpoint.
+    pub(crate) async fn listed(&self) {
+        let listed = || !self.proxy.status()[0].endpoints.is_empty();
+        support::eventually("the endpoint is listed", listed).await;
+    }
+
     /// What `/clusters` says of the one endpoint.
     pub(crate) fn endpoint(&self) -> EndpointStatus {
         self.proxy.status().remove(0).endpoints.remove(0)
@@ -86,7 +95,11 @@ impl Front {
 }
 
 pub(crate) fn protocol(version: Version) -> &'static str {
-    if version == Version::HTTP_2 { "http2" } else { "http1" }
+    if version == Version::HTTP_2 {
+        "http2"
+    } else {
+        "http1"
+    }
 }
 
 /// An endpoint that notes each request's head and answers as `answer` says.
@@ -112,7 +125,9 @@ pub(crate) fn get(path: &str) -> Request<TestBody> {
 /// Ends a test that hangs.
 pub(crate) async fn bounded<F: Future>(test: F) -> F::Output {
     let limit = Duration::from_secs(60);
-    tokio::time::timeout(limit, Box::pin(test)).await.expect("the test ends within a minute")
+    tokio::time::timeout(limit, Box::pin(test))
+        .await
+        .expect("the test ends within a minute")
 }
 
 /// Makes four tests of each behaviour: each client's protocol with each endpoint's.

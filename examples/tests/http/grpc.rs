@@ -40,25 +40,40 @@ use crate::{
 async fn a_call_is_answered() {
     let (reporter, upstream) = health().await;
     let (front, mut client) = through(&upstream, "").await;
-    reporter.set_service_status("db", ServingStatus::NotServing).await;
-    for (service, expected) in [("", ServingStatus::Serving), ("db", ServingStatus::NotServing)] {
+    reporter
+        .set_service_status("db", ServingStatus::NotServing)
+        .await;
+    for (service, expected) in [
+        ("", ServingStatus::Serving),
+        ("db", ServingStatus::NotServing),
+    ] {
         let answer = bounded(client.check(asking(service))).await.unwrap();
         assert_eq!(answer.into_inner().status, expected as i32);
     }
-    assert_eq!((front.endpoint().requests, front.endpoint().failures), (2, 0));
+    assert_eq!(
+        (front.endpoint().requests, front.endpoint().failures),
+        (2, 0)
+    );
 }
 
 #[tokio::test]
 async fn updates_of_a_stream_arrive_one_by_one() {
     let (reporter, upstream) = health().await;
     let (_front, mut client) = through(&upstream, "").await;
-    let mut updates = bounded(client.watch(asking(""))).await.unwrap().into_inner();
+    let mut updates = bounded(client.watch(asking("")))
+        .await
+        .unwrap()
+        .into_inner();
     let mut status = ServingStatus::Serving;
     for _ in 0..10 {
         let update = bounded(updates.message()).await.unwrap().unwrap();
         assert_eq!(update.status, status as i32);
         // Only after this one has come is the next one made.
-        status = if status == ServingStatus::Serving { ServingStatus::NotServing } else { ServingStatus::Serving };
+        status = if status == ServingStatus::Serving {
+            ServingStatus::NotServing
+        } else {
+            ServingStatus::Serving
+        };
         reporter.set_service_status("", status).await;
     }
 }
@@ -71,18 +86,31 @@ async fn an_error_of_the_service_is_its_own() {
     assert_eq!(error.code(), Code::NotFound);
     assert!(error.message().contains("not registered"), "{error:?}");
     assert!(!error.metadata().contains_key("proxy-status"));
-    assert_eq!(front.endpoint().failures, 0, "an endpoint that says no is not broken");
+    assert_eq!(
+        front.endpoint().failures,
+        0,
+        "an endpoint that says no is not broken"
+    );
 }
 
 #[tokio::test]
 async fn a_status_after_messages_passes_in_the_trailers() {
     let upstream = hanging(|updates| async move {
-        updates.send(Ok(HealthCheckResponse { status: 1 })).await.unwrap();
-        updates.send(Err(Status::data_loss("lost it"))).await.unwrap();
+        updates
+            .send(Ok(HealthCheckResponse { status: 1 }))
+            .await
+            .unwrap();
+        updates
+            .send(Err(Status::data_loss("lost it")))
+            .await
+            .unwrap();
     });
     let (upstream, _dropped) = upstream.await;
     let (_front, mut client) = through(&upstream, "").await;
-    let mut updates = bounded(client.watch(asking(""))).await.unwrap().into_inner();
+    let mut updates = bounded(client.watch(asking("")))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(bounded(updates.message()).await.unwrap().unwrap().status, 1);
     let error = bounded(updates.message()).await.unwrap_err();
     assert_eq!((error.code(), error.message()), (Code::DataLoss, "lost it"));
@@ -93,7 +121,9 @@ async fn a_service_that_is_down_is_unavailable() {
     let (_reporter, upstream) = health().await;
     let address = upstream.kill().await;
     let front = Front::start("http2", address, "[cluster.balance]\nwait = \"50ms\"");
-    let error = bounded(client_of(&front).await.check(asking(""))).await.unwrap_err();
+    let error = bounded(client_of(&front).await.check(asking("")))
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error:?}");
 
     let answer = raw_call(&front, &[]).await;
@@ -103,8 +133,14 @@ async fn a_service_that_is_down_is_unavailable() {
     assert_eq!(headers["content-type"], "application/grpc");
     assert!(!headers["grpc-message"].is_empty());
     let reason = headers["proxy-status"].to_str().unwrap();
-    assert!(reason.starts_with("proxy; error=destination_unavailable"), "{reason}");
-    assert!(read(answer).await.to_bytes().is_empty(), "an error has no message");
+    assert!(
+        reason.starts_with("proxy; error=destination_unavailable"),
+        "{reason}"
+    );
+    assert!(
+        read(answer).await.to_bytes().is_empty(),
+        "an error has no message"
+    );
 }
 
 #[tokio::test]
@@ -115,15 +151,27 @@ async fn a_deadline_that_passes_is_told_and_cancels_the_call() {
     request.set_timeout(Duration::from_millis(200));
     let error = bounded(client.check(request)).await.unwrap_err();
     // tonic's own clock runs as well, and calls what it cuts off cancelled.
-    assert!([Code::DeadlineExceeded, Code::Cancelled].contains(&error.code()), "{error:?}");
-    eventually("the handler was dropped", || dropped.load(Ordering::Relaxed) == 1).await;
+    assert!(
+        [Code::DeadlineExceeded, Code::Cancelled].contains(&error.code()),
+        "{error:?}"
+    );
+    eventually("the handler was dropped", || {
+        dropped.load(Ordering::Relaxed) == 1
+    })
+    .await;
 
     let answer = bounded(raw_call(&front, &[("grpc-timeout", "150m")])).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["grpc-status"], "4");
     let reason = answer.headers()["proxy-status"].to_str().unwrap();
-    assert!(reason.starts_with("proxy; error=http_response_timeout"), "{reason}");
-    eventually("the handler was dropped", || dropped.load(Ordering::Relaxed) == 2).await;
+    assert!(
+        reason.starts_with("proxy; error=http_response_timeout"),
+        "{reason}"
+    );
+    eventually("the handler was dropped", || {
+        dropped.load(Ordering::Relaxed) == 2
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -160,7 +208,10 @@ async fn a_call_that_is_cancelled_is_cancelled_at_the_service() {
     let call = tokio::spawn(async move { caller.check(asking("")).await });
     eventually("the call is in flight", || front.endpoint().in_flight == 1).await;
     call.abort();
-    eventually("the handler was dropped", || dropped.load(Ordering::Relaxed) == 1).await;
+    eventually("the handler was dropped", || {
+        dropped.load(Ordering::Relaxed) == 1
+    })
+    .await;
     eventually("nothing is in flight", || front.endpoint().in_flight == 0).await;
     assert_eq!(front.endpoint().failures, 0, "the client left");
 }
@@ -171,14 +222,20 @@ async fn a_stream_that_is_dropped_is_dropped_at_the_service() {
     let upstream = hanging(move |updates| {
         let closed = closed_out.clone();
         async move {
-            updates.send(Ok(HealthCheckResponse { status: 1 })).await.unwrap();
+            updates
+                .send(Ok(HealthCheckResponse { status: 1 }))
+                .await
+                .unwrap();
             updates.closed().await;
             closed.send(()).await.unwrap();
         }
     });
     let (upstream, _dropped) = upstream.await;
     let (_front, mut client) = through(&upstream, "").await;
-    let mut updates = bounded(client.watch(asking(""))).await.unwrap().into_inner();
+    let mut updates = bounded(client.watch(asking("")))
+        .await
+        .unwrap()
+        .into_inner();
     bounded(updates.message()).await.unwrap();
     drop(updates);
     bounded(closed.recv()).await.unwrap();
@@ -188,10 +245,15 @@ async fn a_stream_that_is_dropped_is_dropped_at_the_service() {
 async fn a_service_that_dies_in_a_stream_ends_it_visibly() {
     let (_reporter, upstream) = health().await;
     let (_front, mut client) = through(&upstream, "").await;
-    let mut updates = bounded(client.watch(asking(""))).await.unwrap().into_inner();
+    let mut updates = bounded(client.watch(asking("")))
+        .await
+        .unwrap()
+        .into_inner();
     bounded(updates.message()).await.unwrap();
     upstream.kill().await;
-    let error = bounded(updates.message()).await.expect_err("a stream without a status is no success");
+    let error = bounded(updates.message())
+        .await
+        .expect_err("a stream without a status is no success");
     assert_ne!(error.code(), Code::Ok);
 }
 
@@ -211,12 +273,17 @@ async fn serve<T: Health>(server: HealthServer<T>) -> Upstream {
 
 /// A service whose calls never end, and whose streams are what `updates` sends; counts its calls
 /// that were dropped.
-async fn hanging<F>(updates: impl Fn(Updates) -> F + Send + Sync + 'static) -> (Upstream, Arc<AtomicUsize>)
+async fn hanging<F>(
+    updates: impl Fn(Updates) -> F + Send + Sync + 'static,
+) -> (Upstream, Arc<AtomicUsize>)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let dropped = Arc::new(AtomicUsize::new(0));
-    let service = Hanging { dropped: dropped.clone(), updates: Box::new(move |sender| Box::pin(updates(sender))) };
+    let service = Hanging {
+        dropped: dropped.clone(),
+        updates: Box::new(move |sender| Box::pin(updates(sender))),
+    };
     (serve(HealthServer::new(service)).await, dropped)
 }
 
@@ -265,22 +332,33 @@ async fn through(upstream: &Upstream, more: &str) -> (Front, HealthClient<Channe
 }
 
 async fn client_of(front: &Front) -> HealthClient<Channel> {
-    HealthClient::connect(format!("http://{}", front.web())).await.unwrap()
+    let endpoint = Channel::from_shared(format!("http://{}", front.web())).unwrap();
+    HealthClient::new(endpoint.connect().await.unwrap())
 }
 
 /// A call of `Check` without tonic's client, which would hide the answer's head.
-async fn raw_call(front: &Front, fields: &[(&'static str, &str)]) -> Response<hyper::body::Incoming> {
+async fn raw_call(
+    front: &Front,
+    fields: &[(&'static str, &str)],
+) -> Response<hyper::body::Incoming> {
     let message: TestBody = full(Bytes::from_static(&[0, 0, 0, 0, 0]));
     let mut headers = HeaderMap::new();
-    for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")].iter().chain(fields) {
+    for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")]
+        .iter()
+        .chain(fields)
+    {
         headers.insert(*name, value.parse().unwrap());
     }
-    let mut request = Request::post("/grpc.health.v1.Health/Check").body(message.boxed_unsync()).unwrap();
+    let mut request = Request::post("/grpc.health.v1.Health/Check")
+        .body(message.boxed_unsync())
+        .unwrap();
     *request.headers_mut() = headers;
     let mut client = front.client(Version::HTTP_2).await;
     bounded(client.send(request)).await.unwrap()
 }
 
 fn asking(service: &str) -> HealthCheckRequest {
-    HealthCheckRequest { service: service.to_owned() }
+    HealthCheckRequest {
+        service: service.to_owned(),
+    }
 }

@@ -44,7 +44,11 @@ impl RawUpstream {
                 connections.spawn(speak(stream, number));
             }
         });
-        Self { address, accepted, _tasks: tasks }
+        Self {
+            address,
+            accepted,
+            _tasks: tasks,
+        }
     }
 
     /// Answers the first request of each connection with these bytes and closes.

@@ -31,7 +31,9 @@ async fn trailers_of_a_response_pass(hops: Hops) {
     .await;
     let (_front, mut client) = hops.through(&upstream).await;
     let mut request = get("/");
-    request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
+    request
+        .headers_mut()
+        .insert(header::TE, HeaderValue::from_static("trailers"));
     let body = read(client.send(request).await.unwrap()).await;
     assert_eq!(body.trailers(), Some(&checksum()));
     assert_eq!(body.to_bytes(), "body");
@@ -45,9 +47,14 @@ async fn trailers_of_a_request_pass(hops: Hops) {
     })
     .await;
     let (_front, mut client) = hops.through(&upstream).await;
-    let mut request = Request::post("/").body(with_trailers("body", checksum())).unwrap();
+    let mut request = Request::post("/")
+        .body(with_trailers("body", checksum()))
+        .unwrap();
     announce(hops, request.headers_mut());
-    assert_eq!(read(client.send(request).await.unwrap()).await.to_bytes(), "body");
+    assert_eq!(
+        read(client.send(request).await.unwrap()).await.to_bytes(),
+        "body"
+    );
 }
 
 async fn trailers_come_after_a_body_that_flows(hops: Hops) {
@@ -59,14 +66,26 @@ async fn trailers_come_after_a_body_that_flows(hops: Hops) {
     .await;
     let (_front, mut client) = hops.through(&upstream).await;
     let (pieces, body) = channel();
-    let mut request = Request::post("/").header(header::TE, "trailers").body(body).unwrap();
+    let mut request = Request::post("/")
+        .header(header::TE, "trailers")
+        .body(body)
+        .unwrap();
     announce(hops, request.headers_mut());
     let mut echo = client.send(request).await.unwrap().into_body();
     pieces.send("one").await;
-    assert_eq!(echo.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+    assert_eq!(
+        echo.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "one"
+    );
     pieces.trailers(checksum()).await;
     drop(pieces);
-    let trailers = echo.frame().await.unwrap().unwrap().into_trailers().unwrap();
+    let trailers = echo
+        .frame()
+        .await
+        .unwrap()
+        .unwrap()
+        .into_trailers()
+        .unwrap();
     assert_eq!(trailers, checksum());
     assert!(echo.frame().await.is_none());
 }
@@ -80,7 +99,13 @@ async fn a_client_that_does_not_ask_for_trailers_gets_a_whole_body_without() {
     })
     .await;
     let (_front, mut client) = Hops::ALL[1].through(&upstream).await;
-    let body = read(client.send(Request::get("/").body(empty()).unwrap()).await.unwrap()).await;
+    let body = read(
+        client
+            .send(Request::get("/").body(empty()).unwrap())
+            .await
+            .unwrap(),
+    )
+    .await;
     assert_eq!(body.trailers(), None);
     assert_eq!(body.to_bytes(), "body");
 }

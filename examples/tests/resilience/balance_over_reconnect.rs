@@ -32,21 +32,26 @@ type Answer = Response<Incoming>;
 type Endpoints = Balance<SocketAddr, Reconnect<Connection>, Get>;
 
 #[tokio::test]
-async fn one_of_two_endpoints_dead_from_the_start_costs_no_request() {
+async fn one_of_two_endpoints_dead_from_the_start_costs_no_request_and_few_dials() {
     let alive = Server::start().await;
     let dead = ReservedPort::new();
     let makers = [Maker::to(alive.port.address), Maker::to(dead.address)];
     let (mut balance, _) = balance(&makers);
-    let started = Instant::now();
-    assert_eq!(failures(&mut balance).await, 0);
-    assert!(makers[1].dials() >= 3, "the balancer waits for it: {} dials", makers[1].dials());
-    assert!(makers[1].dials() <= allowed_dials(since(started)), "{} dials", makers[1].dials());
+    let toll = toll(&mut balance, &makers[1]).await;
+    assert!(toll.is_bearable(), "{toll:?}");
+    assert!(
+        toll.dials >= 3,
+        "the balancer does not wait for it: {toll:?}"
+    );
     assert_eq!(makers[0].dials(), 1);
 }
 
 /// The same scenario with tower's own two layers: this is what the test above can see.
+///
+/// Where the system refuses a connection within the poll that asks for it, requests fail; where it
+/// refuses later, tower's balancer asks twice and is spared, and each look at the dead one is a dial.
 #[tokio::test]
-async fn towers_own_balance_and_reconnect_lose_requests_in_the_same_scenario() {
+async fn towers_own_balance_and_reconnect_do_not_bear_the_same_scenario() {
     let alive = Server::start().await;
     let dead = ReservedPort::new();
     let makers = [Maker::to(alive.port.address), Maker::to(dead.address)];
@@ -56,19 +61,22 @@ async fn towers_own_balance_and_reconnect_lose_requests_in_the_same_scenario() {
     });
     let discover = tower::discover::ServiceList::new::<Get>(endpoints);
     let mut balance = tower::balance::p2c::Balance::new(discover);
-    let started = Instant::now();
-    let failures = failures(&mut balance).await;
-    assert!(failures >= REQUESTS / 10, "{failures} of {REQUESTS}");
-    assert!(makers[1].dials() > allowed_dials(since(started)), "{} dials", makers[1].dials());
+    let toll = toll(&mut balance, &makers[1]).await;
+    assert!(!toll.is_bearable(), "{toll:?}");
 }
 
 #[tokio::test]
 async fn an_endpoint_that_dies_under_load_fails_at_most_what_it_was_serving_and_comes_back() {
     let servers = [Server::start().await, Server::start().await];
-    let makers = servers.each_ref().map(|server| Maker::to(server.port.address));
+    let makers = servers
+        .each_ref()
+        .map(|server| Maker::to(server.port.address));
     let (balance, watches) = balance(&makers);
     let load = Load::start(balance);
-    eventually("both serve", || servers.iter().all(|server| server.served() > 20)).await;
+    eventually("both serve", || {
+        servers.iter().all(|server| server.served() > 20)
+    })
+    .await;
 
     let [staying, mut dying] = servers;
     dying.kill().await;
@@ -90,8 +98,14 @@ async fn an_endpoint_that_dies_under_load_fails_at_most_what_it_was_serving_and_
     assert!(away <= BACKOFF_MAX + SLACK, "it came back after {away:?}");
 
     let sent = load.finish().await;
-    let late = sent.iter().filter(|sent| !sent.success && sent.started > noticed).count();
-    assert_eq!(late, 0, "requests failed that began after the death was known");
+    let late = sent
+        .iter()
+        .filter(|sent| !sent.success && sent.started > noticed)
+        .count();
+    assert_eq!(
+        late, 0,
+        "requests failed that began after the death was known"
+    );
     let failed = sent.iter().filter(|sent| !sent.success).count();
     assert!(failed <= 2 * WORKERS, "{failed} of {} failed", sent.len());
 }
@@ -99,7 +113,9 @@ async fn an_endpoint_that_dies_under_load_fails_at_most_what_it_was_serving_and_
 #[tokio::test]
 async fn with_retries_an_endpoint_that_dies_and_comes_back_costs_no_request() {
     let servers = [Server::start().await, Server::start().await];
-    let makers = servers.each_ref().map(|server| Maker::to(server.port.address));
+    let makers = servers
+        .each_ref()
+        .map(|server| Maker::to(server.port.address));
     let (balance, watches) = balance(&makers);
     let retry = RetryLayer::builder(Budget::new())
         .attempts(4)
@@ -107,7 +123,10 @@ async fn with_retries_an_endpoint_that_dies_and_comes_back_costs_no_request() {
         .build()
         .unwrap();
     let load = Load::start(ServiceBuilder::new().layer(retry.clone()).service(balance));
-    eventually("both serve", || servers.iter().all(|server| server.served() > 20)).await;
+    eventually("both serve", || {
+        servers.iter().all(|server| server.served() > 20)
+    })
+    .await;
 
     let [staying, mut dying] = servers;
     for _ in 0..3 {
@@ -122,15 +141,25 @@ async fn with_retries_an_endpoint_that_dies_and_comes_back_costs_no_request() {
     let sent = load.finish().await;
     let failed = sent.iter().filter(|sent| !sent.success).count();
     assert_eq!(failed, 0, "of {}", sent.len());
-    assert!(retry.stats().recovered > 0, "no request met the dying endpoint: the test saw nothing");
+    assert!(
+        retry.stats().recovered > 0,
+        "no request met the dying endpoint: the test saw nothing"
+    );
 }
 
 /// One endpoint a maker, all under one balancer.
 fn balance(makers: &[Maker]) -> (Endpoints, Vec<Watch>) {
     let endpoints: Vec<_> = makers.iter().map(endpoint).collect();
-    let watches = endpoints.iter().map(|(_, endpoint)| endpoint.watch()).collect();
-    let inserts = endpoints.into_iter().map(|(key, endpoint)| Ok::<_, Infallible>(Change::Insert(key, endpoint)));
-    let balance = ServiceBuilder::new().layer(BalanceLayer::new()).service(stream::iter(inserts));
+    let watches = endpoints
+        .iter()
+        .map(|(_, endpoint)| endpoint.watch())
+        .collect();
+    let inserts = endpoints
+        .into_iter()
+        .map(|(key, endpoint)| Ok::<_, Infallible>(Change::Insert(key, endpoint)));
+    let balance = ServiceBuilder::new()
+        .layer(BalanceLayer::new())
+        .service(stream::iter(inserts));
     (balance, watches)
 }
 
@@ -139,21 +168,45 @@ fn endpoint(maker: &Maker) -> (SocketAddr, Reconnect<Connection>) {
         .backoff(BACKOFF_BASE, BACKOFF_MAX)
         .build()
         .unwrap();
-    (maker.address, ServiceBuilder::new().layer(reconnect).service(maker.clone()))
+    (
+        maker.address,
+        ServiceBuilder::new()
+            .layer(reconnect)
+            .service(maker.clone()),
+    )
 }
 
-/// How many of `REQUESTS`, one after the other over half a second or more, fail.
-async fn failures<S>(service: &mut S) -> usize
+/// What a dead endpoint costs.
+#[derive(Debug)]
+struct Toll {
+    failures: usize,
+    dials: usize,
+    allowed_dials: usize,
+}
+
+impl Toll {
+    fn is_bearable(&self) -> bool {
+        self.failures == 0 && self.dials <= self.allowed_dials
+    }
+}
+
+/// Sends `REQUESTS`, one after the other over half a second or more.
+async fn toll<S>(service: &mut S, dead: &Maker) -> Toll
 where
     S: Service<Get, Response = Answer, Error = BoxError>,
 {
+    let started = Instant::now();
     let mut failures = 0;
     for _ in 0..REQUESTS {
         let sent = service.ready().await.unwrap().call(get());
         failures += usize::from(sent.await.is_err());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    failures
+    Toll {
+        failures,
+        dials: dead.dials(),
+        allowed_dials: allowed_dials(since(started)),
+    }
 }
 
 /// The most dials that the backoff lets through in `elapsed`, each delay at its shortest.
@@ -175,7 +228,9 @@ async fn until_down(watch: &Watch) -> Instant {
 }
 
 fn get() -> Get {
-    Request::get("http://endpoint.test/").body(Empty::new()).unwrap()
+    Request::get("http://endpoint.test/")
+        .body(Empty::new())
+        .unwrap()
 }
 
 fn since(start: Instant) -> Duration {
@@ -213,7 +268,11 @@ impl Load {
                 }
             }
         });
-        Self { workers: workers.collect(), stop, sent }
+        Self {
+            workers: workers.collect(),
+            stop,
+            sent,
+        }
     }
 
     async fn finish(mut self) -> Vec<Sent> {
@@ -235,7 +294,11 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let mut server = Self { port: ReservedPort::new(), running: None, served: Arc::default() };
+        let mut server = Self {
+            port: ReservedPort::new(),
+            running: None,
+            served: Arc::default(),
+        };
         server.restart().await;
         server
     }
@@ -272,7 +335,10 @@ struct Maker {
 
 impl Maker {
     fn to(address: SocketAddr) -> Self {
-        Self { address, dials: Arc::default() }
+        Self {
+            address,
+            dials: Arc::default(),
+        }
     }
 
     fn dials(&self) -> usize {
@@ -293,7 +359,8 @@ impl Service<SocketAddr> for Maker {
         self.dials.fetch_add(1, Relaxed);
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+            let (sender, connection) =
+                http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
             tokio::spawn(connection);
             Ok(Connection(sender))
         })

@@ -20,11 +20,7 @@ use tokio::{
 };
 
 use crate::support::{
-    admin, cleartext,
-    client::Client,
-    eventually,
-    load::Load,
-    process::ProxyProcess,
+    admin, cleartext, client::Client, eventually, load::Load, process::ProxyProcess,
     upstream::Upstream,
 };
 
@@ -45,7 +41,7 @@ async fn sigint_drains_as_well() {
 
 #[tokio::test]
 async fn answers_while_draining_ask_http1_clients_to_leave() {
-    let mut stage = Stage::start("10s", "5s").await;
+    let stage = Stage::start("10s", "5s").await;
     let mut client = Client::connect(stage.web(), Version::HTTP_11).await;
     let response = client.send(get("/")).await.unwrap();
     assert_eq!(response.headers().get(header::CONNECTION), None);
@@ -56,7 +52,10 @@ async fn answers_while_draining_ask_http1_clients_to_leave() {
     let (live, _) = admin::get(stage.admin(), "/live").await;
     assert_eq!(live, StatusCode::OK);
     let response = client.send(get("/")).await.unwrap();
-    assert_eq!((response.status(), &response.headers()[header::CONNECTION]), (StatusCode::OK, &"close".parse().unwrap()));
+    assert_eq!(
+        (response.status(), &response.headers()[header::CONNECTION]),
+        (StatusCode::OK, &"close".parse().unwrap())
+    );
     response.into_body().collect().await.unwrap();
     eventually("the proxy closes the connection", || client.is_closed()).await;
 
@@ -69,7 +68,7 @@ async fn answers_while_draining_ask_http1_clients_to_leave() {
 /// By GOAWAY: the client's connection ends by itself, after its answers.
 #[tokio::test]
 async fn answers_while_draining_ask_http2_clients_to_leave() {
-    let mut stage = Stage::start("10s", "5s").await;
+    let stage = Stage::start("10s", "5s").await;
     let mut client = h2c(stage.web()).await;
     let slow = client.send_request(get_http2("/long"));
     let mut slow = slow.await.unwrap().into_body();
@@ -99,7 +98,7 @@ async fn a_long_response_in_flight_completes_and_the_process_ends_after_it() {
     let rest = body.collect().await.unwrap().to_bytes();
     assert!(rest.ends_with(b"the end"), "{rest:?}");
     stage.ends_with_code_0(Duration::from_secs(10)).await;
-    assert!(stage.proxy.log().contains("drained"), "{}", stage.proxy.log());
+    eventually("it says so", || stage.proxy.log().contains("drained")).await;
 }
 
 #[tokio::test]
@@ -114,7 +113,9 @@ async fn a_client_that_has_just_connected_is_still_served_when_the_listener_clos
     }
     // The last of them connected just before the listener closed.
     let mut last = waiting.pop().unwrap();
-    last.write_all(b"GET / HTTP/1.1\r\nhost: proxy.test\r\n\r\n").await.unwrap();
+    last.write_all(b"GET / HTTP/1.1\r\nhost: proxy.test\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     last.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
@@ -130,9 +131,18 @@ async fn a_response_that_hangs_is_cut_when_the_grace_is_over() {
     let started = Instant::now();
     stage.proxy.signal("TERM");
     stage.ends_with_code_0(Duration::from_secs(10)).await;
-    assert!(Instant::now() - started >= Duration::from_secs(1), "it did not wait for the grace");
-    assert!(body.frame().await.unwrap().is_err(), "the cut looks like an end");
-    assert!(stage.proxy.log().contains("the grace period is over"), "{}", stage.proxy.log());
+    assert!(
+        Instant::now() - started >= Duration::from_secs(1),
+        "it did not wait for the grace"
+    );
+    assert!(
+        body.frame().await.unwrap().is_err(),
+        "the cut looks like an end"
+    );
+    eventually("it says so", || {
+        stage.proxy.log().contains("the grace period is over")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -144,7 +154,7 @@ async fn a_second_signal_ends_at_once() {
         stage.until_not_ready().await;
         stage.proxy.signal(second);
         stage.ends_with_code_0(Duration::from_secs(10)).await;
-        assert!(stage.proxy.log().contains("second signal"), "{}", stage.proxy.log());
+        eventually("it says so", || stage.proxy.log().contains("second signal")).await;
     }
 }
 
@@ -155,10 +165,17 @@ async fn no_request_is_lost(version: Version, signal: &str) {
     stage.proxy.signal(signal);
     stage.until_not_ready().await;
     let before = load.whole();
-    eventually("it serves while it is not ready", || load.whole() > before + 20).await;
+    eventually("it serves while it is not ready", || {
+        load.whole() > before + 20
+    })
+    .await;
     let tally = load.refused().await;
     assert_eq!(tally.failures, Vec::<String>::new());
-    assert!(tally.asked_to_leave >= 8, "{} of 8 clients were asked to leave", tally.asked_to_leave);
+    assert!(
+        tally.asked_to_leave >= 8,
+        "{} of 8 clients were asked to leave",
+        tally.asked_to_leave
+    );
     stage.ends_with_code_0(Duration::from_secs(5)).await;
 }
 
@@ -179,7 +196,11 @@ impl Stage {
             .replace("grace = \"5s\"", &format!("grace = \"{grace}\""));
         std::fs::write(&path, config).unwrap();
         let proxy = ProxyProcess::start(&path, &["web", "admin"]).await;
-        Self { proxy, _upstream: upstream, _directory: directory }
+        Self {
+            proxy,
+            _upstream: upstream,
+            _directory: directory,
+        }
     }
 
     fn web(&self) -> SocketAddr {
@@ -201,7 +222,9 @@ impl Stage {
     async fn until_not_ready(&self) {
         for _ in 0..1000 {
             match admin::get(self.admin(), "/ready").await {
-                (StatusCode::SERVICE_UNAVAILABLE, reason) => return assert_eq!(reason, "draining\n"),
+                (StatusCode::SERVICE_UNAVAILABLE, reason) => {
+                    return assert_eq!(reason, "draining\n");
+                }
                 _ => tokio::time::sleep(Duration::from_millis(5)).await,
             }
         }
@@ -215,12 +238,19 @@ impl Stage {
     }
 
     async fn ends_with_code_0(&mut self, limit: Duration) {
-        assert_eq!(self.proxy.ended(limit).await.code(), Some(0), "{}", self.proxy.log());
+        assert_eq!(
+            self.proxy.ended(limit).await.code(),
+            Some(0),
+            "{}",
+            self.proxy.log()
+        );
     }
 }
 
 /// `/` at once, `/long` over a second and a half, `/hang` never to its end.
-async fn answer(request: Request<Incoming>) -> Response<UnsyncBoxBody<Bytes, std::convert::Infallible>> {
+async fn answer(
+    request: Request<Incoming>,
+) -> Response<UnsyncBoxBody<Bytes, std::convert::Infallible>> {
     let first = stream::once(async { Bytes::from_static(b"the beginning, ") });
     let rest: stream::BoxStream<'static, Bytes> = match request.uri().path() {
         "/long" => stream::iter(0..15)
@@ -246,7 +276,9 @@ fn get_http2(path: &str) -> Request<Empty<Bytes>> {
 
 async fn h2c(proxy: SocketAddr) -> http2::SendRequest<Empty<Bytes>> {
     let stream = TcpStream::connect(proxy).await.unwrap();
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
     tokio::spawn(connection);
     sender
 }

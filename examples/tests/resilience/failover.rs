@@ -45,7 +45,11 @@ async fn clients_of_the_built_binary_do_not_see_an_endpoint_die_and_come_back() 
     let load = Load::start(proxy.address("web"), Version::HTTP_11, CLIENTS);
 
     cast.play(&load).await;
-    let recovered = admin::metric(proxy.address("admin"), "proxy_retries_recovered_total{cluster=\"backend\"}").await;
+    let recovered = admin::metric(
+        proxy.address("admin"),
+        "proxy_retries_recovered_total{cluster=\"backend\"}",
+    )
+    .await;
     nobody_noticed(&load.finish().await, recovered.unwrap());
 }
 
@@ -65,7 +69,10 @@ async fn a_post_goes_to_those_who_are_alive() {
     let served = Arc::<AtomicUsize>::default();
     let alive = counting(&ReservedPort::new(), &served).await;
     let proxy = proxy_for("http1", &[dead.address, alive.address]);
-    eventually("the dead one is known", || state(&proxy, 0) == "backing off").await;
+    eventually("the dead one is known", || {
+        state(&proxy, 0) == "backing off"
+    })
+    .await;
     let mut client = Client::connect(proxy.address("web").unwrap(), Version::HTTP_11).await;
     for number in 0..50 {
         let response = client.send(post(number)).await.unwrap();
@@ -73,7 +80,11 @@ async fn a_post_goes_to_those_who_are_alive() {
         text(response).await;
     }
     assert_eq!(served.load(Relaxed), 50);
-    assert_eq!(proxy.status()[0].retries.retries, 0, "it was never offered to the dead one");
+    assert_eq!(
+        proxy.status()[0].retries.retries,
+        0,
+        "it was never offered to the dead one"
+    );
 }
 
 /// The one that is killed keeps idle connections at the proxy: they must not cost a POST either.
@@ -85,7 +96,10 @@ async fn a_post_after_an_endpoint_died_goes_to_those_who_are_alive() {
     let staying = counting(&ReservedPort::new(), &counts[1]).await;
     let proxy = proxy_for("http1", &[dying.address, staying.address]);
     let load = Load::start(proxy.address("web").unwrap(), Version::HTTP_11, CLIENTS);
-    eventually("both serve", || counts.iter().all(|count| count.load(Relaxed) > 20)).await;
+    eventually("both serve", || {
+        counts.iter().all(|count| count.load(Relaxed) > 20)
+    })
+    .await;
     dying.kill().await;
     eventually("the death is known", || state(&proxy, 0) == "backing off").await;
     assert_eq!(load.finish().await.failures, Vec::<String>::new());
@@ -107,14 +121,24 @@ async fn in_process(protocol: &str, client: Version) {
     let recovered = proxy.status()[0].retries.recovered;
     nobody_noticed(&load.finish().await, recovered as f64);
     let endpoint = &proxy.status()[0].endpoints[0];
-    assert!(endpoint.dial_failures > 0, "it was never dialled while it was dead");
+    assert!(
+        endpoint.dial_failures > 0,
+        "it was never dialled while it was dead"
+    );
 }
 
 fn nobody_noticed(tally: &Tally, recovered: f64) {
     assert_eq!(tally.failures, Vec::<String>::new());
-    assert!(tally.whole >= 300, "a load of {} requests shows nothing", tally.whole);
+    assert!(
+        tally.whole >= 300,
+        "a load of {} requests shows nothing",
+        tally.whole
+    );
     assert_eq!(tally.reconnected, 0, "the proxy let a client go");
-    assert!(recovered > 0.0, "no request met the dying endpoint: the test saw nothing");
+    assert!(
+        recovered > 0.0,
+        "no request met the dying endpoint: the test saw nothing"
+    );
 }
 
 async fn a_post_that_was_read_is_not_sent_twice(protocol: &str) {
@@ -167,11 +191,16 @@ reconnect = {{ backoff = {{ base = "50ms", max = "400ms" }} }}"#
 }
 
 fn state(proxy: &Proxy, endpoint: usize) -> &'static str {
-    proxy.status()[0].endpoints[endpoint].state
+    proxy.status()[0]
+        .endpoints
+        .get(endpoint)
+        .map_or("unknown", |endpoint| endpoint.state)
 }
 
 fn post(number: u32) -> Request<Full<Bytes>> {
-    Request::post("/order").body(format!("order {number}").into()).unwrap()
+    Request::post("/order")
+        .body(format!("order {number}").into())
+        .unwrap()
 }
 
 /// Three upstreams, the first of which will die.
@@ -191,16 +220,31 @@ impl Cast {
             counting(&ReservedPort::new(), &served[1]).await,
             counting(&ReservedPort::new(), &served[2]).await,
         ];
-        Self { port, served, dying, others }
+        Self {
+            port,
+            served,
+            dying,
+            others,
+        }
     }
 
     fn cluster(&self, protocol: &str) -> String {
-        cluster(protocol, &[self.port.address, self.others[0].address, self.others[1].address])
+        cluster(
+            protocol,
+            &[
+                self.port.address,
+                self.others[0].address,
+                self.others[1].address,
+            ],
+        )
     }
 
     /// All serve; the first dies; the others go on for a second; it comes back and serves.
     async fn play(&mut self, load: &Load) {
-        eventually("all serve", || self.served.iter().all(|count| count.load(Relaxed) > 30)).await;
+        eventually("all serve", || {
+            self.served.iter().all(|count| count.load(Relaxed) > 30)
+        })
+        .await;
         self.dying.take().unwrap().kill().await;
         let before = load.whole();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -211,7 +255,7 @@ impl Cast {
     }
 }
 
-/// Counts requests, and takes 3 ms for each: so some are in flight whenever it dies.
+/// Counts requests, and takes 10 ms for each: so some are in flight whenever it dies.
 async fn counting(port: &ReservedPort, count: &Arc<AtomicUsize>) -> Upstream {
     let count = count.clone();
     let handler = move |request: Request<hyper::body::Incoming>| {
@@ -219,11 +263,11 @@ async fn counting(port: &ReservedPort, count: &Arc<AtomicUsize>) -> Upstream {
         async move {
             request.into_body().collect().await.unwrap();
             count.fetch_add(1, Relaxed);
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
             Response::new(Full::new(Bytes::from_static(b"served")))
         }
     };
     Upstream::start_at(port.address, None, handler).await
 }
 
-const CLIENTS: usize = 6;
+const CLIENTS: usize = 12;

@@ -12,7 +12,11 @@ use crate::support::{
 async fn a_listeners_port_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let config = cleartext(CLUSTER).replacen("listen = \"127.0.0.1:0\"\ncluster", &format!("listen = \"{address}\"\ncluster"), 1);
+    let config = cleartext(CLUSTER).replacen(
+        "listen = \"127.0.0.1:0\"\ncluster",
+        &format!("listen = \"{address}\"\ncluster"),
+        1,
+    );
     let line = could_not_start(&config, &Pki::new("example.org")).await;
     for word in ["listener `web`", &address.to_string(), "in use", "another"] {
         assert!(line.contains(word), "no {word:?} in {line}");
@@ -34,7 +38,10 @@ async fn the_admin_port_in_use() {
 async fn an_address_that_is_not_ours() {
     let config = cleartext(CLUSTER).replacen("127.0.0.1:0", "192.0.2.1:9990", 1);
     let line = could_not_start(&config, &Pki::new("example.org")).await;
-    assert!(line.contains("admin") && line.contains("no such address"), "{line}");
+    assert!(
+        line.contains("admin") && line.contains("no such address"),
+        "{line}"
+    );
 }
 
 #[tokio::test]
@@ -42,23 +49,44 @@ async fn keys_and_certificates_that_cannot_be_used() {
     let pki = Pki::new("example.org");
     pki.dns("server", "server.test");
     pki.dns("other", "server.test");
-    pki.write("garbage.pem", "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n");
-    pki.write("garbage.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    pki.write(
+        "garbage.pem",
+        "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n",
+    );
+    pki.write(
+        "garbage.key",
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    );
     pki.write("empty.pem", "");
     std::fs::create_dir(pki.path("folder.key")).unwrap();
     let cases = [
         ("missing.pem", "server.key", "missing.pem cannot be read"),
         ("server.pem", "missing.key", "missing.key cannot be read"),
         ("server.pem", "folder.key", "folder.key cannot be read"),
-        ("server.pem", "other.key", "other.key holds a private key that does not belong to"),
+        (
+            "server.pem",
+            "other.key",
+            "other.key holds a private key that does not belong to",
+        ),
         ("garbage.pem", "server.key", "garbage.pem is not valid PEM"),
-        ("server.pem", "garbage.key", "garbage.key holds a private key that cannot be used"),
+        (
+            "server.pem",
+            "garbage.key",
+            "garbage.key holds a private key that cannot be used",
+        ),
         ("empty.pem", "server.key", "empty.pem holds no certificate"),
-        ("server.pem", "server.pem", "server.pem holds no private key"),
+        (
+            "server.pem",
+            "server.pem",
+            "server.pem holds no private key",
+        ),
     ];
     for (certificate, key, words) in cases {
-        let tls = format!("[listener.tls]\ncertificate = \"{certificate}\"\nprivate_key = \"{key}\"\n\n[[cluster]]");
-        let line = could_not_start(&cleartext(CLUSTER).replacen("[[cluster]]", &tls, 1), &pki).await;
+        let tls = format!(
+            "[listener.tls]\ncertificate = \"{certificate}\"\nprivate_key = \"{key}\"\n\n[[cluster]]"
+        );
+        let line =
+            could_not_start(&cleartext(CLUSTER).replacen("[[cluster]]", &tls, 1), &pki).await;
         assert!(line.contains("listener `web`: "), "{line}");
         assert!(line.contains(words), "no {words:?} in {line}");
     }
@@ -70,11 +98,18 @@ async fn a_clusters_trust_bundle_that_cannot_be_used() {
     pki.dns("leaf", "server.test");
     for (bundle, words) in [
         ("missing.pem", "missing.pem cannot be read"),
-        ("leaf.pem", "leaf.pem holds a certificate that is not a certificate authority's"),
+        (
+            "leaf.pem",
+            "leaf.pem holds a certificate that is not a certificate authority's",
+        ),
     ] {
-        let tls = format!("{CLUSTER}\ntls = {{ ca = \"{bundle}\", server_name = \"server.test\" }}");
+        let tls =
+            format!("{CLUSTER}\ntls = {{ ca = \"{bundle}\", server_name = \"server.test\" }}");
         let line = could_not_start(&cleartext(&tls), &pki).await;
-        assert!(line.contains("cluster `backend`: ") && line.contains(words), "{line}");
+        assert!(
+            line.contains("cluster `backend`: ") && line.contains(words),
+            "{line}"
+        );
     }
 }
 
@@ -92,7 +127,11 @@ async fn bad_usage() {
         let ended = run(args).await;
         assert_eq!(ended.code, Some(2), "{args:?}");
         assert_eq!(ended.stdout, "", "{args:?}");
-        assert!(ended.stderr.contains("error: ") && ended.stderr.contains("--help"), "{args:?}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("error: ") && ended.stderr.contains("--help"),
+            "{args:?}: {}",
+            ended.stderr
+        );
     }
 }
 
@@ -100,17 +139,36 @@ async fn bad_usage() {
 async fn version_and_help_teach() {
     let version = run(&["--version"]).await;
     assert_eq!(version.code, Some(0));
-    assert_eq!(version.stdout, format!("proxy {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        version.stdout,
+        format!("proxy {}\n", env!("CARGO_PKG_VERSION"))
+    );
 
     let help = run(&["--help"]).await;
     assert_eq!(help.code, Some(0));
-    for word in ["demo", "run", "check", "Without a command", "PROXY_LOG", "Exit codes", "standard error"] {
+    for word in [
+        "demo",
+        "run",
+        "check",
+        "Without a command",
+        "PROXY_LOG",
+        "Exit codes",
+        "standard error",
+    ] {
         assert!(help.stdout.contains(word), "no {word:?} in {}", help.stdout);
     }
-    for (command, words) in [("demo", ["--seconds", "--chaos"]), ("run", ["--config", "FILE"]), ("check", ["--config", "FILE"])] {
+    for (command, words) in [
+        ("demo", ["--seconds", "--chaos"]),
+        ("run", ["--config", "FILE"]),
+        ("check", ["--config", "FILE"]),
+    ] {
         let help = run(&[command, "--help"]).await;
         assert_eq!(help.code, Some(0));
-        assert!(words.iter().all(|word| help.stdout.contains(word)), "{}", help.stdout);
+        assert!(
+            words.iter().all(|word| help.stdout.contains(word)),
+            "{}",
+            help.stdout
+        );
     }
 }
 
@@ -122,7 +180,10 @@ async fn check_says_good_and_names_what_is_cleartext() {
     let ended = on_file("check", &path).await;
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.stderr, "");
-    let expected = format!("{}: good; cleartext: listener `web`, cluster `backend`\n", path.display());
+    let expected = format!(
+        "{}: good; cleartext: listener `web`, cluster `backend`\n",
+        path.display()
+    );
     assert_eq!(ended.stdout, expected);
 }
 
@@ -131,9 +192,19 @@ async fn could_not_start(config: &str, pki: &Pki) -> String {
     let ended = on_file("run", &pki.write("proxy.toml", config)).await;
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
-    let lines: Vec<_> = ended.stderr.lines().filter(|line| line.starts_with("proxy: ")).collect();
-    let [line] = lines[..] else { panic!("not one line: {}", ended.stderr) };
-    assert_eq!(ended.stderr.lines().last(), Some(line), "it is not the last word");
+    let lines: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("proxy: "))
+        .collect();
+    let [line] = lines[..] else {
+        panic!("not one line: {}", ended.stderr)
+    };
+    assert_eq!(
+        ended.stderr.lines().last(),
+        Some(line),
+        "it is not the last word"
+    );
     line.to_owned()
 }
 

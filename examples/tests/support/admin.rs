@@ -19,13 +19,18 @@ pub async fn get(admin: SocketAddr, path: &str) -> (StatusCode, String) {
 pub async fn endpoint(admin: SocketAddr, cluster: &str) -> Value {
     let (_, json) = get(admin, "/clusters").await;
     let clusters: Vec<Value> = serde_json::from_str(&json).unwrap();
-    let found = clusters.iter().find(|status| status["name"] == cluster).unwrap();
+    let found = clusters
+        .iter()
+        .find(|status| status["name"] == cluster)
+        .unwrap();
     found["endpoints"][0].clone()
 }
 
 /// The value of the metric whose line begins with `series`.
 pub async fn metric(admin: SocketAddr, series: &str) -> Option<f64> {
     let (_, metrics) = get(admin, "/metrics").await;
-    let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map(|value| value.parse().unwrap())
 }

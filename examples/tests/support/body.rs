@@ -39,7 +39,10 @@ pub fn full(bytes: impl Into<Bytes>) -> TestBody {
 pub fn channel() -> (Pieces, TestBody) {
     let (sender, mut receiver) = mpsc::channel(1);
     let frames = stream::poll_fn(move |cx| receiver.poll_recv(cx));
-    (Pieces(sender), BodyExt::boxed_unsync(StreamBody::new(frames)))
+    (
+        Pieces(sender),
+        BodyExt::boxed_unsync(StreamBody::new(frames)),
+    )
 }
 
 /// A body of unknown length, with trailers after it.

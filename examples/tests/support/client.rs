@@ -51,7 +51,10 @@ where
     pub async fn send(&mut self, mut request: Request<B>) -> hyper::Result<Response<Incoming>> {
         match self {
             Self::Http1(sender) => {
-                request.headers_mut().entry("host").or_insert("proxy.test".parse().unwrap());
+                request
+                    .headers_mut()
+                    .entry("host")
+                    .or_insert("proxy.test".parse().unwrap());
                 sender.ready().await?;
                 sender.send_request(request).await
             }

@@ -62,7 +62,10 @@ impl Load {
     pub fn start(proxy: SocketAddr, version: Version, clients: usize) -> Self {
         let shared = Arc::<Shared>::default();
         let clients = (0..clients).map(|_| run(proxy, version, shared.clone()));
-        Self { clients: clients.collect(), shared }
+        Self {
+            clients: clients.collect(),
+            shared,
+        }
     }
 
     /// Requests answered whole so far.
@@ -154,7 +157,10 @@ impl Sender {
             }
         };
         let status = response.status();
-        let leave = response.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+        let leave = response
+            .headers()
+            .get(header::CONNECTION)
+            .is_some_and(|value| value == "close");
         match response.into_body().collect().await {
             Ok(_) if status == 200 => _ = shared.whole.fetch_add(1, Relaxed),
             Ok(body) => shared.failed(format!("{status}: {:?}", body.to_bytes())),

@@ -1,10 +1,15 @@
 //! What the proxy's tests share: certificates on disk, upstreams, clients, and the proxy itself,
 //! in this process or as the built binary.
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test binary uses its part"
+)]
 
-pub mod body;
 pub mod admin;
+pub mod body;
 pub mod client;
 pub mod load;
 pub mod pki;

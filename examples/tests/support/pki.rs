@@ -14,7 +14,10 @@ impl Pki {
     pub fn new(trust_domain: &str) -> Self {
         let authority = Authority::new(trust_domain.parse().unwrap()).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let pki = Self { authority, directory };
+        let pki = Self {
+            authority,
+            directory,
+        };
         pki.write("ca.pem", &pki.authority.ca_pem());
         pki
     }

@@ -14,8 +14,13 @@ impl ReservedPort {
     pub fn new() -> Self {
         let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         bound.set_reuse_address(true).unwrap();
-        bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        bound
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
         let address = bound.local_addr().unwrap().as_socket().unwrap();
-        Self { address, _bound: bound }
+        Self {
+            address,
+            _bound: bound,
+        }
     }
 }

@@ -45,10 +45,16 @@ impl ProxyProcess {
                 log.push('\n');
             }
         });
-        let mut process = Self { child, log, addresses: HashMap::new() };
+        let mut process = Self {
+            child,
+            log,
+            addresses: HashMap::new(),
+        };
         for listener in listeners {
-            let address = timeout(Duration::from_secs(10), process.wait_for_address(listener)).await;
-            let address = address.unwrap_or_else(|_| panic!("no `{listener}` in {}", process.log()));
+            let address =
+                timeout(Duration::from_secs(10), process.wait_for_address(listener)).await;
+            let address =
+                address.unwrap_or_else(|_| panic!("no `{listener}` in {}", process.log()));
             process.addresses.insert((*listener).to_owned(), address);
         }
         process
@@ -66,20 +72,28 @@ impl ProxyProcess {
 
     pub fn signal(&self, name: &str) {
         let id = self.child.id().expect("still running").to_string();
-        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap();
+        let sent = std::process::Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
     /// Waits for its end, for at most `limit`.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
-        timeout(limit, self.child.wait()).await.expect("ends in time").unwrap()
+        timeout(limit, self.child.wait())
+            .await
+            .expect("ends in time")
+            .unwrap()
     }
 
     async fn wait_for_address(&self, listener: &str) -> SocketAddr {
         let mark = format!("listener=\"{listener}\"");
         loop {
             let log = self.log();
-            let line = log.lines().find(|line| line.contains("listening") && line.contains(&mark));
+            let line = log
+                .lines()
+                .find(|line| line.contains("listening") && line.contains(&mark));
             if let Some((_, rest)) = line.and_then(|line| line.split_once("address=")) {
                 return rest.split_whitespace().next().unwrap().parse().unwrap();
             }
@@ -90,7 +104,10 @@ impl ProxyProcess {
 
 /// Runs `proxy ARGS` to its end.
 pub async fn run(args: &[&str]) -> Ended {
-    let output = timeout(Duration::from_secs(30), command(args).output()).await.expect("ends in time").unwrap();
+    let output = timeout(Duration::from_secs(30), command(args).output())
+        .await
+        .expect("ends in time")
+        .unwrap();
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -100,6 +117,10 @@ pub async fn run(args: &[&str]) -> Ended {
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
-    command.args(args).env_remove("PROXY_LOG").env("NO_COLOR", "1").kill_on_drop(true);
+    command
+        .args(args)
+        .env_remove("PROXY_LOG")
+        .env("NO_COLOR", "1")
+        .kill_on_drop(true);
     command
 }

@@ -23,7 +23,9 @@ impl Relay {
         let copy = seen.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = socket.accept().await {
-                let Ok(server) = TcpStream::connect(target).await else { continue };
+                let Ok(server) = TcpStream::connect(target).await else {
+                    continue;
+                };
                 let (client_read, client_write) = client.into_split();
                 let (server_read, server_write) = server.into_split();
                 tokio::spawn(pass(client_read, server_write, copy.clone()));
@@ -41,7 +43,8 @@ impl Relay {
     /// Whether `text` went either way, readable.
     pub fn saw(&self, text: &str) -> bool {
         let seen = self.seen.lock().unwrap();
-        seen.windows(text.len()).any(|window| window == text.as_bytes())
+        seen.windows(text.len())
+            .any(|window| window == text.as_bytes())
     }
 }
 

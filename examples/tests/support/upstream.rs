@@ -76,7 +76,9 @@ where
         }
         Some(mut tls) => {
             let ready = std::future::poll_fn(|cx| Service::<TcpStream>::poll_ready(&mut tls, cx));
-            if ready.await.is_ok() && let Ok(stream) = tls.call(stream).await {
+            if ready.await.is_ok()
+                && let Ok(stream) = tls.call(stream).await
+            {
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
             }
         }

@@ -53,11 +53,12 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// An endpoint that answers with its key. Readiness is not inherited by clones, and a call
-/// without it panics.
+/// An endpoint that answers with its key. Readiness is not inherited by clones. A call without it
+/// panics, and so does a poll after an error.
 pub struct Probe {
     pub control: Arc<Control>,
     ready: bool,
+    failed: bool,
     permit: bool,
 }
 
@@ -94,6 +95,7 @@ impl Probe {
         Self {
             control: Arc::new(control),
             ready: false,
+            failed: false,
             permit: false,
         }
     }
@@ -170,6 +172,7 @@ impl Clone for Probe {
         Self {
             control: Arc::clone(&self.control),
             ready: false,
+            failed: false,
             permit: false,
         }
     }
@@ -195,6 +198,7 @@ impl Service<()> for Probe {
         if let Some(act) = act {
             act();
         }
+        assert!(!self.failed, "polled after a readiness error");
         if self.ready {
             return Poll::Ready(Ok(()));
         }
@@ -209,7 +213,10 @@ impl Service<()> for Probe {
                 state.wakers.push(cx.waker().clone());
                 return Poll::Pending;
             }
-            Readiness::Failed => return Poll::Ready(Err(Refused(self.control.key))),
+            Readiness::Failed => {
+                self.failed = true;
+                return Poll::Ready(Err(Refused(self.control.key)));
+            }
         }
         drop(state);
         self.ready = true;

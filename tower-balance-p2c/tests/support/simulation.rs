@@ -90,7 +90,7 @@ impl Simulation {
         let now = self.now;
         if self.typical.claim_renewal(now) {
             let estimates = self.endpoints.iter();
-            let estimates = estimates.filter_map(|(load, _)| load.latency(now));
+            let estimates = estimates.filter_map(|(load, _)| load.measured_latency(now));
             if let Some(median) = typical::median(estimates) {
                 self.typical.set(median);
             }

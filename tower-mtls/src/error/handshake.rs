@@ -8,6 +8,10 @@ use crate::{
 };
 
 /// A handshake that ended without a verified connection.
+///
+/// The text says what happened and what to do; [`reason`](Self::reason) is for programs. The
+/// [`source`](Error::source) is the error of the connection or of the TLS library, where there is one; its
+/// type may change in any release.
 #[derive(Debug)]
 pub struct HandshakeError {
     reason: Reason,

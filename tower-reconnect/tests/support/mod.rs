@@ -1,17 +1,17 @@
-//! A scripted peer: a maker of connections that records every dial, and connections that keep
-//! tower's contract more strictly than its mock does.
+//! A scripted peer: a maker of connections that records every dial.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+mod connection;
+
 use std::{
-    fmt,
-    future::{Ready, pending, ready},
+    future::pending,
     marker::PhantomPinned,
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep};
 use tower_layer::Layer;
 use tower_reconnect::{Builder, Reconnect, ReconnectLayer};
 use tower_service::Service;
+
+pub use self::connection::{Connection, Failure, Link};
 
 /// What a dial comes to.
 #[derive(Clone, Copy, Debug)]
@@ -123,11 +125,7 @@ impl Peer {
 
     fn accept(&self, dead: bool) -> Connection {
         let mut links = self.0.links.lock().unwrap();
-        let link = Arc::new(Link {
-            number: links.len() + 1,
-            ..Link::default()
-        });
-        link.dead.store(dead, SeqCst);
+        let link = Arc::new(Link::new(links.len() + 1, dead));
         links.push(link.clone());
         Connection::new(link)
     }
@@ -238,117 +236,6 @@ impl Drop for DiallingGuard {
         self.0.0.dialling.fetch_sub(1, SeqCst);
     }
 }
-
-/// What all clones of one connection share.
-#[derive(Default)]
-pub struct Link {
-    /// 1 for the first connection of a peer.
-    pub number: usize,
-    dead: AtomicBool,
-    busy: AtomicBool,
-    wakers: Mutex<Vec<Waker>>,
-    clones: AtomicUsize,
-    alive: AtomicUsize,
-    polls: AtomicUsize,
-    calls: AtomicUsize,
-}
-
-impl Link {
-    /// From now on `poll_ready` fails.
-    pub fn kill(&self) {
-        self.dead.store(true, SeqCst);
-        self.wake();
-    }
-
-    /// Whether `poll_ready` is pending.
-    pub fn set_busy(&self, busy: bool) {
-        self.busy.store(busy, SeqCst);
-        self.wake();
-    }
-
-    pub fn calls(&self) -> usize {
-        self.calls.load(SeqCst)
-    }
-
-    pub fn alive(&self) -> usize {
-        self.alive.load(SeqCst)
-    }
-
-    fn wake(&self) {
-        for waker in self.wakers.lock().unwrap().drain(..) {
-            waker.wake();
-        }
-    }
-}
-
-/// A connection. Its readiness is its own: a clone does not inherit it. A call without readiness
-/// panics.
-pub struct Connection {
-    link: Arc<Link>,
-    ready: bool,
-}
-
-impl Connection {
-    fn new(link: Arc<Link>) -> Self {
-        link.alive.fetch_add(1, SeqCst);
-        Self { link, ready: false }
-    }
-}
-
-impl Clone for Connection {
-    fn clone(&self) -> Self {
-        self.link.clones.fetch_add(1, SeqCst);
-        Self::new(self.link.clone())
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.link.alive.fetch_sub(1, SeqCst);
-    }
-}
-
-impl Service<u64> for Connection {
-    /// The number of the connection and the request.
-    type Response = (usize, u64);
-    type Error = Failure;
-    type Future = Ready<Result<(usize, u64), Failure>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.link.polls.fetch_add(1, SeqCst);
-        let mut wakers = self.link.wakers.lock().unwrap();
-        if self.link.dead.load(SeqCst) {
-            return Poll::Ready(Err(Failure("connection reset")));
-        }
-        if self.link.busy.load(SeqCst) {
-            wakers.push(context.waker().clone());
-            return Poll::Pending;
-        }
-        self.ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: u64) -> Self::Future {
-        assert!(self.ready, "called without ready");
-        self.ready = false;
-        self.link.calls.fetch_add(1, SeqCst);
-        if self.link.dead.load(SeqCst) {
-            return ready(Err(Failure("connection reset")));
-        }
-        ready(Ok((self.link.number, request)))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure(pub &'static str);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
 
 /// An odd time, so that no test passes only because a clock hits a boundary exactly.
 pub const TICK: Duration = Duration::from_micros(1003);

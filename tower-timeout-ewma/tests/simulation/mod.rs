@@ -77,20 +77,20 @@ impl Observed {
         seconds.iter().map(|second| second.limit_ms).sum::<f64>() / seconds.len() as f64
     }
 
-    /// The seconds until the limit is first within `factor` of `of`.
-    pub(crate) fn limit_is_back(&self, factor: f64, of: f64) -> Option<usize> {
+    /// The seconds until the limit is first within `factor` of `of`; infinite if it never is.
+    pub(crate) fn limit_is_back(&self, factor: f64, of: f64) -> f64 {
         self.seconds
             .iter()
             .position(|second| second.limit_ms <= of * factor)
-            .map(|second| second + 1)
+            .map_or(f64::INFINITY, |second| second as f64 + 1.0)
     }
 
     /// The seconds until the last one in which more than one in ten was ended falsely.
-    pub(crate) fn settled(&self) -> usize {
+    pub(crate) fn settled(&self) -> f64 {
         self.seconds
             .iter()
             .rposition(|second| second.false_timeouts * 10 > second.answerable)
-            .map_or(0, |second| second + 1)
+            .map_or(0.0, |second| second as f64 + 1.0)
     }
 }
 
