@@ -143,7 +143,15 @@ impl Estimator {
         let mut old = self.estimate.load(Ordering::Relaxed);
         loop {
             let new = change(Estimate::unpack(old)).pack();
-            self.estimate.store(new, Ordering::Relaxed); old = new; let _ = old; return;
+            match self.estimate.compare_exchange_weak(
+                old,
+                new,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(current) => old = current,
+            }
         }
     }
 

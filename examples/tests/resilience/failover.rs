@@ -12,6 +12,7 @@ use bytes::Bytes;
 use examples::proxy::Proxy;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use tokio::sync::Notify;
 
 use crate::support::{
@@ -66,7 +67,7 @@ async fn a_post_that_an_http2_endpoint_has_read_is_not_sent_twice() {
 #[tokio::test]
 async fn a_post_goes_to_those_who_are_alive() {
     let dead = ReservedPort::new();
-    let served = Arc::<AtomicUsize>::default();
+    let served = Arc::<Served>::default();
     let alive = counting(&ReservedPort::new(), &served).await;
     let proxy = proxy_for("http1", &[dead.address, alive.address]);
     eventually("the dead one is known", || {
@@ -79,7 +80,7 @@ async fn a_post_goes_to_those_who_are_alive() {
         assert_eq!(response.status(), StatusCode::OK);
         text(response).await;
     }
-    assert_eq!(served.load(Relaxed), 50);
+    assert_eq!(served.count(), 50);
     assert_eq!(
         proxy.status()[0].retries.retries,
         0,
@@ -91,13 +92,13 @@ async fn a_post_goes_to_those_who_are_alive() {
 #[tokio::test]
 async fn a_post_after_an_endpoint_died_goes_to_those_who_are_alive() {
     let port = ReservedPort::new();
-    let counts = [Arc::<AtomicUsize>::default(), Arc::default()];
+    let counts = [Arc::<Served>::default(), Arc::default()];
     let dying = counting(&port, &counts[0]).await;
     let staying = counting(&ReservedPort::new(), &counts[1]).await;
     let proxy = proxy_for("http1", &[dying.address, staying.address]);
     let load = Load::start(proxy.address("web").unwrap(), Version::HTTP_11, CLIENTS);
     eventually("both serve", || {
-        counts.iter().all(|count| count.load(Relaxed) > 20)
+        counts.iter().all(|count| count.count() > 20)
     })
     .await;
     dying.kill().await;
@@ -145,7 +146,7 @@ async fn a_post_that_was_read_is_not_sent_twice(protocol: &str) {
     let read = Arc::new(Notify::new());
     let count = Arc::<AtomicUsize>::default();
     let handler = |count: Arc<AtomicUsize>, read: Arc<Notify>| {
-        move |request: Request<hyper::body::Incoming>| {
+        move |request: Request<Incoming>| {
             let (count, read) = (count.clone(), read.clone());
             async move {
                 request.into_body().collect().await.unwrap();
@@ -206,7 +207,7 @@ fn post(number: u32) -> Request<Full<Bytes>> {
 /// Three upstreams, the first of which will die.
 struct Cast {
     port: ReservedPort,
-    served: [Arc<AtomicUsize>; 3],
+    served: [Arc<Served>; 3],
     dying: Option<Upstream>,
     others: [Upstream; 2],
 }
@@ -214,7 +215,7 @@ struct Cast {
 impl Cast {
     async fn start() -> Self {
         let port = ReservedPort::new();
-        let served: [Arc<AtomicUsize>; 3] = Default::default();
+        let served: [Arc<Served>; 3] = Default::default();
         let dying = Some(counting(&port, &served[0]).await);
         let others = [
             counting(&ReservedPort::new(), &served[1]).await,
@@ -242,27 +243,61 @@ impl Cast {
     /// All serve; the first dies; the others go on for a second; it comes back and serves.
     async fn play(&mut self, load: &Load) {
         eventually("all serve", || {
-            self.served.iter().all(|count| count.load(Relaxed) > 30)
+            self.served.iter().all(|count| count.count() > 30)
         })
         .await;
-        self.dying.take().unwrap().kill().await;
+        let dying = self.dying.take().unwrap();
+        eventually("some are in flight", || self.served[0].in_progress() > 1).await;
+        dying.kill().await;
         let before = load.whole();
         tokio::time::sleep(Duration::from_secs(1)).await;
         eventually("the others go on", || load.whole() > before + 100).await;
-        self.served[0].store(0, Relaxed);
+        self.served[0] = Arc::default();
         self.dying = Some(counting(&self.port, &self.served[0]).await);
-        eventually("traffic returns", || self.served[0].load(Relaxed) > 30).await;
+        eventually("traffic returns", || self.served[0].count() > 30).await;
     }
 }
 
-/// Counts requests, and takes 10 ms for each: so some are in flight whenever it dies.
-async fn counting(port: &ReservedPort, count: &Arc<AtomicUsize>) -> Upstream {
-    let count = count.clone();
-    let handler = move |request: Request<hyper::body::Incoming>| {
-        let count = count.clone();
+/// What one upstream has done and is doing.
+#[derive(Default)]
+struct Served {
+    count: AtomicUsize,
+    in_progress: AtomicUsize,
+}
+
+/// A request that an upstream works on, until it is answered or the upstream dies.
+struct InProgress(Arc<Served>);
+
+impl Served {
+    fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    fn in_progress(&self) -> usize {
+        self.in_progress.load(Relaxed)
+    }
+
+    fn begin(self: &Arc<Self>) -> InProgress {
+        self.count.fetch_add(1, Relaxed);
+        self.in_progress.fetch_add(1, Relaxed);
+        InProgress(self.clone())
+    }
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.in_progress.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Counts requests, and takes 10 ms for each.
+async fn counting(port: &ReservedPort, served: &Arc<Served>) -> Upstream {
+    let served = served.clone();
+    let handler = move |request: Request<Incoming>| {
+        let served = served.clone();
         async move {
             request.into_body().collect().await.unwrap();
-            count.fetch_add(1, Relaxed);
+            let _in_progress = served.begin();
             tokio::time::sleep(Duration::from_millis(10)).await;
             Response::new(Full::new(Bytes::from_static(b"served")))
         }
