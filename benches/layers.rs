@@ -8,6 +8,7 @@
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
+    hint::black_box,
     pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -73,7 +74,7 @@ fn balance(runtime: &Runtime, endpoints: usize) -> String {
         bare(),
         subject("tower-balance-p2c", ours.clone()),
         subject("the same, cloned for each request", Cloned(ours)),
-        subject("tower Balance<PeakEwma>, by &mut", tower()),
+        subject(TOWER_BALANCE, tower()),
         Subject::new("tower Buffer<Balance<PeakEwma>>", move |requests| {
             runtime.block_on(async {
                 for _ in 0..requests {
@@ -83,7 +84,11 @@ fn balance(runtime: &Runtime, endpoints: usize) -> String {
             });
         }),
     ]);
-    table(&format!("balance, {endpoints} endpoints"), &measured)
+    table(
+        &format!("balance, {endpoints} endpoints"),
+        &measured,
+        TOWER_BALANCE,
+    )
 }
 
 fn retry() -> String {
@@ -92,9 +97,9 @@ fn retry() -> String {
     let measured = measure(vec![
         bare(),
         subject("tower-retry-budget", ours),
-        subject("tower Retry + TpsBudget", tower),
+        subject(TOWER_RETRY, tower),
     ]);
-    table("retry, nothing to retry", &measured)
+    table("retry, nothing to retry", &measured, TOWER_RETRY)
 }
 
 fn reconnect(runtime: &Runtime) -> String {
@@ -106,11 +111,11 @@ fn reconnect(runtime: &Runtime) -> String {
         subject("tower-reconnect", ours.clone()),
         subject("the same, cloned for each request", Cloned(ours)),
         subject(
-            "tower Reconnect, which cannot be cloned",
+            TOWER_RECONNECT,
             TowerReconnect::with_connection(Bare, Maker, ()),
         ),
     ]);
-    table("reconnect, connected", &measured)
+    table("reconnect, connected", &measured, TOWER_RECONNECT)
 }
 
 fn timeout() -> String {
@@ -125,11 +130,11 @@ fn timeout() -> String {
             AdaptiveTimeoutLayer::fixed(Duration::from_secs(1)).layer(Bare),
         ),
         subject(
-            "tower Timeout",
+            TOWER_TIMEOUT,
             TowerTimeout::new(Bare, Duration::from_secs(1)),
         ),
     ]);
-    table("timeout, answer at once", &measured)
+    table("timeout, answer at once", &measured, TOWER_TIMEOUT)
 }
 
 fn bare() -> Subject<'static> {
@@ -144,6 +149,7 @@ where
     Subject::new(name, move |requests| {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..requests {
+            let service = black_box(&mut service);
             let is_ready = matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(())));
             let response = pin!(service.call(())).poll(&mut cx);
             let answered = matches!(response, Poll::Ready(Ok(_)));
@@ -224,3 +230,8 @@ impl Policy<(), (), Infallible> for TowerPolicy {
         Some(())
     }
 }
+
+const TOWER_BALANCE: &str = "tower Balance<PeakEwma>, by &mut";
+const TOWER_RETRY: &str = "tower Retry + TpsBudget";
+const TOWER_RECONNECT: &str = "tower Reconnect, not cloneable";
+const TOWER_TIMEOUT: &str = "tower Timeout";

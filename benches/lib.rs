@@ -1,7 +1,6 @@
 //! How the benches measure: subjects take turns, so that a noisy machine is noisy for all of them.
 //!
-//! What is reported is the median over many short rounds, as a ratio to the bare service of the same
-//! run. Absolute times do not travel between machines; ratios and allocations do.
+//! What is reported is the median over many short rounds, beside a peer in the same run. Absolute times do not travel between machines; ratios and allocations do.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -9,7 +8,6 @@ use std::{
     fmt,
 };
 
-use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 /// The system's allocator, which counts the allocations of each thread.
@@ -68,9 +66,9 @@ impl fmt::Debug for Subject<'_> {
     }
 }
 
-/// Measures all subjects, in turns. The first one is what the others are compared with.
+/// Measures all subjects, in turns.
 pub fn measure(mut subjects: Vec<Subject<'_>>) -> Vec<Measured> {
-    let mut rounds: Vec<_> = subjects.iter().map(|_| picoseconds()).collect();
+    let mut rounds = vec![Vec::new(); subjects.len()];
     let mut allocations = vec![0; subjects.len()];
     for subject in &mut subjects {
         (subject.run)(WARM_UP);
@@ -82,48 +80,45 @@ pub fn measure(mut subjects: Vec<Subject<'_>>) -> Vec<Measured> {
             (subject.run)(REQUESTS);
             let elapsed = Instant::now().saturating_duration_since(begun);
             allocations[index] += ALLOCATIONS.get() - counted;
-            let each = elapsed.as_nanos() * 1000 / u128::from(REQUESTS);
-            rounds[index].saturating_record(u64::try_from(each).unwrap_or(u64::MAX));
+            rounds[index].push(elapsed.as_nanos() as f64 / f64::from(REQUESTS));
         }
     }
     let measured = subjects.iter().zip(rounds).zip(allocations);
     measured
         .map(|((subject, rounds), allocations)| Measured {
             name: subject.name,
-            nanoseconds: rounds.value_at_quantile(0.5) as f64 / 1e3,
+            nanoseconds: median(rounds),
             allocations: allocations as f64 / f64::from(ROUNDS * REQUESTS),
         })
         .collect()
 }
 
-/// A Markdown table; ratios are to the first row.
-pub fn table(title: &str, measured: &[Measured]) -> String {
+/// A Markdown table; ratios are to the subject named `peer`.
+pub fn table(title: &str, measured: &[Measured], peer: &str) -> String {
     use fmt::Write as _;
-    let base = measured.first().map_or(1.0, |first| first.nanoseconds);
+    let base = measured.iter().find(|measured| measured.name == peer);
+    let base = base.map_or(f64::NAN, |peer| peer.nanoseconds);
     let mut table =
-        format!("| {title} | ns | x the first | allocations |\n| --- | ---: | ---: | ---: |\n");
+        format!("| {title} | ns | x {peer} | allocations |\n| --- | ---: | ---: | ---: |\n");
     for Measured {
         name,
         nanoseconds,
         allocations,
     } in measured
     {
+        let ratio = nanoseconds / base;
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,
-            "| {name} | {nanoseconds:.0} | {:.1} | {allocations:.2} |",
-            nanoseconds / base
+            "| {name} | {nanoseconds:.1} | {ratio:.2} | {allocations:.2} |"
         );
     }
     table
 }
 
-fn picoseconds() -> Histogram<u32> {
-    // Grows by itself, three digits are enough for medians.
-    let mut histogram =
-        Histogram::new(3).unwrap_or_else(|error| unreachable!("three digits are valid: {error}"));
-    histogram.auto(true);
-    histogram
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 const WARM_UP: u32 = 20_000;

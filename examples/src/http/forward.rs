@@ -107,7 +107,10 @@ fn parse_host_bytes(host: &[u8]) -> Result<HeaderValue, Refusal> {
     let authority = Authority::try_from(host).map_err(|_| refusal)?;
     let port_is_plain = match authority.as_str().strip_prefix(authority.host()) {
         Some("") => true,
-        Some(port) => authority.port_u16().is_some_and(|_| port.len() > 1),
+        Some(port) => {
+            let digits = port.strip_prefix(':').unwrap_or_default();
+            authority.port_u16().is_some() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        }
         None => false,
     };
     if authority.host().is_empty() || !port_is_plain {

@@ -51,7 +51,7 @@ impl Histogram {
 /// Infinite for the last bucket.
 fn bound(index: usize) -> f64 {
     if index == BOUNDS - 1 {
-        return f64::MAX;
+        return f64::INFINITY;
     }
     Duration::from_nanos(FIRST_BOUND_NANOS << index).as_secs_f64()
 }
@@ -76,7 +76,7 @@ mod tests {
             .into_iter()
             .filter(|(_, count)| *count > 0)
             .collect();
-        assert_eq!(filled, [(0.0005, 2), (0.001, 2), (0.002, 1), (f64::MAX, 1)]);
+        assert_eq!(filled, [(0.0005, 2), (0.001, 2), (0.002, 1), (f64::INFINITY, 1)]);
         assert_eq!(reading.count, durations.len() as u64);
     }
 }

@@ -55,6 +55,7 @@ async fn readiness_ends_with_the_last_endpoint() {
     })
     .await;
     upstream.kill().await;
+    eprintln!("{:#?}", front.proxy.status());
     eventually("the endpoint is not ready", || {
         front.proxy.status()[0].ready == 0
     })

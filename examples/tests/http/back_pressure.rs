@@ -70,7 +70,7 @@ async fn an_endpoint_cannot_push_into_a_client_that_does_not_read(hops: Hops) {
 /// which grow to tens of mebibytes on loopback.
 fn bound(version: Version) -> (usize, usize) {
     match version {
-        Version::HTTP_2 => (4 << 20, 16 << 20),
+        Version::HTTP_2 => (8 << 20, 32 << 20),
         _ => (48 << 20, 128 << 20),
     }
 }

@@ -194,10 +194,7 @@ async fn a_break_is_seen_on_the_wire() {
             break;
         }
         let message = [HEADERS, DATA].contains(&frame.kind);
-        assert!(
-            !message || frame.flags & END_STREAM == 0,
-            "{frame:?}"
-        );
+        assert!(!message || frame.flags & END_STREAM == 0, "{frame:?}");
     }
 }
 

@@ -230,7 +230,6 @@ async fn an_old_http2_connection_is_asked_to_leave_and_loses_nothing() {
         }
     }
     assert_eq!(body, b"slow answer");
-    while bounded(frames.next()).await.is_some() {}
 }
 
 #[tokio::test]
@@ -274,12 +273,9 @@ async fn connections_age_under_load_without_a_lost_request() {
 async fn a_connection_says_how_it_wants_to_end() {
     let (upstream, _heads) = noting(|| Response::new(full("bye"))).await;
     let front = Front::start("http1", upstream.address, "");
-    for (request, closes) in [
-        (
-            "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n",
-            true,
-        ),
-        ("GET / HTTP/1.0\r\nHost: a.test\r\n\r\n", true),
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: a.test\r\n\r\n",
     ] {
         let mut stream = TcpStream::connect(front.web()).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -72,7 +72,7 @@ async fn an_endpoint_that_dies_under_load_fails_at_most_what_it_was_serving_and_
         .each_ref()
         .map(|server| Maker::to(server.port.address));
     let (balance, watches) = balance(&makers);
-    let load = Load::start(balance);
+    let load = Load::start(&balance);
     eventually("both serve", || {
         servers.iter().all(|server| server.served() > 20)
     })
@@ -122,7 +122,7 @@ async fn with_retries_an_endpoint_that_dies_and_comes_back_costs_no_request() {
         .backoff(Backoff::new(Duration::from_millis(5), Duration::from_millis(50)).unwrap())
         .build()
         .unwrap();
-    let load = Load::start(ServiceBuilder::new().layer(retry.clone()).service(balance));
+    let load = Load::start(&ServiceBuilder::new().layer(retry.clone()).service(balance));
     eventually("both serve", || {
         servers.iter().all(|server| server.served() > 20)
     })
@@ -251,7 +251,7 @@ struct Sent {
 }
 
 impl Load {
-    fn start<S>(service: S) -> Self
+    fn start<S>(service: &S) -> Self
     where
         S: Service<Get, Response = Answer, Error = BoxError, Future: Send> + Clone + Send + 'static,
     {

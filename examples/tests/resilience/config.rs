@@ -20,7 +20,7 @@ struct Bad {
 #[test]
 fn each_bad_configuration_is_refused_at_its_place_in_the_users_words() {
     Config::parse(GOOD, Path::new("proxy.toml")).unwrap();
-    let unhelpful: Vec<_> = BAD.iter().filter_map(|bad| bad.complaint()).collect();
+    let unhelpful: Vec<_> = BAD.iter().filter_map(Bad::complaint).collect();
     assert_eq!(unhelpful, Vec::<String>::new());
     assert!(BAD.len() >= 25);
 }

@@ -1,10 +1,6 @@
 //! How the built binary ends: no client loses a request that it could have had.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -17,6 +13,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::Instant,
 };
 
 use crate::support::{
@@ -170,7 +167,12 @@ async fn no_request_is_lost(version: Version, signal: &str) {
     })
     .await;
     let tally = load.refused().await;
-    assert_eq!(tally.failures, Vec::<String>::new());
+    assert_eq!(
+        tally.failures,
+        Vec::<String>::new(),
+        "{}",
+        stage.proxy.log()
+    );
     assert!(
         tally.asked_to_leave >= 8,
         "{} of 8 clients were asked to leave",

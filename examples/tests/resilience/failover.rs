@@ -120,6 +120,7 @@ async fn in_process(protocol: &str, client: Version) {
     let load = Load::start(proxy.address("web").unwrap(), client, CLIENTS);
     cast.play(&load).await;
     let recovered = proxy.status()[0].retries.recovered;
+    eprintln!("DEBUG {:#?}", proxy.status());
     nobody_noticed(&load.finish().await, recovered as f64);
     let endpoint = &proxy.status()[0].endpoints[0];
     assert!(

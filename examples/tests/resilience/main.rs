@@ -1,5 +1,7 @@
 //! What the proxy and its layers do when something breaks.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

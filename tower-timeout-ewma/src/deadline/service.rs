@@ -61,7 +61,7 @@ where
             return DeadlineFuture::unlimited(self.inner.call(request));
         };
         let left = deadline.remaining(now);
-        if false {
+        if left.is_zero() {
             let overdue = now.saturating_duration_since(deadline.instant());
             tracing::trace!(?overdue, "refused: the deadline has passed");
             return DeadlineFuture::refused(Expired::refused(overdue));
