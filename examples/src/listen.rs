@@ -1,17 +1,11 @@
 //! Accepting client connections: how many at once, TLS, and the last ones of a process that ends.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -94,13 +88,17 @@ where
     }
 
     /// Clients that the kernel has already greeted are served, not reset.
+    ///
+    /// Asks the kernel itself: what tokio knows of the socket is as old as its last look.
     fn empty_backlog(self) {
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Ok((stream, _))) = self.socket.poll_accept(&mut cx) {
+        while let Ok((stream, _)) = SockRef::from(&self.socket).accept() {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
                 return;
             };
-            self.spawn(stream, slot);
+            match into_tokio(stream) {
+                Ok(stream) => self.spawn(stream, slot),
+                Err(error) => tracing::debug!(%error, "a client left before it was accepted"),
+            }
         }
     }
 
@@ -120,6 +118,11 @@ where
             drop(slot);
         });
     }
+}
+
+fn into_tokio(stream: Socket) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream.into())
 }
 
 async fn accept(

@@ -28,8 +28,7 @@ impl Builder {
         self
     }
 
-    /// The limit until [`min_samples`](Self::min_samples) requests have been observed.
-    /// Default 1 s; from [`min`](Self::min) to [`max`](Self::max).
+    /// The limit until there are [`min_samples`](Self::min_samples) answers. Default 1 s; from [`min`](Self::min) to [`max`](Self::max).
     pub fn initial(mut self, initial: Duration) -> Self {
         self.settings.initial = initial;
         self
@@ -42,11 +41,10 @@ impl Builder {
         self
     }
 
-    /// How many requests must have been observed before the limit is learnt. Default 10; at
-    /// least 1.
+    /// How many answers there must be before the limit is learnt. Default 10; at least 1.
     ///
-    /// Requests that timed out count too: a service that is always slower than
-    /// [`initial`](Self::initial) would otherwise never be learnt.
+    /// Until then many timeouts make it longer than [`initial`](Self::initial) too, or a service
+    /// that is always slower would never be learnt.
     pub fn min_samples(mut self, min_samples: u32) -> Self {
         self.settings.min_samples = min_samples;
         self

@@ -110,12 +110,11 @@ impl Estimator {
 
     /// The limit before the factor for timeouts, in nanoseconds.
     fn calm_limit(&self) -> f64 {
-        let observed = self.samples().saturating_add(self.timeouts());
         match self.estimate() {
             Some(Estimate {
                 smoothed,
                 deviation,
-            }) if observed >= u64::from(self.settings.min_samples) => {
+            }) if self.samples() >= self.settings.min_samples.into() => {
                 let margin = self.settings.deviations * f64::from(deviation);
                 f64::from(smoothed) + margin.max(GRANULARITY)
             }

@@ -30,6 +30,16 @@ impl Event {
     }
 }
 
+#[test]
+fn an_answer_in_no_time_is_an_answer() {
+    let estimator = Estimator::new(Settings::default());
+    for _ in 0..10 {
+        estimator.answered(Duration::ZERO);
+    }
+    assert_eq!(estimator.smoothed(), Some(Duration::from_nanos(1)));
+    assert_eq!(estimator.limit(), Settings::default().min);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -61,7 +71,7 @@ proptest! {
     ) {
         let estimator = after(settings, &history);
         let before = known(&estimator);
-        let learnt = estimator.samples() + estimator.timeouts() >= settings.min_samples.into();
+        let learnt = estimator.samples() >= settings.min_samples.into();
         if timed_out {
             estimator.timed_out(age);
         } else {
@@ -105,6 +115,16 @@ proptest! {
     }
 
     #[test]
+    fn the_limit_is_a_tick_above_even_the_steadiest_latency(latency in latency()) {
+        let estimator = Estimator::new(Settings::default());
+        for _ in 0..2000 {
+            estimator.answered(latency);
+        }
+        let above = estimator.limit() - estimator.smoothed().unwrap_or_default();
+        prop_assert!(above >= Duration::from_micros(999), "{above:?}");
+    }
+
+    #[test]
     fn a_fixed_limit_stays(limit in duration(), history in history()) {
         let estimator = Estimator::new(Settings::fixed(limit));
         for event in history {
@@ -126,10 +146,14 @@ proptest! {
     }
 }
 
-/// Latencies alike, as a service has them, and any at all.
+fn latency() -> impl Strategy<Value = Duration> {
+    (1_000_u64..100_000_000).prop_map(Duration::from_nanos)
+}
+
+/// Mostly what a service does, and now and then anything.
 fn duration() -> impl Strategy<Value = Duration> {
     prop_oneof![
-        4 => (1_u64..100_000_000).prop_map(Duration::from_nanos),
+        60 => latency(),
         1 => any::<u64>().prop_map(Duration::from_nanos),
         1 => Just(Duration::ZERO),
         1 => Just(Duration::MAX),
@@ -138,30 +162,36 @@ fn duration() -> impl Strategy<Value = Duration> {
 
 fn history() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
-        8 => duration().prop_map(Event::Answered),
+        16 => duration().prop_map(Event::Answered),
         1 => duration().prop_map(Event::TimedOut),
         1 => duration().prop_map(Event::Cancelled),
     ];
     prop::collection::vec(event, 0..150)
 }
 
+/// Half of them leave the limit free to move.
 fn settings() -> impl Strategy<Value = Settings> {
-    (
+    let any = (
         [duration(), duration(), duration()],
         0.001..1000.0,
         1_u32..30,
-    )
-        .prop_map(|(mut limits, deviations, min_samples)| {
-            limits.sort();
-            let [min, initial, max] = limits;
-            Settings {
-                min,
-                max,
-                initial,
-                deviations,
-                min_samples,
-            }
-        })
+    );
+    let free = (
+        Just([Duration::ZERO, Duration::from_secs(1), Duration::MAX]),
+        0.5..10.0,
+        Just(1),
+    );
+    prop_oneof![any, free].prop_map(|(mut limits, deviations, min_samples)| {
+        limits.sort();
+        let [min, initial, max] = limits;
+        Settings {
+            min,
+            max,
+            initial,
+            deviations,
+            min_samples,
+        }
+    })
 }
 
 fn after(settings: Settings, history: &[Event]) -> Estimator {

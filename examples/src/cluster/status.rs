@@ -53,7 +53,8 @@ pub struct EndpointStatus {
     pub latency_ms: Option<f64>,
     /// Smoothed share of requests that succeed, zero to one.
     pub success_ratio: f64,
-    /// What the balancer compares, lower is better.
+    /// What the balancer compares, lower is better: milliseconds of latency, times requests in
+    /// flight, over success.
     pub cost: f64,
     /// Requests that it answered or failed.
     pub requests: u64,
@@ -102,7 +103,7 @@ impl EndpointStatus {
             in_flight: stats.in_flight,
             latency_ms: stats.latency.map(milliseconds),
             success_ratio: stats.success,
-            cost: stats.cost,
+            cost: stats.cost / 1e6,
             requests: stats.requests,
             failures: stats.failures,
         }

@@ -142,7 +142,7 @@ impl Screen {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 table,
-                "{:9}{:<16} {:<11} {:<12} {:>4.0} % {:>10} {:>6.1} % {:>10.3}",
+                "{:9}{:<16} {:<11} {:<12} {:>4.0} % {:>10} {:>6.1} % {:>10.1}",
                 "",
                 endpoint.address.to_string(),
                 mood,

@@ -76,7 +76,10 @@ mod tests {
             .into_iter()
             .filter(|(_, count)| *count > 0)
             .collect();
-        assert_eq!(filled, [(0.0005, 2), (0.001, 2), (0.002, 1), (f64::INFINITY, 1)]);
+        assert_eq!(
+            filled,
+            [(0.0005, 2), (0.001, 2), (0.002, 1), (f64::INFINITY, 1)]
+        );
         assert_eq!(reading.count, durations.len() as u64);
     }
 }

@@ -49,21 +49,31 @@ async fn readiness_needs_an_endpoint() {
 #[tokio::test]
 async fn readiness_ends_with_the_last_endpoint() {
     let upstream = Upstream::start(|_| async { Response::new(empty()) }).await;
-    let front = Front::start("http2", upstream.address, "");
+    let front = Front::start(
+        "http2",
+        upstream.address,
+        "[cluster.balance]\nwait = \"100ms\"",
+    );
     eventually("the endpoint is ready", || {
         front.proxy.status()[0].ready == 1
     })
     .await;
     upstream.kill().await;
-    eprintln!("{:#?}", front.proxy.status());
+    let mut client = front.client(Version::HTTP_11).await;
+    assert!(
+        client
+            .send(get("/"))
+            .await
+            .unwrap()
+            .status()
+            .is_server_error()
+    );
     eventually("the endpoint is not ready", || {
         front.proxy.status()[0].ready == 0
     })
     .await;
-    assert_eq!(
-        fetch(&front, "GET", "/ready").await.status,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    let answer = fetch(&front, "GET", "/ready").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]

@@ -352,7 +352,7 @@ async fn a_response_body_that_pauses_for_too_long_breaks_off() {
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
             .await
             .unwrap();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let front = Front::start(
         "http1",

@@ -289,9 +289,11 @@ where
 
 type Updates = mpsc::Sender<Result<HealthCheckResponse, Status>>;
 
+type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Hanging {
     dropped: Arc<AtomicUsize>,
-    updates: Box<dyn Fn(Updates) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>,
+    updates: Box<dyn Fn(Updates) -> Sending + Send + Sync>,
 }
 
 #[tonic::async_trait]

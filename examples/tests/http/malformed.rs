@@ -171,11 +171,36 @@ async fn a_refused_head_request_has_no_body() {
 }
 
 #[tokio::test]
+async fn a_refused_upload_over_http2_is_answered_whole_and_then_stopped_without_an_error() {
+    let (front, _heads, _upstream) = front("http1").await;
+    let mut frames = Frames::connect(front.web()).await;
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/"),
+        (":authority", "user@a.test"),
+    ];
+    frames.headers(1, &fields, false).await;
+    let mut answered = false;
+    loop {
+        let frame = bounded(frames.next_of(&[HEADERS, DATA, RST_STREAM]))
+            .await
+            .unwrap();
+        if frame.kind == RST_STREAM {
+            assert!(answered, "the answer comes first");
+            assert_eq!(frame.payload, [0; 4], "NO_ERROR");
+            break;
+        }
+        answered |= frame.flags & END_STREAM != 0;
+    }
+}
+
+#[tokio::test]
 async fn too_many_fields_are_refused_and_as_many_as_allowed_are_not() {
     let (upstream, heads) = noting(|| Response::new(empty())).await;
     for limit in [10, 100, 150] {
         let front = Front::start(
-            "http1",
+            "http2",
             upstream.address,
             &format!("[limits]\nheader_count = {limit}"),
         );
@@ -184,7 +209,12 @@ async fn too_many_fields_are_refused_and_as_many_as_allowed_are_not() {
             let own = if version == Version::HTTP_2 { 0 } else { 1 };
             let mut client = front.client(version).await;
             let response = client.send(with_fields(limit - own)).await.unwrap();
-            assert_eq!(response.status(), 200, "{limit} {version:?} {:?}", response.headers());
+            assert_eq!(
+                response.status(),
+                200,
+                "{limit} {version:?} {:?}",
+                response.headers()
+            );
             let response = client.send(with_fields(limit - own + 1)).await.unwrap();
             assert_eq!(response.status(), 431, "{limit} {version:?}");
         }

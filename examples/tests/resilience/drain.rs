@@ -121,6 +121,32 @@ async fn a_client_that_has_just_connected_is_still_served_when_the_listener_clos
     stage.ends_with_code_0(Duration::from_secs(4)).await;
 }
 
+/// The process sleeps while they connect and the time comes: they are in the kernel's backlog.
+#[tokio::test]
+async fn clients_that_wait_in_the_backlog_when_the_listener_closes_are_served() {
+    let mut stage = Stage::start("500ms", "5s").await;
+    stage.proxy.signal("TERM");
+    stage.until_not_ready().await;
+    stage.proxy.signal("STOP");
+    let mut waiting = Vec::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(stage.web()).await.unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: proxy.test\r\n\r\n")
+            .await
+            .unwrap();
+        waiting.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    stage.proxy.signal("CONT");
+    for mut stream in waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    }
+    stage.ends_with_code_0(Duration::from_secs(4)).await;
+}
+
 #[tokio::test]
 async fn a_response_that_hangs_is_cut_when_the_grace_is_over() {
     let mut stage = Stage::start("0s", "1s").await;
@@ -174,6 +200,11 @@ async fn no_request_is_lost(version: Version, signal: &str) {
         stage.proxy.log()
     );
     assert!(
+        tally.never_accepted <= 1,
+        "{} were left in the backlog",
+        tally.never_accepted
+    );
+    assert!(
         tally.asked_to_leave >= 8,
         "{} of 8 clients were asked to leave",
         tally.asked_to_leave
@@ -198,11 +229,13 @@ impl Stage {
             .replace("grace = \"5s\"", &format!("grace = \"{grace}\""));
         std::fs::write(&path, config).unwrap();
         let proxy = ProxyProcess::start(&path, &["web", "admin"]).await;
-        Self {
+        let stage = Self {
             proxy,
             _upstream: upstream,
             _directory: directory,
-        }
+        };
+        stage.until_ready().await;
+        stage
     }
 
     fn web(&self) -> SocketAddr {
@@ -221,16 +254,24 @@ impl Stage {
         body
     }
 
+    async fn until_ready(&self) {
+        self.until((StatusCode::OK, "ready\n")).await;
+    }
+
     async fn until_not_ready(&self) {
+        self.until((StatusCode::SERVICE_UNAVAILABLE, "draining\n"))
+            .await;
+    }
+
+    /// Waits for an answer of `/ready`.
+    async fn until(&self, (status, reason): (StatusCode, &str)) {
         for _ in 0..1000 {
-            match admin::get(self.admin(), "/ready").await {
-                (StatusCode::SERVICE_UNAVAILABLE, reason) => {
-                    return assert_eq!(reason, "draining\n");
-                }
-                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            if admin::get(self.admin(), "/ready").await == (status, reason.to_owned()) {
+                return;
             }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("/ready does not tell");
+        panic!("/ready does not say {status} {reason}");
     }
 
     async fn until_refused(&self) {

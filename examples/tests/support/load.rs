@@ -1,4 +1,6 @@
 use std::{
+    error::Error,
+    io,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -31,6 +33,7 @@ struct Shared {
     whole: AtomicUsize,
     reconnected: AtomicUsize,
     asked_to_leave: AtomicUsize,
+    never_accepted: AtomicUsize,
     failures: Mutex<Vec<String>>,
 }
 
@@ -42,6 +45,9 @@ pub struct Tally {
     pub reconnected: usize,
     /// Answers with `connection: close`, or HTTP/2 connections that the server ended.
     pub asked_to_leave: usize,
+    /// Connections that were reset before their first answer, as those are that come between a
+    /// listener's last accept and its end.
+    pub never_accepted: usize,
     /// All others.
     pub failures: Vec<String>,
 }
@@ -95,6 +101,7 @@ impl Load {
             whole: self.shared.whole.load(Relaxed),
             reconnected: self.shared.reconnected.load(Relaxed),
             asked_to_leave: self.shared.asked_to_leave.load(Relaxed),
+            never_accepted: self.shared.never_accepted.load(Relaxed),
             failures: self.shared.failures.lock().unwrap().clone(),
         }
     }
@@ -105,13 +112,14 @@ async fn run(proxy: SocketAddr, version: Version, shared: Arc<Shared>) {
     let mut ticks = interval(Duration::from_millis(10));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while let Some(mut sender) = Sender::connect(proxy, version).await {
+        let mut fresh = true;
         loop {
             if shared.stop.load(Relaxed) {
                 return;
             }
             ticks.tick().await;
-            match sender.request(&shared).await {
-                Next::Stay => {}
+            match sender.request(&shared, fresh).await {
+                Next::Stay => fresh = false,
                 Next::Leave => break,
             }
         }
@@ -134,7 +142,7 @@ impl Sender {
         Some(Self::Http1(sender))
     }
 
-    async fn request(&mut self, shared: &Shared) -> Next {
+    async fn request(&mut self, shared: &Shared, fresh: bool) -> Next {
         let request = Request::get("http://proxy.test/load").header("host", "proxy.test");
         let request = request.body(Empty::new()).unwrap();
         let result = match self {
@@ -151,7 +159,7 @@ impl Sender {
             Ok(response) => response,
             Err(mut error) => {
                 if error.take_message().is_none() {
-                    shared.failed(format!("no answer: {:?}", error.into_error()));
+                    shared.unanswered(&error.into_error(), fresh);
                 }
                 return shared.left();
             }
@@ -174,6 +182,17 @@ impl Shared {
     fn left(&self) -> Next {
         self.asked_to_leave.fetch_add(1, Relaxed);
         Next::Leave
+    }
+
+    fn unanswered(&self, error: &hyper::Error, fresh: bool) {
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<io::Error>());
+        if fresh && cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset) {
+            self.never_accepted.fetch_add(1, Relaxed);
+            return;
+        }
+        self.failed(format!("no answer: {error:?}"));
     }
 
     fn failed(&self, what: String) {
