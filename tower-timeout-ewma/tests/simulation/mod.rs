@@ -4,11 +4,35 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+use crate::estimator::{Estimator, Settings};
+
 /// What decides how long a request may take.
 pub(crate) trait Limit {
     fn limit(&self) -> Duration;
     fn answered(&mut self, latency: Duration);
     fn timed_out(&mut self, limit: Duration);
+}
+
+pub(crate) struct Ours(Estimator);
+
+impl Ours {
+    pub(crate) fn new() -> Self {
+        Self(Estimator::new(Settings::default()))
+    }
+}
+
+impl Limit for Ours {
+    fn limit(&self) -> Duration {
+        self.0.limit()
+    }
+
+    fn answered(&mut self, latency: Duration) {
+        self.0.answered(latency);
+    }
+
+    fn timed_out(&mut self, limit: Duration) {
+        self.0.timed_out(limit);
+    }
 }
 
 #[derive(Clone, Copy)]
