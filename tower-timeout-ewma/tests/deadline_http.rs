@@ -40,7 +40,7 @@ async fn the_earliest_of_extension_header_and_default_counts() {
         }
         let mut source = HttpDeadline::new();
         if let Some(default) = default {
-            source = source.default(MS(default));
+            source = source.local(MS(default));
         }
         assert_eq!(
             source.deadline(&request, now),
@@ -53,7 +53,7 @@ async fn the_earliest_of_extension_header_and_default_counts() {
 #[tokio::test(start_paused = true)]
 async fn a_malformed_header_is_ignored_and_replaced() {
     let now = Instant::now();
-    let source = HttpDeadline::new().default(MS(700));
+    let source = HttpDeadline::new().local(MS(700));
     for malformed in ["", "soon", "123456789m", "\u{b5}"] {
         let mut request = request(&[malformed]);
         let deadline = source.deadline(&request, now).unwrap();
@@ -82,7 +82,7 @@ async fn of_several_headers_the_shortest_counts_and_one_is_forwarded() {
 #[tokio::test(start_paused = true)]
 async fn an_incoming_header_can_be_ignored() {
     let now = Instant::now();
-    let source = HttpDeadline::new().default(MS(700)).ignore_incoming();
+    let source = HttpDeadline::new().local(MS(700)).ignore_incoming();
     let mut request = request(&["1n"]);
     let deadline = source.deadline(&request, now).unwrap();
     assert_eq!(deadline, Deadline::at(now + MS(700)));
@@ -151,7 +151,7 @@ proptest! {
     ) {
         let sent = GrpcTimeout::parse(format!("{value}{}", char::from(unit)).as_bytes())?;
         let source = HttpDeadline::new();
-        let source = if with_default { source.default(sent.duration()) } else { source };
+        let source = if with_default { source.local(sent.duration()) } else { source };
         let start = Instant::now();
         let true_deadline = Deadline::at(start + sent.duration());
 

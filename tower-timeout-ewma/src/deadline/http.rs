@@ -28,7 +28,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "a source does nothing without a `DeadlineLayer`"]
 pub struct HttpDeadline {
-    default: Option<Duration>,
+    local: Option<Duration>,
     ignore_incoming: bool,
 }
 
@@ -36,14 +36,14 @@ impl HttpDeadline {
     /// No default; the header is trusted.
     pub fn new() -> Self {
         Self {
-            default: None,
+            local: None,
             ignore_incoming: false,
         }
     }
 
     /// The most time that any request gets. Default none; zero refuses every request.
-    pub fn default(mut self, limit: Duration) -> Self {
-        self.default = Some(limit);
+    pub fn local(mut self, limit: Duration) -> Self {
+        self.local = Some(limit);
         self
     }
 
@@ -78,7 +78,7 @@ impl HttpDeadline {
 impl<B> Source<Request<B>> for HttpDeadline {
     fn deadline(&self, request: &Request<B>, now: Instant) -> Option<Deadline> {
         let extension = request.extensions().get::<Deadline>().copied();
-        let limit = [self.incoming(request.headers()), self.default]
+        let limit = [self.incoming(request.headers()), self.local]
             .into_iter()
             .flatten()
             .min()

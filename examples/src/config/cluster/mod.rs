@@ -1,0 +1,136 @@
+//! `[[cluster]]`: where requests go, and how.
+
+mod endpoint;
+mod settings;
+mod upstream_tls;
+
+use std::{fmt, net::SocketAddr};
+
+use serde::Deserialize;
+
+use self::{
+    endpoint::{EndpointFile, check_endpoints},
+    upstream_tls::TlsFile,
+};
+pub use self::{
+    settings::{BackoffConfig, BalanceConfig, ReconnectConfig, RetryConfig, TimeoutConfig},
+    upstream_tls::{Expected, UpstreamTls},
+};
+use super::{
+    IdentityFile, Span,
+    error::{At, Problem},
+    tls::Switch,
+    value::NotYet,
+};
+use crate::cluster::layers;
+
+/// One `[[cluster]]`.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// Its name in logs, metrics and routes.
+    pub name: String,
+    /// What is spoken to its endpoints.
+    pub protocol: ClusterProtocol,
+    /// Where they are; at least one, none twice.
+    pub endpoints: Vec<SocketAddr>,
+    /// TLS, or `None` for cleartext.
+    pub tls: Option<UpstreamTls>,
+    /// How an endpoint is chosen.
+    pub balance: BalanceConfig,
+    /// Retries, or `None`.
+    pub retry: Option<RetryConfig>,
+    /// How long an answer may take; `None`: as long as it likes.
+    pub timeout: Option<TimeoutConfig>,
+    /// How connections are made and kept.
+    pub reconnect: ReconnectConfig,
+}
+
+/// What is spoken to endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterProtocol {
+    /// HTTP/1.1, with a pool of connections per endpoint.
+    #[default]
+    Http1,
+    /// HTTP/2, one connection per endpoint.
+    Http2,
+    /// Whatever TLS negotiates (ALPN).
+    Auto,
+    /// Bytes.
+    Tcp,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClusterFile {
+    pub(super) name: Span<String>,
+    protocol: Option<Span<ClusterProtocol>>,
+    endpoints: Span<Vec<Span<EndpointFile>>>,
+    tls: Option<Span<Switch<TlsFile>>>,
+    balance: Option<Span<BalanceConfig>>,
+    retry: Option<Span<RetryConfig>>,
+    timeout: Option<Span<TimeoutConfig>>,
+    reconnect: Option<Span<ReconnectConfig>>,
+    #[serde(rename = "discovery")]
+    _discovery: Option<NotYet>,
+}
+
+impl ClusterFile {
+    pub(super) fn check(self, identity: Option<&IdentityFile>) -> Result<ClusterConfig, Problem> {
+        let endpoints = check_endpoints(self.endpoints)?;
+        let tls = match self.tls {
+            None => identity.map(UpstreamTls::from_identity),
+            Some(tls) => {
+                let span = tls.span();
+                match tls.into_inner() {
+                    Switch::Off => None,
+                    Switch::On(file) => Some(file.check(&Span::new(span, ()), identity)?),
+                }
+            }
+        };
+        Ok(ClusterConfig {
+            name: self.name.into_inner(),
+            protocol: check_protocol(self.protocol, tls.is_some())?,
+            endpoints,
+            tls,
+            balance: checked(self.balance, layers::balance)?.unwrap_or_default(),
+            retry: checked(self.retry, layers::retry)?,
+            timeout: checked(self.timeout, layers::timeout)?,
+            reconnect: checked(self.reconnect, |reconnect| layers::reconnect("", reconnect))?
+                .unwrap_or_default(),
+        })
+    }
+}
+
+fn check_protocol(
+    protocol: Option<Span<ClusterProtocol>>,
+    tls: bool,
+) -> Result<ClusterProtocol, Problem> {
+    let Some(protocol) = protocol else {
+        return Ok(ClusterProtocol::default());
+    };
+    match protocol.get_ref() {
+        ClusterProtocol::Tcp => {
+            Err(protocol.problem("protocol = \"tcp\" is not supported yet: write \"http1\", \"http2\" or \"auto\""))
+        }
+        ClusterProtocol::Auto if !tls => Err(protocol.problem(
+            "protocol = \"auto\" is negotiated by TLS, and this cluster has none: write \"http1\" or \"http2\"",
+        )),
+        supported => Ok(*supported),
+    }
+}
+
+/// Lets the layer itself judge its settings: what it refuses is refused here, at its table.
+fn checked<T, L, E: fmt::Display>(
+    table: Option<Span<T>>,
+    build: impl FnOnce(&T) -> Result<L, E>,
+) -> Result<Option<T>, Problem> {
+    let Some(table) = table else {
+        return Ok(None);
+    };
+    match build(table.get_ref()) {
+        Ok(_) => Ok(Some(table.into_inner())),
+        // The layer's name for what the file calls `budget`.
+        Err(error) => Err(table.problem(error.to_string().replace("`ratio`", "`budget`"))),
+    }
+}

@@ -1,0 +1,191 @@
+//! One table for each layer.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde::Deserialize;
+
+use crate::config::{
+    Size,
+    value::{self, NotYet},
+};
+
+/// `[cluster.balance]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BalanceConfig {
+    /// How fast an endpoint's latency is forgotten.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub decay: Duration,
+    /// How many endpoints are compared for a request.
+    #[serde(deserialize_with = "value::positive")]
+    pub choices: usize,
+    /// How long a request may wait for an endpoint.
+    #[serde(deserialize_with = "value::duration")]
+    pub wait: Duration,
+    slow_start: Option<NotYet>,
+    zone: Option<NotYet>,
+    subset: Option<NotYet>,
+    eject: Option<NotYet>,
+}
+
+/// `[cluster.retry]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// In all, the first one included.
+    pub attempts: u32,
+    /// Retries per successful request.
+    pub budget: f64,
+    /// Retries per second that are always allowed.
+    pub min_per_second: f64,
+    /// Retries that may be saved up.
+    pub burst: u32,
+    /// Between two attempts.
+    pub backoff: BackoffConfig,
+    /// From one attempt's start to its response headers.
+    #[serde(deserialize_with = "value::some_duration")]
+    pub per_try: Option<Duration>,
+    /// Statuses that are worth another attempt.
+    #[serde(deserialize_with = "value::failure_statuses")]
+    pub statuses: Vec<StatusCode>,
+    /// Methods that may be repeated.
+    #[serde(deserialize_with = "value::methods")]
+    pub methods: Vec<Method>,
+    /// Bytes of a request's body kept for a replay.
+    pub body_limit: Size,
+    hedge: Option<NotYet>,
+}
+
+/// A backoff's two ends.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackoffConfig {
+    /// The first delay.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub base: Duration,
+    /// The longest delay.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub max: Duration,
+}
+
+/// `[cluster.timeout]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimeoutConfig {
+    /// The shortest limit.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub min: Duration,
+    /// The longest limit.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub max: Duration,
+    /// The limit until there are enough samples.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub initial: Duration,
+    /// One limit for ever, instead of adapting.
+    #[serde(deserialize_with = "value::some_duration")]
+    pub fixed: Option<Duration>,
+    /// Between two pieces of a response's body.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub body_idle: Duration,
+}
+
+/// `[cluster.reconnect]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReconnectConfig {
+    /// Over the whole of connect: TCP, TLS, HTTP handshake.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub connect_timeout: Duration,
+    /// Between two dials that failed.
+    pub backoff: BackoffConfig,
+    /// Uptime after which the backoff starts anew.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub stable_after: Duration,
+    /// HTTP/1 connections per endpoint.
+    #[serde(deserialize_with = "value::positive")]
+    pub max_connections: usize,
+    /// Requests per endpoint that wait for an HTTP/1 connection.
+    pub max_pending: usize,
+    /// How long an HTTP/1 connection is kept unused.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub idle: Duration,
+    /// Between two HTTP/2 PINGs of a connection in use.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub keepalive: Duration,
+    max_age: Option<NotYet>,
+}
+
+impl Default for BalanceConfig {
+    fn default() -> Self {
+        Self {
+            decay: Duration::from_secs(10),
+            choices: 2,
+            wait: Duration::from_secs(1),
+            slow_start: None,
+            zone: None,
+            subset: None,
+            eject: None,
+        }
+    }
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            budget: 0.2,
+            min_per_second: 1.0,
+            burst: 20,
+            backoff: BackoffConfig {
+                base: Duration::from_millis(25),
+                max: Duration::from_millis(250),
+            },
+            per_try: None,
+            statuses: vec![
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ],
+            methods: vec![
+                Method::GET,
+                Method::HEAD,
+                Method::OPTIONS,
+                Method::PUT,
+                Method::DELETE,
+            ],
+            body_limit: Size::kibibytes(64),
+            hedge: None,
+        }
+    }
+}
+
+impl Default for TimeoutConfig {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(10),
+            max: Duration::from_secs(10),
+            initial: Duration::from_secs(1),
+            fixed: None,
+            body_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for ReconnectConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(1),
+            backoff: BackoffConfig {
+                base: Duration::from_millis(100),
+                max: Duration::from_secs(10),
+            },
+            stable_after: Duration::from_secs(5),
+            max_connections: 512,
+            max_pending: 1024,
+            idle: Duration::from_secs(90),
+            keepalive: Duration::from_secs(30),
+            max_age: None,
+        }
+    }
+}
