@@ -147,7 +147,7 @@ fn with_type(body: String, content_type: &'static str) -> Answer {
 const MAX_CONNECTIONS: usize = 64;
 
 /// Between the first and the last byte of a head, and between two requests.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_REST: Duration = Duration::from_millis(50);

@@ -106,7 +106,7 @@ where
         let door = self.door.clone();
         let (tls, stack, draining) = (self.tls.clone(), self.stack.clone(), self.draining.clone());
         tokio::spawn(async move {
-            door.metrics.connected();
+            let _connected = door.metrics.connected();
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
@@ -114,7 +114,6 @@ where
                 None => server::serve(door.clone(), stream, None, stack, draining).await,
                 Some(tls) => serve_tls(&door, stream, tls, stack, draining).await,
             }
-            door.metrics.disconnected();
             drop(slot);
         });
     }

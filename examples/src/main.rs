@@ -99,7 +99,8 @@ fn check(path: &Path) -> Exit {
 }
 
 fn run(path: &Path) -> Exit {
-    init_log("info,access=off");
+    // `listen` and the endpoints' connections say what tower-mtls says, and who the other side is.
+    init_log("info,access=off,tower_mtls=error");
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => return fail(Exit::BadConfiguration, error),
@@ -168,8 +169,15 @@ fn run_demo(args: &DemoArgs) -> Exit {
     match summary {
         Ok(Some(summary)) if !summary.kept() => Exit::BadConfiguration,
         Ok(_) => Exit::Done,
+        // Whoever read the table has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => fail(Exit::CouldNotStart, error),
     }
+}
+
+fn is_broken_pipe(error: &BoxError) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn runtime(threads: NonZeroUsize) -> io::Result<Runtime> {

@@ -3,11 +3,13 @@
 /// A stream of `Result<Change<K, S>, E>` is what [`BalanceLayer`](crate::BalanceLayer) and
 /// [`Balance::new`](crate::Balance::new) take.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change<K, V> {
     /// The endpoint `K` exists and is reached by the service `V`.
     ///
     /// For a key that is in the set already the new service takes the place of the old one, and
-    /// the endpoint keeps its history: latency, success, counters and requests in flight.
+    /// the endpoint keeps its history: latency, success, counters and requests in flight. It does
+    /// so at once, even if the new service is not ready: the endpoint gets no request until it is.
     Insert(K, V),
     /// The endpoint `K` is gone. It gets no request once the change was applied; requests that it
     /// is answering go on. A key that is not in the set is ignored.

@@ -71,6 +71,7 @@ impl<D, K, S, Req> Driver<D, K, S, Req> {
         let mut this = self.project();
         this.discovery.as_mut().project().stream.set(None);
         *this.members = Members::new();
+        this.shared.endpoints.store(Arc::default());
         this.shared.set_driven(false);
     }
 }

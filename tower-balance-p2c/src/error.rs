@@ -99,7 +99,7 @@ impl InvalidSetting {
     }
 
     /// The name of the setting.
-    pub fn field(&self) -> &str {
+    pub fn field(&self) -> &'static str {
         self.field
     }
 
@@ -109,7 +109,7 @@ impl InvalidSetting {
     }
 
     /// The range that is allowed.
-    pub fn allowed(&self) -> &str {
+    pub fn allowed(&self) -> &'static str {
         self.allowed
     }
 }

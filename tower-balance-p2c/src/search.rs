@@ -71,10 +71,14 @@ impl<K, S> Search<K, S> {
         S::Error: Into<BoxError>,
     {
         let now = Instant::now();
+        let is_first = self.started.is_none();
         let started = *self.started.get_or_insert(now);
         let nanos = pool.shared.clock.nanos(now);
-        for _ in 0..MOST_PICKS_IN_A_POLL {
-            if let Some(endpoint) = self.pick(pool, nanos) {
+        for turn in 0..=MOST_PICKS_IN_A_POLL {
+            // There may be more to pick, so do not wait. The last turn is for the one that is held
+            // and for the bound, which picks must not outlive however many there are.
+            let mut more = turn == MOST_PICKS_IN_A_POLL;
+            if !more && let Some(endpoint) = self.pick(pool, nanos) {
                 let service = endpoint.service.clone();
                 let candidate = Candidate {
                     endpoint,
@@ -83,7 +87,7 @@ impl<K, S> Search<K, S> {
                 };
                 match self.look_at(candidate, pool, nanos, cx) {
                     Look::Ready(candidate) => return Poll::Ready(Ok(candidate)),
-                    Look::Unknown => break,
+                    Look::Unknown => more = true,
                     Look::NotReady => {
                         pool.counters.repicks.fetch_add(1, Ordering::Relaxed);
                         continue;
@@ -97,10 +101,14 @@ impl<K, S> Search<K, S> {
             }
 
             let waited = now.saturating_duration_since(started);
-            if waited >= pool.wait {
+            // Without a wait there is one more poll for what the first could not look at.
+            if waited >= pool.wait && !(more && is_first) {
                 let endpoints = pool.shared.endpoints.load().len();
                 let error = NoEndpoint::new(endpoints, waited, self.error.take());
                 return Poll::Ready(Err(error));
+            }
+            if more {
+                break;
             }
             let Some(waiting) = &mut self.waiting else {
                 pool.counters.waits.fetch_add(1, Ordering::Relaxed);

@@ -188,9 +188,9 @@ async fn the_last_handle_ends_the_driver_and_drops_discovery_and_endpoints() {
     assert!(driver.is_woken());
     assert_ready!(driver.poll());
     assert!(sender.is_closed());
-    // Only the shared set, which goes with the driver, is left.
-    drop(driver);
+    // While the object is still there.
     assert_eq!(probe.control.clones(), 1);
+    drop(driver);
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,7 +64,8 @@ pub use crate::stats::Stats;
 /// `max_handshakes` ÷ `handshake_timeout` of them are let go per second, and honest clients wait behind
 /// them. Lower the timeout before raising the limit: a handshake's cost is in its signatures, and the
 /// limit is what protects the processor. A connection that waits costs its own memory and no
-/// cryptography; limit the number of open connections where they are accepted.
+/// cryptography; limit the number of open connections where they are accepted. Each refused client is one line
+/// of the log at WARN: limit their rate where the log is written.
 ///
 /// # Not polled, not freed
 ///
@@ -162,6 +163,8 @@ impl AcceptorBuilder {
 
     /// Application protocols to accept, the preferred first: at most 64 names of 1 to 255 bytes.
     /// Default: none, which takes clients whatever they offer.
+    ///
+    /// A client that offers no protocol at all is let in none the less: check [`MtlsStream::alpn`].
     pub fn alpn<I>(mut self, protocols: I) -> Self
     where
         I: IntoIterator,

@@ -127,9 +127,8 @@ pub(crate) fn certificates(
 ) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| {
-            CredentialsError::new(source, CredentialsProblem::MalformedPem).with_source(error)
-        })?;
+        // The parser's own text may quote a line, and a key may be in it: it goes nowhere.
+        .map_err(|_| CredentialsError::new(source, CredentialsProblem::MalformedPem))?;
     match certificates.is_empty() {
         true => Err(CredentialsError::new(
             source,

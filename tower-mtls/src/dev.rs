@@ -55,7 +55,8 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         set_validity(&mut params, default_validity());
 
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let key = KeyPair::generate().map_err(IssueError::from_rcgen)?;
+        let issuer = CertifiedIssuer::self_signed(params, key).map_err(IssueError::from_rcgen)?;
         let trust = TrustBundle::from_pem(issuer.pem().as_bytes())?;
         Ok(Self {
             issuer: Arc::new(issuer),
@@ -112,14 +113,16 @@ impl Authority {
             false => id.parse::<SpiffeId>()?,
         };
         let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(id.as_str().try_into()?)];
+        let name = id.as_str().try_into().map_err(IssueError::from_rcgen)?;
+        params.subject_alt_names = vec![SanType::URI(name)];
         self.issue(params, id.path())
     }
 
     /// Issues a leaf of a plain PKI, for both sides, with these DNS names or IP addresses.
     pub fn dns<N: AsRef<str>>(&self, names: &[N]) -> Result<Issued, IssueError> {
         let names = names.iter().map(|name| name.as_ref().to_owned());
-        let params = CertificateParams::new(names.collect::<Vec<_>>())?;
+        let params =
+            CertificateParams::new(names.collect::<Vec<_>>()).map_err(IssueError::from_rcgen)?;
         self.issue(params, "a server")
     }
 
@@ -137,8 +140,11 @@ impl Authority {
             self.leaf_validity.unwrap_or_else(default_validity),
         );
 
-        let key = KeyPair::generate()?;
-        let chain_pem = params.signed_by(&key, &self.issuer)?.pem();
+        let key = KeyPair::generate().map_err(IssueError::from_rcgen)?;
+        let chain_pem = params
+            .signed_by(&key, &self.issuer)
+            .map_err(IssueError::from_rcgen)?
+            .pem();
         let key_pem = key.serialize_pem();
         Ok(Issued {
             credentials: Credentials::from_pem(chain_pem.as_bytes(), key_pem.as_bytes())?,
@@ -181,6 +187,13 @@ impl fmt::Debug for Issued {
     }
 }
 
+impl IssueError {
+    // Not `From`: that would make rcgen's type a part of the public API.
+    fn from_rcgen(error: rcgen::Error) -> Self {
+        Self(error.into())
+    }
+}
+
 impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the development authority could not issue: {}", self.0)
@@ -204,7 +217,6 @@ macro_rules! issue_error_from {
 }
 
 issue_error_from!(
-    rcgen::Error,
     crate::error::InvalidIdentity,
     crate::error::CredentialsError
 );

@@ -4,7 +4,7 @@ mod credentials;
 mod handshake;
 mod reason;
 
-use std::{borrow::Cow, error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
 use crate::PeerIdentity;
 
@@ -55,22 +55,22 @@ impl fmt::Display for InvalidIdentity {
 impl Error for InvalidIdentity {}
 
 /// A setting that a builder refuses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct InvalidSetting {
-    setting: &'static str,
+    field: &'static str,
     value: Cow<'static, str>,
     allowed: &'static str,
-    source: Option<BoxError>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl InvalidSetting {
     pub(crate) fn new(
-        setting: &'static str,
+        field: &'static str,
         value: impl Into<Cow<'static, str>>,
         allowed: &'static str,
     ) -> Self {
         Self {
-            setting,
+            field,
             value: value.into(),
             allowed,
             source: None,
@@ -78,13 +78,13 @@ impl InvalidSetting {
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
     /// The setting's name.
-    pub fn setting(&self) -> &'static str {
-        self.setting
+    pub fn field(&self) -> &'static str {
+        self.field
     }
 
     /// The refused value, as text.
@@ -101,12 +101,12 @@ impl InvalidSetting {
 impl fmt::Display for InvalidSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            setting,
+            field,
             value,
             allowed,
             ..
         } = self;
-        write!(f, "setting `{setting}` is {value}; allowed: {allowed}")
+        write!(f, "setting `{field}` is {value}; allowed: {allowed}")
     }
 }
 

@@ -25,11 +25,11 @@ fn conclude<IO>(
         Err(error) => {
             attempt.fail(error.reason());
             let reason = error.reason().as_str();
-            let peer = error.peer().map(tracing::field::display);
+            let claimed_peer = error.claimed_peer().map(tracing::field::display);
             if error.reason().is_refusal() {
-                warn!(side, reason, peer, %error, "peer refused");
+                warn!(side, reason, claimed_peer, %error, "peer refused");
             } else {
-                debug!(side, reason, peer, %error, "handshake failed");
+                debug!(side, reason, claimed_peer, %error, "handshake failed");
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::error::InvalidIdentity;
 /// # Ok::<(), tower_mtls::error::InvalidIdentity>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Identity {
     /// A workload's SPIFFE ID, from the one URI name of an X.509-SVID.
     Spiffe(SpiffeId),

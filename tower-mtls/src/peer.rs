@@ -130,11 +130,11 @@ fn svid(
         .parse::<SpiffeId>()
         .map_err(|error| Rejection::new(Reason::NotAnSvid, error.to_string()))?;
     if let Err(broken) = check_leaf(certificate) {
-        return Err(Rejection::new(Reason::NotAnSvid, broken).with_peer(id));
+        return Err(Rejection::new(Reason::NotAnSvid, broken).with_claimed_peer(id));
     }
     if id.trust_domain() != trust_domain {
         let detail = format!("only the trust domain {trust_domain} is accepted");
-        return Err(Rejection::new(Reason::WrongTrustDomain, detail).with_peer(id));
+        return Err(Rejection::new(Reason::WrongTrustDomain, detail).with_claimed_peer(id));
     }
     Ok(id)
 }

@@ -20,7 +20,8 @@ use crate::error::Reason;
 /// use tower_mtls::{Stats, error::Reason};
 ///
 /// fn export(stats: &Stats) -> Vec<(&'static str, u64)> {
-///     Reason::ALL.map(|reason| (reason.as_str(), stats.failed(reason))).into()
+///     let failed = |reason: &Reason| (reason.as_str(), stats.failed(*reason));
+///     Reason::ALL.iter().map(failed).collect()
 /// }
 /// # let _ = export;
 /// ```
@@ -30,7 +31,7 @@ pub struct Stats {
     in_progress: u64,
     succeeded: u64,
     cancelled: u64,
-    failed: [u64; Reason::ALL.len()],
+    failed: [u64; Reason::COUNT],
 }
 
 impl Stats {
@@ -75,7 +76,7 @@ impl fmt::Debug for Stats {
             .field("in_progress", &self.in_progress)
             .field("succeeded", &self.succeeded)
             .field("cancelled", &self.cancelled);
-        for reason in Reason::ALL {
+        for &reason in Reason::ALL {
             if self.failed(reason) > 0 {
                 stats.field(reason.as_str(), &self.failed(reason));
             }
@@ -90,12 +91,12 @@ pub(crate) struct Counters {
     in_progress: AtomicU64,
     succeeded: AtomicU64,
     cancelled: AtomicU64,
-    failed: [AtomicU64; Reason::ALL.len()],
+    failed: [AtomicU64; Reason::COUNT],
 }
 
 impl Counters {
     pub(crate) fn snapshot(&self) -> Stats {
-        let mut failed = [0; Reason::ALL.len()];
+        let mut failed = [0; Reason::COUNT];
         for (count, counter) in failed.iter_mut().zip(&self.failed) {
             *count = counter.load(Relaxed);
         }

@@ -41,7 +41,7 @@ impl<IO> MtlsStream<IO> {
         self.peer.as_ref()
     }
 
-    /// The application protocol that both sides agreed on.
+    /// The application protocol that both sides agreed on; `None` where a side named none.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.inner.get_ref().1.alpn_protocol()
     }

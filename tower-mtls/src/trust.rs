@@ -57,12 +57,17 @@ impl TrustBundle {
         &self.roots
     }
 
-    /// The roots' names, which tell a client which certificate to present.
-    pub(crate) fn subjects(&self) -> Vec<DistinguishedName> {
-        self.roots
-            .iter()
-            .map(|root| DistinguishedName::in_sequence(&root.subject))
-            .collect()
+    /// The roots' names, which tell a client which certificate to present: all of them, or none where
+    /// they are too many for a handshake. A part would keep clients of the other roots away.
+    pub(crate) fn hints(&self) -> Vec<DistinguishedName> {
+        let names = self.roots.iter();
+        let names = names.map(|root| DistinguishedName::in_sequence(&root.subject));
+        let names = names.collect::<Vec<_>>();
+        let bytes = names.iter().map(|name| LENGTH_PREFIX + name.as_ref().len());
+        match bytes.sum::<usize>() > MAX_HINT_BYTES {
+            true => Vec::new(),
+            false => names,
+        }
     }
 
     fn load(pem: &[u8], source: &Source) -> Result<Self, CredentialsError> {
@@ -101,4 +106,37 @@ fn root(
     let anchor = webpki::anchor_from_trusted_cert(certificate)
         .map_err(|error| malformed().with_source(error))?;
     Ok(anchor.to_owned())
+}
+
+const LENGTH_PREFIX: usize = 2;
+// TLS carries the list behind a length of two bytes, with some room for what is around it.
+const MAX_HINT_BYTES: usize = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::Der;
+
+    use super::*;
+
+    #[test]
+    fn hints_are_all_of_the_roots_or_none() {
+        // 996 bytes, 4 around them, and their length: 60 of these are more than fits, 59 are not.
+        for (roots, hints) in [(1, 1), (59, 59), (60, 0), (2_000, 0)] {
+            assert_eq!(bundle(roots, 996).hints().len(), hints, "{roots} roots");
+        }
+        assert_eq!(bundle(60, 994).hints().len(), 60, "60,000 bytes");
+        assert_eq!(bundle(1, 100_000).hints().len(), 0, "one name alone");
+    }
+
+    fn bundle(roots: usize, subject: usize) -> TrustBundle {
+        let root = TrustAnchor {
+            subject: Der::from(vec![0; subject]),
+            subject_public_key_info: Der::from_slice(&[]),
+            name_constraints: None,
+        };
+        TrustBundle {
+            roots: vec![root; roots].into(),
+            trust_domain: None,
+        }
+    }
 }

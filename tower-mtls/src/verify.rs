@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct PeerVerifier {
     trust: TrustBundle,
     accepted: Accepted,
-    subjects: Vec<DistinguishedName>,
+    hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -41,7 +41,7 @@ impl PeerVerifier {
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Self {
         Self {
-            subjects: trust.subjects(),
+            hints: trust.hints(),
             trust,
             accepted,
             algorithms,
@@ -97,7 +97,7 @@ impl PeerVerifier {
         };
         let rejection = Rejection::new(Reason::WrongIdentity, format!("expected {wanted}"));
         match peer.primary() {
-            Some(identity) => Err(rejection.with_peer(identity.clone())),
+            Some(identity) => Err(rejection.with_claimed_peer(identity.clone())),
             None => Err(rejection),
         }
     }
@@ -173,7 +173,7 @@ impl ClientCertVerifier for PeerVerifier {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.subjects
+        &self.hints
     }
 
     fn verify_client_cert(

@@ -146,16 +146,52 @@ fn an_error_quotes_no_byte_of_the_key() {
     let one_line = format!("-----BEGIN PRIVATE KEY-----{body}-----END PRIVATE KEY-----");
     let broken = format!("-----BEGIN PRIVATE KEY-----\n{body}!\n-----END PRIVATE KEY-----\n");
     let no_end = format!("-----BEGIN PRIVATE KEY-----\n{body}\n");
-    for key in [one_line, broken, no_end] {
-        let error = Credentials::from_pem(WEB, key.as_bytes()).unwrap_err();
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        let shown = format!("{error} {error:?} {source:?}");
-        for start in 0..body.len() - 8 {
-            let part = &body[start..start + 8];
-            assert!(!shown.contains(part), "{shown}");
-            let bytes = format!("{:?}", part.as_bytes());
-            assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+    // A chain and its key in one text that lost its newlines, with or without what is around it.
+    let whole = std::str::from_utf8(WEB_KEY).unwrap().to_owned();
+    let flat = [WEB, WEB_KEY].concat();
+    let flat = String::from_utf8(flat).unwrap().replace('\n', "");
+    let flat_key = whole.replace('\n', "");
+    let cut = flat.trim_end_matches('-').to_owned();
+    let broken_certificate =
+        format!("-----BEGIN CERTIFICATE-----\n{body}!\n-----END CERTIFICATE-----\n");
+    for key in [one_line, broken, no_end, flat, flat_key, cut] {
+        quotes_no_key(&Credentials::from_pem(WEB, key.as_bytes()).unwrap_err());
+        // The arguments the wrong way round, and what is no bundle.
+        for error in as_certificates(&key) {
+            quotes_no_key(&error);
         }
+    }
+    for text in [whole, broken_certificate] {
+        for error in as_certificates(&text) {
+            quotes_no_key(&error);
+        }
+    }
+}
+
+/// The errors of a text where certificates belong.
+fn as_certificates(text: &str) -> [CredentialsError; 2] {
+    [
+        Credentials::from_pem(text.as_bytes(), WEB_KEY).unwrap_err(),
+        TrustBundle::from_pem(text.as_bytes()).unwrap_err(),
+    ]
+}
+
+/// Neither as text nor as a list of numbers, in the error and all of its sources.
+fn quotes_no_key(error: &CredentialsError) {
+    let mut shown = String::new();
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = next {
+        shown += &format!("{error} {error:?} {error:#?} ");
+        next = error.source();
+    }
+    // `{:#?}` puts each number on a line of its own.
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let body = key_body();
+    for start in 0..body.len() - 8 {
+        let part = &body[start..start + 8];
+        assert!(!shown.contains(part), "{shown}");
+        let bytes = format!("{:?}", part.as_bytes());
+        assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
     }
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use support::{accept, api, connect, handshake, handshake_error, layer, trust, web};
 use tokio::{
-    io::{DuplexStream, duplex},
+    io::{AsyncReadExt, DuplexStream, duplex},
     time::advance,
 };
 use tokio_test::{assert_pending, assert_ready, task::spawn};
-use tower::Service;
+use tower::{Layer, Service};
 use tower_mtls::{
     Expected, MtlsLayer,
     accept::Acceptor,
@@ -65,8 +65,65 @@ async fn a_silent_server_is_given_up_after_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_lets_its_connection_go_with_the_timeout() {
+    let layer = MtlsLayer::builder(trust())
+        .expect(Expected::TrustDomain)
+        .handshake_timeout(TIMEOUT)
+        .build()
+        .unwrap();
+    let (mut silent, far) = duplex(4096);
+    let mut handshake = spawn(layer.layer(support::in_memory()).call(far));
+    assert_pending!(handshake.poll());
+    advance(TIMEOUT + TICK).await;
+    assert!(assert_ready!(handshake.poll()).is_err());
+
+    // The future is still here, and the peer sees the end all the same.
+    let mut hello = Vec::new();
+    let mut end = spawn(silent.read_to_end(&mut hello));
+    assert!(assert_ready!(end.poll()).unwrap() > 0);
+    assert!(format!("{handshake:?}").contains("done"), "{handshake:?}");
+    assert_pending!(handshake.poll());
+    assert_eq!(layer.stats().failed_total(), 1);
+}
+
+#[test]
+fn a_handshake_may_be_called_for_outside_a_runtime() {
+    let (near, far) = duplex(1 << 16);
+    let layer = layer(trust(), web(), Expected::TrustDomain);
+    let client = layer.layer(support::in_memory()).call(near);
+    let server = narrow(1).call(far);
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let (client, server) = runtime.block_on(async { tokio::join!(client, server) });
+    assert!(client.is_ok() && server.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_a_server_starts_with_the_call_and_not_with_the_first_poll() {
+    let mut acceptor = narrow(1);
+    let (_silent, far) = duplex(1024);
+    let mut handshake = spawn(acceptor.call(far));
+    advance(TIMEOUT + TICK).await;
+    let error = assert_ready!(handshake.poll()).expect_err("late");
+    assert_eq!(error.reason(), Reason::Timeout);
+}
+
+#[test]
+fn every_reason_has_a_count() {
+    // A slice: one more reason is not another type.
+    let all: &'static [Reason] = Reason::ALL;
+    let stats = narrow(1).stats();
+    for (index, reason) in all.iter().enumerate() {
+        assert_eq!((*reason as usize, stats.failed(*reason)), (index, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_clock_of_a_client_starts_when_the_connection_is_open() {
-    use tower::{Layer, ServiceExt, service_fn};
+    use tower::{ServiceExt, service_fn};
 
     let layer = MtlsLayer::builder(trust())
         .credentials(web())

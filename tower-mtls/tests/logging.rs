@@ -35,7 +35,7 @@ async fn a_refused_server_is_a_warning_with_its_identity() {
     for part in [
         "side=\"client\"",
         "reason=\"wrong_identity\"",
-        &format!("peer={API_ID}"),
+        &format!(" claimed_peer={API_ID}"),
     ] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
@@ -80,7 +80,7 @@ async fn other_outcomes_are_debug() {
     assert!(
         log.lines(Level::DEBUG)
             .iter()
-            .any(|line| line.contains(&format!("peer={WEB_ID}")))
+            .any(|line| line.contains(&format!(" peer={WEB_ID}")))
     );
     for level in [Level::ERROR, Level::WARN, Level::INFO] {
         assert!(log.lines(level).is_empty());

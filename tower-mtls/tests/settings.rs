@@ -132,6 +132,14 @@ fn protocol_names_have_bounds() {
     }
 }
 
+#[test]
+fn the_error_can_be_kept_by_more_than_one() {
+    let error = server().max_handshakes(0).build().unwrap_err();
+    let kept = error.clone();
+    assert_eq!(kept.to_string(), error.to_string());
+    named(&kept, "max_handshakes", "0");
+}
+
 fn client() -> MtlsBuilder {
     MtlsLayer::builder(trust()).expect(Expected::TrustDomain)
 }
@@ -151,7 +159,7 @@ fn check(built: Result<(), InvalidSetting>, setting: &str, value: &str, ok: bool
 }
 
 fn named(error: &InvalidSetting, setting: &str, value: &str) {
-    assert_eq!(error.setting(), setting);
+    assert_eq!(error.field(), setting);
     assert!(error.value().contains(value), "{error}");
     assert!(error.to_string().contains(error.allowed()), "{error}");
 }

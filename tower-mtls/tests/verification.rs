@@ -116,7 +116,7 @@ async fn another_trust_domain_of_the_same_authority_is_refused() {
         .server
         .expect_err("refused");
     assert_eq!(
-        error.peer().unwrap().to_string(),
+        error.claimed_peer().unwrap().to_string(),
         "spiffe://elsewhere.org/web"
     );
     assert!(error.to_string().contains("example.org"), "{error}");
@@ -134,7 +134,7 @@ async fn a_client_refuses_a_server_that_it_did_not_expect() {
     let error = handshake_error(&error);
     assert_eq!(error.reason(), Reason::WrongIdentity);
     assert_eq!(
-        error.peer().unwrap().to_string(),
+        error.claimed_peer().unwrap().to_string(),
         "spiffe://example.org/web"
     );
     assert!(
@@ -398,6 +398,39 @@ async fn the_same_key_under_a_new_root_certificate_is_still_trusted() {
     present_to_server(&new.trust(), old.leaf(|_| {}))
         .await
         .both();
+}
+
+#[tokio::test]
+async fn a_bundle_of_many_roots_is_too_long_for_hints_and_still_trusted() {
+    // Above 65,535 bytes the list of their names does not fit a handshake.
+    let ca = Ca::new("root");
+    let others = (0..400).map(|number| Ca::new(&format!("{number:0>200}")).pem());
+    let pem = others.chain([ca.pem()]).collect::<String>();
+    let trust = TrustBundle::from_pem(pem.as_bytes())
+        .unwrap()
+        .with_trust_domain("example.org".parse().unwrap());
+    let (mut client, mut server) = present_to_server(&trust, ca.leaf(|_| {})).await.both();
+    ping_pong(&mut client, &mut server).await;
+}
+
+#[tokio::test]
+async fn an_authority_with_constraints_on_uris_vouches_for_no_svid() {
+    let root = Ca::new("root");
+    let constrained = |kind: u8| {
+        // Name constraints that permit names of this kind and of the host example.org.
+        let host = b"example.org";
+        let mut der = vec![0x30, 17, 0xa0, 15, 0x30, 13, kind, host.len() as u8];
+        der.extend(host);
+        let constraints = CustomExtension::from_oid_content(&[2, 5, 29, 30], der);
+        let issuer = root.intermediate(|ca| ca.custom_extensions = vec![constraints]);
+        issuer.chained_leaf(|_| {})
+    };
+    let (dns_name, uri) = (0x82, 0x86);
+    let trust = root.trust();
+    present_to_server(&trust, constrained(dns_name))
+        .await
+        .both();
+    refused("URI", &trust, constrained(uri), Reason::BadCertificate).await;
 }
 
 /// Both sides refuse `bad`, for this reason, and the other side learns of it.

@@ -1,6 +1,6 @@
 //! The layer and its settings.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 use tower_service::Service;
@@ -10,6 +10,7 @@ use crate::{
     connector::Connector,
     error::{BoxError, InvalidSetting},
     machine::Machine,
+    retired::Retired,
     service::Reconnect,
     shared::Shared,
 };
@@ -70,6 +71,7 @@ where
         let shared = Shared::new(
             Machine::new(backoff, settings.stable_after),
             settings.mode,
+            settings.retired.clone(),
             settings.name.clone(),
             Box::new(move |runtime, shared, wake| {
                 runtime.spawn(connector.run(shared, wake)).abort_handle()
@@ -125,6 +127,20 @@ impl<T> Builder<T> {
         self
     }
 
+    /// Which errors of a connection mean that it did its work and was retired, as by a GOAWAY or
+    /// a `connection: close` after an answer. Such a loss is no failure, however soon it comes:
+    /// the connection is replaced at once, and the backoff begins anew.
+    ///
+    /// None by default. A rule that is true for a peer that never works makes it be dialled as
+    /// often as a request asks for it.
+    pub fn retired_when(
+        mut self,
+        rule: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.retired = Retired::when(rule);
+        self
+    }
+
     /// What a handle does while there is no connection. [`Mode::Balanced`] by default.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.settings.mode = mode;
@@ -173,6 +189,7 @@ struct Settings {
     max: Duration,
     stable_after: Duration,
     mode: Mode,
+    retired: Retired,
     name: Option<Arc<str>>,
 }
 
@@ -184,6 +201,7 @@ impl Default for Settings {
             max: Duration::from_secs(10),
             stable_after: Duration::from_secs(5),
             mode: Mode::default(),
+            retired: Retired::default(),
             name: None,
         }
     }

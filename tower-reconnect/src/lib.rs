@@ -9,6 +9,7 @@ pub mod error;
 pub mod future;
 mod layer;
 mod machine;
+mod retired;
 mod service;
 mod shared;
 mod waiters;

@@ -175,6 +175,19 @@ impl<C: Clone> Machine<C> {
         Loss::Unstable { delay }
     }
 
+    /// The connection of this `generation` has ended after it did its work, however soon.
+    pub(crate) fn retired(&mut self, lost: u64, cause: C) -> Loss {
+        match self.phase {
+            Phase::Connected { generation, .. } if generation == lost => {}
+            _ => return Loss::Known,
+        }
+        self.stats.lost += 1;
+        self.failures = 0;
+        self.last_cause = Some(cause);
+        self.enter(Phase::Idle);
+        Loss::Stable
+    }
+
     /// Nobody can dial any more. Returns whether somebody could.
     pub(crate) fn close(&mut self) -> bool {
         let open = !matches!(self.phase, Phase::Closed);

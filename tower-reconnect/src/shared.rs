@@ -26,6 +26,7 @@ use crate::{
     future::Refusal,
     layer::Mode,
     machine::{Loss, Machine, Phase},
+    retired::Retired,
     waiters::Waiters,
     watch::{self as state, Published, Watch},
 };
@@ -43,6 +44,7 @@ pub(crate) struct Shared<S> {
     publisher: watch::Sender<Published>,
     epoch: Instant,
     mode: Mode,
+    retired: Retired,
     name: Option<Arc<str>>,
 }
 
@@ -78,6 +80,7 @@ impl<S> Shared<S> {
     pub(crate) fn new(
         machine: Machine<Cause>,
         mode: Mode,
+        retired: Retired,
         name: Option<Arc<str>>,
         launch: Launch<S>,
     ) -> Self {
@@ -97,6 +100,7 @@ impl<S> Shared<S> {
             publisher,
             epoch,
             mode,
+            retired,
             name,
         }
     }
@@ -150,8 +154,12 @@ impl<S> Shared<S> {
         let cause = Cause::from(cause);
         let now = self.now();
         let random = rand::random();
+        let retired = self.retired.is(&*cause);
         let (loss, connection) = self.change(|inner| {
-            let loss = inner.machine.lost(generation, now, cause.clone(), random);
+            let loss = match retired {
+                true => inner.machine.retired(generation, cause.clone()),
+                false => inner.machine.lost(generation, now, cause.clone(), random),
+            };
             let connection = match loss {
                 Loss::Known => None,
                 Loss::Stable | Loss::Unstable { .. } => self.replace(None),

@@ -160,6 +160,19 @@ async fn no_time_to_be_stable_makes_no_busy_loop() {
     flap(Dial::AcceptDead, Duration::ZERO).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_retired_connection_is_replaced_at_once_however_young() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let service = peer.connect(ReconnectLayer::builder("peer").retired_when(|_| true));
+    for request in 1..=20 {
+        let answer = timeout(TICK * 10, service.clone().oneshot(request)).await;
+        assert!(answer.unwrap().is_ok());
+        assert_eq!(peer.dials(), request as usize);
+        peer.link().kill();
+    }
+    assert_eq!(service.watch().stats().unstable, 0);
+}
+
 async fn flap(dial: Dial, stable_after: Duration) {
     let peer = Peer::new(&[dial]);
     let builder = ReconnectLayer::builder("peer").stable_after(stable_after);

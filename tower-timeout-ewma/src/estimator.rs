@@ -29,6 +29,9 @@ pub(crate) struct Estimator {
     estimate: AtomicU64,
     /// One bit for each of the latest 64 requests, set if it timed out.
     outcomes: AtomicU64,
+    /// What the factor multiplies: the bits of an `f64`, nanoseconds. Not the estimate, which rises
+    /// with the answers that the factor lets through.
+    doubled: AtomicU64,
     samples: AtomicU64,
     timeouts: AtomicU64,
 }
@@ -39,6 +42,7 @@ impl Estimator {
             settings,
             estimate: AtomicU64::new(Estimate::NONE),
             outcomes: AtomicU64::new(0),
+            doubled: AtomicU64::new(0),
             samples: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
         }
@@ -47,9 +51,8 @@ impl Estimator {
     /// The limit for a request that starts now.
     pub(crate) fn limit(&self) -> Duration {
         let Settings { min, max, .. } = self.settings;
-        let beyond = timeouts_in(self.outcomes.load(Ordering::Relaxed)).saturating_sub(ISOLATED);
-        let limit = self.calm_limit() * (1_u64 << beyond) as f64;
-        Duration::from_nanos(limit as u64).clamp(min, max)
+        let factor = factor(self.outcomes.load(Ordering::Relaxed));
+        Duration::from_nanos(self.limit_with(factor) as u64).clamp(min, max)
     }
 
     /// An answer came. Returns whether this changed the mode.
@@ -69,11 +72,12 @@ impl Estimator {
     pub(crate) fn timed_out(&self, limit: Duration) -> Option<Transition> {
         self.timeouts.fetch_add(1, Ordering::Relaxed);
 
-        // Requests that started under a much shorter limit say little about this one: a hundred
-        // in flight when a service slows down double the limit once, not a hundred times.
+        // Requests that started under less than half of this limit say little about it: a hundred
+        // in flight when a service slows down make it four times as long, not 2^94 times.
         let transition = if limit.saturating_mul(2) < self.limit() {
             self.change_outcomes(renewed)
         } else {
+            self.double_from_here();
             self.change_outcomes(|outcomes| (outcomes << 1) | 1)
         };
         self.censored(limit);
@@ -108,9 +112,27 @@ impl Estimator {
         is_suspicious(self.outcomes.load(Ordering::Relaxed))
     }
 
-    /// The limit before the factor for timeouts, in nanoseconds.
+    /// In nanoseconds, before `max`.
+    fn limit_with(&self, factor: f64) -> f64 {
+        let calm = self.calm_limit();
+        if factor <= 1.0 {
+            return calm;
+        }
+        calm.max(f64::from_bits(self.doubled.load(Ordering::Relaxed)) * factor)
+    }
+
+    /// The next doubling doubles the limit that is in force now.
+    fn double_from_here(&self) {
+        let factor = factor(self.outcomes.load(Ordering::Relaxed));
+        let doubled = self.limit_with(factor) / factor;
+        // Another thread may do the same in between: one of the two is as good as the other.
+        self.doubled.store(doubled.to_bits(), Ordering::Relaxed);
+    }
+
+    /// The limit before the factor for timeouts, in nanoseconds: at least `min`, or the first
+    /// doublings would be spent below it.
     fn calm_limit(&self) -> f64 {
-        match self.estimate() {
+        let limit = match self.estimate() {
             Some(Estimate {
                 smoothed,
                 deviation,
@@ -119,7 +141,8 @@ impl Estimator {
                 f64::from(smoothed) + margin.max(GRANULARITY)
             }
             _ => self.settings.initial.as_nanos() as f64,
-        }
+        };
+        limit.max(self.settings.min.as_nanos() as f64)
     }
 
     fn censored(&self, age: Duration) {
@@ -294,6 +317,11 @@ fn renewed(outcomes: u64) -> u64 {
         return new;
     }
     new & !(1 << (63 - new.leading_zeros()))
+}
+
+/// How many times longer the limit is for the timeouts that are not isolated.
+fn factor(outcomes: u64) -> f64 {
+    (1_u64 << timeouts_in(outcomes).saturating_sub(ISOLATED)) as f64
 }
 
 fn is_suspicious(outcomes: u64) -> bool {

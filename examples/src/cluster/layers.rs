@@ -26,6 +26,7 @@ use crate::{
         BalanceConfig, ClusterConfig, ClusterProtocol, Expected, ReconnectConfig, RetryConfig,
         TimeoutConfig,
     },
+    endpoint::Ended,
     http::refusal,
 };
 
@@ -122,6 +123,7 @@ pub fn reconnect<T: ToString>(
         .connect_timeout(config.connect_timeout)
         .backoff(config.backoff.base, config.backoff.max)
         .stable_after(config.stable_after)
+        .retired_when(Ended::worked)
         .build()
 }
 

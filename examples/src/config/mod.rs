@@ -81,7 +81,7 @@ pub struct Limits {
     #[serde(deserialize_with = "value::header_bytes")]
     pub header_bytes: Size,
     /// Header fields of one request.
-    #[serde(deserialize_with = "value::positive")]
+    #[serde(deserialize_with = "value::field_count")]
     pub header_count: usize,
     /// Bytes of one request's body; zero: no limit.
     pub body_bytes: Size,
@@ -107,6 +107,7 @@ pub struct Limits {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default, deserialize_with = "value::threads")]
     threads: Option<NonZeroUsize>,
     #[serde(default)]
     shutdown: ShutdownConfig,

@@ -1,6 +1,6 @@
 //! The values of the file: each a type or a reader that says what to write instead.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use http::{Method, StatusCode};
 use serde::{
@@ -109,11 +109,37 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
         deserializer,
         "a duration such as \"250ms\", \"10s\" or \"1h\"",
     )?;
-    humantime::parse_duration(&text).map_err(|_| {
+    let duration = humantime::parse_duration(&text).map_err(|_| {
         D::Error::custom(format!(
             "`{text}` is not a duration: write \"250ms\", \"10s\" or \"1h\""
         ))
-    })
+    })?;
+    if duration > LONGEST {
+        return Err(D::Error::custom(format!(
+            "`{text}` is too long: write at most \"365days\""
+        )));
+    }
+    Ok(duration)
+}
+
+/// For the socket option of TCP keepalive, which counts whole seconds.
+pub(super) fn keepalive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let duration = duration(deserializer)?;
+    if !(1..=32_767).contains(&duration.as_secs()) || duration.subsec_nanos() > 0 {
+        return Err(D::Error::custom(
+            "must be whole seconds, from \"1s\" to \"9h\": write \"30s\", for example",
+        ));
+    }
+    Ok(duration)
+}
+
+/// A duration that a periodic task can be paced by.
+pub(super) fn pace<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let duration = duration(deserializer)?;
+    if duration < Duration::from_millis(10) {
+        return Err(D::Error::custom("must be at least \"10ms\""));
+    }
+    Ok(duration)
 }
 
 /// A duration above zero.
@@ -133,6 +159,24 @@ pub(super) fn some_duration<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     positive_duration(deserializer).map(Some)
+}
+
+/// A count that HTTP libraries can bear: hyper sets memory aside for as many fields.
+pub(super) fn field_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match expect::<usize, D>(deserializer, "a number from 1 to 10000")? {
+        count @ 1..=10_000 => Ok(count),
+        _ => Err(D::Error::custom("must be from 1 to 10000")),
+    }
+}
+
+/// Worker threads.
+pub(super) fn threads<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NonZeroUsize>, D::Error> {
+    match expect::<usize, D>(deserializer, "a number from 1 to 1024")? {
+        count @ 1..=1024 => Ok(NonZeroUsize::new(count)),
+        _ => Err(D::Error::custom("must be from 1 to 1024")),
+    }
 }
 
 /// A count of at least one.
@@ -232,3 +276,6 @@ fn expect<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         ))
     })
 }
+
+/// Clocks can add this to a time without leaving their range.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);

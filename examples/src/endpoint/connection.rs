@@ -4,6 +4,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -14,12 +18,15 @@ use hyper::{body::Incoming, client::conn::http2};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::http1::{Lease, Pool};
+use super::{
+    ended::{Ended, Unsent},
+    http1::{Lease, Pool},
+};
 use crate::{
     BoxError,
     http::{
         body::BodyFate,
-        forward::{for_http1, for_http2, release},
+        forward::{for_anyone, for_http1, for_http2, release},
     },
 };
 
@@ -41,6 +48,8 @@ pub enum Connection<B> {
 pub struct Http2<B> {
     sender: http2::SendRequest<B>,
     scheme: Scheme,
+    /// Whether it has answered: then its end is no failure.
+    answered: Arc<AtomicBool>,
 }
 
 pin_project! {
@@ -65,12 +74,12 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
             Self::Http1(pool) => pool.poll_ready(),
-            Self::Http2(http2) => http2.sender.poll_ready(cx).map_err(Into::into),
+            Self::Http2(http2) => http2.poll_ready(cx),
         }
     }
 
     fn call(&mut self, mut request: Request<B>) -> Sending<B> {
-        let fate = request.extensions_mut().remove::<BodyFate>();
+        let fate = request.extensions().get::<BodyFate>().cloned();
         match self {
             Self::Http1(pool) => {
                 for_http1(&mut request);
@@ -79,13 +88,20 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
             }
             Self::Http2(http2) => {
                 for_http2(&mut request, http2.scheme.clone());
-                let sending = http2.sender.send_request(request);
+                let answered = http2.answered.clone();
+                let sending = http2.sender.try_send_request(request);
                 Box::pin(async move {
-                    let response = sending.await.map_err(Into::into);
-                    answer(
-                        response.map(|response| response.map(EndpointBody::stream)),
-                        fate,
-                    )
+                    let response = match sending.await {
+                        Ok(response) => {
+                            answered.store(true, Relaxed);
+                            Ok(response.map(EndpointBody::stream))
+                        }
+                        Err(mut error) => Err(match error.take_message() {
+                            Some(request) => Unsent::new(for_anyone(request), error.error()).into(),
+                            None => error.into_error().into(),
+                        }),
+                    };
+                    answer(response, fate)
                 })
             }
         }
@@ -113,7 +129,20 @@ fn answer<B>(
 
 impl<B> Http2<B> {
     pub(super) fn new(sender: http2::SendRequest<B>, scheme: Scheme) -> Self {
-        Self { sender, scheme }
+        Self {
+            sender,
+            scheme,
+            answered: Arc::default(),
+        }
+    }
+}
+
+impl<B: RequestBody> Http2<B> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let answered = self.answered.load(Relaxed);
+        self.sender
+            .poll_ready(cx)
+            .map_err(|error| Ended::new(answered, error).into())
     }
 }
 
@@ -122,6 +151,7 @@ impl<B> Clone for Http2<B> {
         Self {
             sender: self.sender.clone(),
             scheme: self.scheme.clone(),
+            answered: self.answered.clone(),
         }
     }
 }

@@ -117,8 +117,8 @@ impl Dialer {
         tokio::time::timeout(timeout, dialled).await?
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     async fn connect(&mut self) -> Result<Io, BoxError> {

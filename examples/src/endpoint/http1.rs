@@ -3,10 +3,9 @@
 use std::{
     error::Error,
     fmt,
-    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
     time::Duration,
@@ -17,11 +16,12 @@ use hyper::client::conn::http1;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
     connection::{EndpointBody, RequestBody},
+    ended::{Ended, Unsent},
     handshake::{Dialer, Http1Parts},
 };
 use crate::{BoxError, config::ReconnectConfig};
@@ -45,12 +45,9 @@ pub struct Lease<B> {
     slot: OwnedSemaphorePermit,
 }
 
-/// Why a pool of connections takes no more requests.
-#[derive(Clone, Debug)]
-pub struct PoolClosed {
-    address: SocketAddr,
-    cause: Option<Arc<str>>,
-}
+/// No connection became free within `reconnect.connect_timeout`.
+#[derive(Clone, Copy, Debug)]
+pub struct NoFreeConnection;
 
 /// More requests wait for a connection than `reconnect.max_pending` allows.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +64,8 @@ struct Shared<B> {
     idle: Mutex<Vec<Idle<B>>>,
     idle_limit: Duration,
     live: Arc<AtomicUsize>,
+    /// Whether a connection was of use, or was given up by a caller: then their end is no failure.
+    worked: AtomicBool,
     failure: OnceLock<Arc<str>>,
 }
 
@@ -87,6 +86,7 @@ impl<B: RequestBody> Pool<B> {
             idle: Mutex::new(Vec::new()),
             idle_limit: settings.idle,
             live: Arc::default(),
+            worked: AtomicBool::new(false),
             failure: OnceLock::new(),
         });
         let sender = shared.drive(first);
@@ -97,12 +97,12 @@ impl<B: RequestBody> Pool<B> {
 
     pub(super) fn poll_ready(&self) -> Poll<Result<(), BoxError>> {
         let shared = &self.shared;
-        if shared.failure.get().is_some() || shared.live.load(Ordering::Acquire) == 0 {
-            let closed = PoolClosed {
-                address: shared.dialer.address(),
-                cause: shared.failure.get().cloned(),
-            };
-            return Poll::Ready(Err(closed.into()));
+        let worked = shared.worked.load(Ordering::Relaxed);
+        if let Some(failure) = shared.failure.get() {
+            return Poll::Ready(Err(Ended::new(false, failure).into()));
+        }
+        if shared.live.load(Ordering::Acquire) == 0 {
+            return Poll::Ready(Err(Ended::new(worked, "all connections have ended").into()));
         }
         Poll::Ready(Ok(()))
     }
@@ -115,10 +115,17 @@ impl<B: RequestBody> Pool<B> {
         loop {
             let (mut sender, reused) = match self.shared.take_idle() {
                 Some(sender) => (sender, true),
-                None => (self.shared.dial().await?, false),
+                None => match self.shared.dial().await {
+                    Ok(sender) => (sender, false),
+                    Err(error) => return Err(Unsent::new(request, error).into()),
+                },
             };
-            match sender.try_send_request(request).await {
+            let abandoned = Abandoned(Some(&self.shared.worked));
+            let sent = sender.try_send_request(request).await;
+            abandoned.not();
+            match sent {
                 Ok(response) => {
+                    self.shared.worked.store(true, Ordering::Relaxed);
                     let lease = Lease {
                         sender,
                         shared: self.shared,
@@ -142,7 +149,8 @@ impl<B: RequestBody> Shared<B> {
             return Ok(slot);
         }
         let _waiting = Waiting::enter(&self.pending, self.max_pending)?;
-        Ok(self.slots.clone().acquire_owned().await?)
+        let slot = timeout(self.dialer.timeout(), self.slots.clone().acquire_owned());
+        Ok(slot.await.map_err(|_| NoFreeConnection)??)
     }
 
     fn take_idle(&self) -> Option<http1::SendRequest<B>> {
@@ -254,6 +262,25 @@ impl Drop for Waiting<'_> {
     }
 }
 
+// === impl Abandoned ===
+
+/// A request whose caller may leave: then the connection ends by our doing.
+struct Abandoned<'a>(Option<&'a AtomicBool>);
+
+impl Abandoned<'_> {
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if let Some(worked) = self.0 {
+            worked.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 // === Debug, Display, Error ===
 
 impl<B> Clone for Pool<B> {
@@ -280,20 +307,13 @@ impl<B> fmt::Debug for Lease<B> {
     }
 }
 
-impl fmt::Display for PoolClosed {
+impl fmt::Display for NoFreeConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
-            Some(cause) => write!(
-                f,
-                "no further connection to {} could be made: {cause}",
-                self.address
-            ),
-            None => write!(f, "all connections to {} have ended", self.address),
-        }
+        f.write_str("no connection became free in time: raise reconnect.max_connections")
     }
 }
 
-impl Error for PoolClosed {}
+impl Error for NoFreeConnection {}
 
 impl fmt::Display for TooManyPending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,29 +2,40 @@
 
 mod connect;
 mod connection;
+mod ended;
 mod handshake;
 mod http1;
+mod resend;
 
 use std::net::SocketAddr;
 
 use tower::util::Either;
 use tower_layer::Layer;
 use tower_reconnect::{Reconnect, Watch};
-use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer};
+use tower_timeout_ewma::{
+    AdaptiveTimeout, AdaptiveTimeoutLayer,
+    deadline::{Deadlines, http::HttpDeadline},
+};
 
 pub use self::{
     connect::{Connector, Io, connector},
     connection::{Connection, EndpointBody, Http2, RequestBody},
+    ended::Ended,
     handshake::{Handshake, HandshakeLayer},
-    http1::{Lease, Pool, PoolClosed, TooManyPending},
+    http1::{Lease, NoFreeConnection, Pool, TooManyPending},
+    resend::{Resend, ResendFuture, ResendLayer},
 };
 use crate::{
     cluster::layers,
     config::{ClusterProtocol, ReconnectConfig},
 };
 
-/// A service for one endpoint, as the balancer sees it.
-pub type Endpoint<B> = Either<AdaptiveTimeout<Reconnect<Connection<B>>>, Reconnect<Connection<B>>>;
+/// A service for one endpoint, as the balancer sees it. The deadline is here again, so that what an
+/// endpoint is told is what is left when the attempt begins.
+pub type Endpoint<B> = Deadlines<Either<AdaptiveTimeout<Connected<B>>, Connected<B>>, HttpDeadline>;
+
+/// A connection that is rebuilt; what it has not sent is sent by the next one.
+pub type Connected<B> = Resend<Reconnect<Connection<B>>>;
 
 /// What all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -56,10 +67,11 @@ impl EndpointSettings {
         let reconnect = layers::reconnect(address, &self.reconnect)?
             .layer(handshake.layer(self.connector.clone()));
         let watch = reconnect.watch();
+        let connected = ResendLayer::new(self.reconnect.connect_timeout).layer(reconnect);
         let endpoint = match &self.timeout {
-            Some(timeout) => Either::Left(timeout.layer(reconnect)),
-            None => Either::Right(reconnect),
+            Some(timeout) => Either::Left(timeout.layer(connected)),
+            None => Either::Right(connected),
         };
-        Ok((endpoint, watch))
+        Ok((layers::deadline().layer(endpoint), watch))
     }
 }

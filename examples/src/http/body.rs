@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::BoxError;
+use crate::{BoxError, config::Limits, server::InUse};
 
 pin_project! {
     /// A body that must not pause for longer than a limit.
@@ -42,6 +42,7 @@ pin_project! {
         limit: u64,
         received: u64,
         fate: Option<BodyFate>,
+        in_use: Option<InUse>,
     }
 }
 
@@ -164,22 +165,30 @@ where
 // === impl ClientBody ===
 
 impl ClientBody {
-    /// Bounds a client's body; a `limit` of zero bytes means none.
+    /// Bounds a client's body, which keeps its connection in use until it has ended.
     ///
     /// # Errors
     ///
     /// When its announced length is over the limit.
-    pub fn new(body: Incoming, limit: u64, pause: Duration) -> Result<Self, ClientBodyError> {
-        let limit = if limit == 0 { u64::MAX } else { limit };
+    pub(crate) fn new(
+        body: Incoming,
+        limits: &Limits,
+        in_use: &InUse,
+    ) -> Result<Self, ClientBodyError> {
+        let limit = match limits.body_bytes.count() {
+            0 => u64::MAX,
+            limit => limit,
+        };
         if body.size_hint().lower() > limit {
             return Err(ClientBodyError::TooLarge { limit });
         }
-        let fate = (!body.is_end_stream()).then(BodyFate::default);
+        let has_more = !body.is_end_stream();
         Ok(Self {
-            body: IdleBody::new(body, pause),
+            body: IdleBody::new(body, limits.body_idle),
             limit,
             received: 0,
-            fate,
+            fate: has_more.then(BodyFate::default),
+            in_use: has_more.then(|| in_use.clone()),
         })
     }
 
@@ -229,6 +238,9 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
         let frame = ready!(self.as_mut().poll_bounded(cx));
+        if !matches!(frame, Some(Ok(_))) || self.is_end_stream() {
+            *self.as_mut().project().in_use = None;
+        }
         if let (Some(Err(error)), Some(fate)) = (&frame, &self.fate) {
             // The first failure is the reason; a second one cannot be.
             let _ = fate.0.set(error.clone());

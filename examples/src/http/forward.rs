@@ -1,7 +1,7 @@
 //! Turning a message of one hop into a message of the next (RFC 9110, section 7.6).
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{self, Entry},
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -19,7 +19,7 @@ pub fn admit<B>(request: &mut Request<B>, max_fields: usize) -> Result<(), Refus
     if request.headers().len() > max_fields {
         return Err(Refusal::TooManyFields);
     }
-    if request.method() == Method::CONNECT {
+    if request.method() == Method::CONNECT || has_unknown_coding(request.headers()) {
         return Err(Refusal::NotImplemented);
     }
     let authority = authority(request)?;
@@ -34,6 +34,13 @@ pub fn admit<B>(request: &mut Request<B>, max_fields: usize) -> Result<(), Refus
 
 /// Removes what belongs to the endpoint's connection.
 pub fn release<B>(response: &mut Response<B>) {
+    // hyper has read the body by its transfer coding, which overrides a length (RFC 9112, section
+    // 6.3); and these statuses have no body whose length could be told.
+    let lengthless =
+        [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT].contains(&response.status());
+    if lengthless || response.headers().contains_key(header::TRANSFER_ENCODING) {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
     remove_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
 }
@@ -66,11 +73,30 @@ pub fn for_http2<B>(request: &mut Request<B>, scheme: Scheme) {
     }
 }
 
+/// Undoes [`for_http2`], for a connection that may speak something else.
+pub fn for_anyone<B>(mut request: Request<B>) -> Request<B> {
+    let authority = request.uri().authority().map(Authority::as_str);
+    if let Some(Ok(host)) = authority.map(HeaderValue::from_str) {
+        request.headers_mut().insert(header::HOST, host);
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
+    request
+}
+
 /// Whether a message speaks gRPC.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// hyper undoes `chunked` and nothing else (RFC 9112, section 6.1).
+fn has_unknown_coding(headers: &HeaderMap) -> bool {
+    let codings = headers.get_all(header::TRANSFER_ENCODING);
+    codings
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// The one authority that a request names.

@@ -8,7 +8,7 @@ use tower_mtls::error::Denied;
 use tower_timeout_ewma::error::{Elapsed, Expired};
 
 use super::body::{ClientBodyError, Paused, ResponseBody};
-use crate::endpoint::TooManyPending;
+use crate::endpoint::{Ended, NoFreeConnection, TooManyPending};
 
 /// Why the proxy answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +72,10 @@ impl Refusal {
                 ClientBodyError::Broken(_) => Self::Malformed("the body broke off"),
             });
         }
-        if error.is::<TooManyPending>() {
+        if error.is::<TooManyPending>() || error.is::<NoFreeConnection>() {
             return Some(Self::Overloaded);
         }
-        if error.is::<NoEndpoint>() {
+        if error.is::<NoEndpoint>() || error.is::<Ended>() {
             return Some(Self::NoEndpoint);
         }
         if error.is::<Elapsed>() || error.is::<Expired>() || error.is::<Paused>() {

@@ -22,14 +22,17 @@ use crate::config::Limits;
 
 /// One connection's requests and silences. Shared by its task and its streams' tasks.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     epoch: Instant,
     end: Instant,
     header_timeout: Duration,
     idle_timeout: Duration,
+    stall_limit: Duration,
     in_flight: AtomicU32,
-    /// When the head that is being read began, in milliseconds since `epoch`; else `NO_HEAD`.
+    /// When the head that is being read began, in milliseconds since `epoch`; else `NEVER`.
     head_since: AtomicU64,
+    /// Since when the client takes no bytes, in milliseconds since `epoch`; else `NEVER`.
+    stalled_since: AtomicU64,
     /// When the last request ended, in milliseconds since `epoch`.
     idle_since: AtomicU64,
     http2: AtomicBool,
@@ -42,13 +45,13 @@ pub(super) enum Verdict {
     KeepUntil(Instant),
     /// It is idle or old: end it gracefully.
     End,
-    /// Its head is too slow: end it.
+    /// It is too slow, or does not end though it was asked to: end it.
     Cut,
 }
 
-/// One request of a connection, until it is dropped.
+/// One request of a connection, or its body that is still being read, until it is dropped.
 #[derive(Debug)]
-pub(super) struct InUse(Arc<Activity>);
+pub(crate) struct InUse(Arc<Activity>);
 
 /// A stream that notices when a request's head begins.
 #[derive(Debug)]
@@ -68,9 +71,11 @@ impl Activity {
             end: now + age,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
+            stall_limit: limits.body_idle,
             in_flight: AtomicU32::new(0),
             // A client that says nothing at all is as slow as one that stops within its head.
             head_since: AtomicU64::new(0),
+            stalled_since: AtomicU64::new(NEVER),
             idle_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
         }
@@ -80,7 +85,7 @@ impl Activity {
         if version == Version::HTTP_2 {
             self.http2.store(true, Relaxed);
         }
-        self.head_since.store(NO_HEAD, Relaxed);
+        self.head_since.store(NEVER, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
         InUse(self.clone())
     }
@@ -100,18 +105,32 @@ impl Activity {
         first.min(self.end)
     }
 
-    /// A check that is due before the one planned, because a head has begun meanwhile.
+    /// A check that is due before the one planned, because a head or a stall has begun meanwhile.
     pub(super) fn earlier_check(&self, planned: Instant) -> Option<Instant> {
-        let head_since = self.head_since()?;
-        Some(head_since + self.header_timeout).filter(|check| *check < planned)
+        let head = self.head_since().map(|since| since + self.header_timeout);
+        let stall = self.stall_end();
+        head.into_iter()
+            .chain(stall)
+            .min()
+            .filter(|check| *check < planned)
     }
 
-    pub(super) fn judge(&self, now: Instant) -> Verdict {
-        if now >= self.end {
+    /// With `ending` the connection has been asked to end.
+    pub(super) fn judge(&self, now: Instant, ending: bool) -> Verdict {
+        let stall_end = self.stall_end().unwrap_or(now + self.idle_timeout);
+        if now >= stall_end {
+            return Verdict::Cut;
+        }
+        if now >= self.end && !ending {
             return Verdict::End;
         }
+        let next = if ending {
+            stall_end
+        } else {
+            self.end.min(stall_end)
+        };
         if self.is_in_use() {
-            return Verdict::KeepUntil(self.end.min(now + self.idle_timeout));
+            return Verdict::KeepUntil(next.min(now + self.idle_timeout));
         }
         if let Some(head_since) = self.head_since() {
             let cut = head_since + self.header_timeout;
@@ -119,36 +138,59 @@ impl Activity {
                 Verdict::Cut
             } else {
                 // The head may end soon, and its request as well.
-                Verdict::KeepUntil(self.end.min(cut).min(now + self.idle_timeout))
+                Verdict::KeepUntil(next.min(cut).min(now + self.idle_timeout))
             };
         }
         let idle_since = self.epoch + Duration::from_millis(self.idle_since.load(Relaxed));
         let end = idle_since + self.idle_timeout;
-        if now >= end {
-            Verdict::End
-        } else {
-            Verdict::KeepUntil(self.end.min(end))
+        match now >= end {
+            true if ending => Verdict::Cut,
+            true => Verdict::End,
+            false => Verdict::KeepUntil(next.min(end)),
+        }
+    }
+
+    fn stall_end(&self) -> Option<Instant> {
+        match self.stalled_since.load(Relaxed) {
+            NEVER => None,
+            since => Some(self.epoch + Duration::from_millis(since) + self.stall_limit),
+        }
+    }
+
+    fn wrote<T>(&self, polled: &Poll<T>) {
+        if polled.is_ready() {
+            self.stalled_since.store(NEVER, Relaxed);
+        } else if self.stalled_since.load(Relaxed) == NEVER {
+            self.stalled_since
+                .store(self.millis(Instant::now()), Relaxed);
         }
     }
 
     /// In HTTP/2 bytes may be PINGs: only silence counts there.
     fn head_since(&self) -> Option<Instant> {
         match self.head_since.load(Relaxed) {
-            NO_HEAD => None,
+            NEVER => None,
             _ if self.is_http2() => None,
             since => Some(self.epoch + Duration::from_millis(since)),
         }
     }
 
     fn bytes_came(&self) {
-        if self.in_flight.load(Relaxed) == 0 && self.head_since.load(Relaxed) == NO_HEAD {
+        if self.in_flight.load(Relaxed) == 0 && self.head_since.load(Relaxed) == NEVER {
             self.head_since.store(self.millis(Instant::now()), Relaxed);
         }
     }
 
     fn millis(&self, now: Instant) -> u64 {
         let millis = now.saturating_duration_since(self.epoch).as_millis();
-        u64::try_from(millis).unwrap_or(NO_HEAD - 1)
+        u64::try_from(millis).unwrap_or(NEVER - 1)
+    }
+}
+
+impl Clone for InUse {
+    fn clone(&self) -> Self {
+        self.0.in_flight.fetch_add(1, Relaxed);
+        Self(self.0.clone())
     }
 }
 
@@ -188,7 +230,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.activity.wrote(&polled);
+        polled
     }
 
     fn poll_write_vectored(
@@ -196,7 +240,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.activity.wrote(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -204,7 +250,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.activity.wrote(&polled);
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -212,7 +260,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
     }
 }
 
-const NO_HEAD: u64 = u64::MAX;
+const NEVER: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -231,10 +279,10 @@ mod tests {
         let start = Instant::now();
         let activity = activity(start);
         assert_eq!(
-            activity.judge(after(start, 9)),
+            activity.judge(after(start, 9), false),
             Verdict::KeepUntil(after(start, 10))
         );
-        assert_eq!(activity.judge(after(start, 10)), Verdict::Cut);
+        assert_eq!(activity.judge(after(start, 10), false), Verdict::Cut);
     }
 
     #[tokio::test(start_paused = true)]
@@ -243,10 +291,10 @@ mod tests {
         let activity = activity(start);
         drop(activity.request(Version::HTTP_11));
         assert_eq!(
-            activity.judge(after(start, 59)),
+            activity.judge(after(start, 59), false),
             Verdict::KeepUntil(after(start, 60))
         );
-        assert_eq!(activity.judge(after(start, 60)), Verdict::End);
+        assert_eq!(activity.judge(after(start, 60), false), Verdict::End);
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,7 +308,7 @@ mod tests {
             activity.earlier_check(after(start, 60)),
             Some(after(start, 30))
         );
-        assert_eq!(activity.judge(after(start, 30)), Verdict::Cut);
+        assert_eq!(activity.judge(after(start, 30), false), Verdict::Cut);
     }
 
     #[tokio::test(start_paused = true)]
@@ -269,10 +317,10 @@ mod tests {
         let activity = activity(start);
         let _in_use = activity.request(Version::HTTP_2);
         assert_eq!(
-            activity.judge(after(start, 600)),
+            activity.judge(after(start, 600), false),
             Verdict::KeepUntil(after(start, 660))
         );
-        assert_eq!(activity.judge(after(start, 3600)), Verdict::End);
+        assert_eq!(activity.judge(after(start, 3600), false), Verdict::End);
     }
 
     #[tokio::test(start_paused = true)]
@@ -282,8 +330,47 @@ mod tests {
         drop(activity.request(Version::HTTP_2));
         activity.bytes_came();
         assert_eq!(
-            activity.judge(after(start, 30)),
+            activity.judge(after(start, 30), false),
             Verdict::KeepUntil(after(start, 60))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_bytes_is_cut_though_a_request_is_in_flight() {
+        let start = Instant::now();
+        let activity = activity(start);
+        let _in_use = activity.request(Version::HTTP_11);
+        activity.wrote(&Poll::<()>::Pending);
+        tokio::time::advance(Duration::from_secs(59)).await;
+        activity.wrote(&Poll::<()>::Pending);
+        assert_eq!(
+            activity.earlier_check(after(start, 600)),
+            Some(after(start, 60))
+        );
+        assert_eq!(activity.judge(after(start, 60), false), Verdict::Cut);
+        activity.wrote(&Poll::Ready(()));
+        assert_ne!(activity.judge(after(start, 60), false), Verdict::Cut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_asked_to_end_is_cut_when_it_stays_silent() {
+        let start = Instant::now();
+        let activity = activity(start);
+        drop(activity.request(Version::HTTP_2));
+        assert_eq!(activity.judge(after(start, 60), true), Verdict::Cut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_still_being_read_is_no_slow_head() {
+        let start = Instant::now();
+        let activity = activity(start);
+        let in_use = activity.request(Version::HTTP_11);
+        let body = in_use.clone();
+        drop(in_use);
+        activity.bytes_came();
+        assert_ne!(activity.judge(after(start, 30), false), Verdict::Cut);
+        drop(body);
+        activity.bytes_came();
+        assert_eq!(activity.judge(after(start, 30), false), Verdict::Cut);
     }
 }

@@ -28,6 +28,7 @@ use tower::ServiceExt;
 use tower_mtls::PeerIdentity;
 use tower_service::Service;
 
+pub(crate) use self::activity::InUse;
 use self::{
     activity::{Activity, Verdict, Watched},
     exchange::{Exchange, ExchangeBody},
@@ -99,7 +100,7 @@ pub async fn serve<IO, S, B>(
             let (door, stack, peer) = (door.clone(), stack.clone(), peer.clone());
             let (in_use, phase) = (activity.request(request.version()), draining.phase());
             async move {
-                let response = answer(&door, stack, peer, phase, request).await;
+                let response = answer(&door, stack, peer, phase, &in_use, request).await;
                 Ok::<_, Infallible>(response.map(|body| body.keep(in_use)))
             }
         }
@@ -113,31 +114,33 @@ pub async fn serve<IO, S, B>(
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 if let Err(error) = result {
+                    door.metrics.connection_failed();
                     tracing::debug!(listener = %door.metrics.name(), %error, "client connection ended");
                 }
                 return Poll::Ready(());
             }
-            if ending {
+            if !ending && departure.as_mut().poll(cx).is_ready() {
+                ending = true;
+                connection.as_mut().graceful_shutdown();
+                continue;
+            }
+            if let Some(check) = activity.earlier_check(timer.deadline()) {
+                timer.as_mut().reset(check);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if departure.as_mut().poll(cx).is_pending() {
-                if let Some(check) = activity.earlier_check(timer.deadline()) {
-                    timer.as_mut().reset(check);
-                }
-                if timer.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                match activity.judge(Instant::now()) {
-                    Verdict::KeepUntil(check) => {
-                        timer.as_mut().reset(check);
-                        continue;
-                    }
-                    Verdict::Cut => return Poll::Ready(()),
-                    Verdict::End => {}
+            let now = Instant::now();
+            match activity.judge(now, ending) {
+                Verdict::KeepUntil(check) => timer.as_mut().reset(check),
+                Verdict::Cut if ending => return Poll::Ready(()),
+                // Even one that is cut is asked first: an HTTP/2 client gets its GOAWAY.
+                Verdict::Cut | Verdict::End => {
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                    timer.as_mut().reset(now + QUIET);
                 }
             }
-            ending = true;
-            connection.as_mut().graceful_shutdown();
         }
     })
     .await;
@@ -173,6 +176,7 @@ async fn answer<S, B>(
     stack: S,
     peer: Option<PeerIdentity>,
     phase: Phase,
+    in_use: &InUse,
     request: Request<Incoming>,
 ) -> Response<ExchangeBody<B>>
 where
@@ -182,7 +186,7 @@ where
     let exchange = Exchange::begin(door, &request, peer.as_ref());
     let grpc = forward::is_grpc(request.headers());
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-    let result = match prepare(door, &exchange, peer, request) {
+    let result = match prepare(door, &exchange, peer, in_use, request) {
         Ok(request) => stack
             .oneshot(request)
             .await
@@ -216,6 +220,7 @@ fn prepare(
     door: &Door,
     exchange: &Exchange,
     peer: Option<PeerIdentity>,
+    in_use: &InUse,
     mut request: Request<Incoming>,
 ) -> Result<Request<ClientBody>, Refusal> {
     if exchange.is_over(door.limits.requests) {
@@ -223,8 +228,7 @@ fn prepare(
     }
     forward::admit(&mut request, door.limits.header_count)?;
     let (mut parts, body) = request.into_parts();
-    let body = ClientBody::new(body, door.limits.body_bytes.count(), door.limits.body_idle)
-        .map_err(|error| Refusal::of(&error))?;
+    let body = ClientBody::new(body, &door.limits, in_use).map_err(|error| Refusal::of(&error))?;
     if let Some(peer) = peer {
         parts.extensions.insert(peer);
     }

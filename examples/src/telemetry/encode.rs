@@ -94,6 +94,14 @@ impl Families<'_> {
             }),
         )?;
         self.counters(
+            "connections_failed",
+            "Client connections that broke, or broke the protocol",
+            each().map(|(name, metrics)| {
+                let failed = metrics.connections_failed.load(Relaxed);
+                ([("listener", name)], failed)
+            }),
+        )?;
+        self.counters(
             "requests",
             "Requests that came",
             each().map(|(name, metrics)| ([("listener", name)], metrics.began.load(Relaxed))),
@@ -160,7 +168,8 @@ impl Families<'_> {
             "TLS handshakes of clients, by result",
             stats.iter().flat_map(|(name, stats)| {
                 let failed = Reason::ALL
-                    .into_iter()
+                    .iter()
+                    .copied()
                     .map(|reason| (reason.as_str(), stats.failed(reason)));
                 let results = [
                     ("succeeded", stats.succeeded()),

@@ -17,10 +17,21 @@ pub struct ListenerMetrics {
     pub(super) cleartext: bool,
     pub(super) connections: AtomicU64,
     pub(super) connections_ended: AtomicU64,
+    pub(super) connections_failed: AtomicU64,
     pub(super) began: AtomicU64,
     pub(super) endings: [AtomicU64; Ending::ALL.len()],
     pub(super) statuses: [AtomicU64; STATUSES],
     pub(super) latency: Histogram,
+}
+
+/// A client's connection that is counted as open.
+#[derive(Debug)]
+pub struct Connected(Arc<ListenerMetrics>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections_ended.fetch_add(1, Relaxed);
+    }
 }
 
 /// How an exchange ended.
@@ -42,6 +53,7 @@ impl ListenerMetrics {
             cleartext,
             connections: AtomicU64::new(0),
             connections_ended: AtomicU64::new(0),
+            connections_failed: AtomicU64::new(0),
             began: AtomicU64::new(0),
             endings: Default::default(),
             statuses: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -54,14 +66,15 @@ impl ListenerMetrics {
         &self.name
     }
 
-    /// A client connected.
-    pub fn connected(&self) {
+    /// A client connected, until what is returned is dropped.
+    pub fn connected(self: &Arc<Self>) -> Connected {
         self.connections.fetch_add(1, Relaxed);
+        Connected(self.clone())
     }
 
-    /// A client's connection ended.
-    pub fn disconnected(&self) {
-        self.connections_ended.fetch_add(1, Relaxed);
+    /// A client's connection ended by breaking the protocol, or broke.
+    pub fn connection_failed(&self) {
+        self.connections_failed.fetch_add(1, Relaxed);
     }
 
     /// A request came.

@@ -8,6 +8,6 @@ mod log;
 pub(crate) use self::encode::ListenerScrape;
 pub use self::{
     encode::Scrape,
-    listener::{Ending, ListenerMetrics},
+    listener::{Connected, Ending, ListenerMetrics},
     log::init as init_log,
 };

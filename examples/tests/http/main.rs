@@ -20,5 +20,6 @@ mod limits;
 mod malformed;
 mod pool;
 mod raw;
+mod short_lives;
 mod timeouts;
 mod trailers;

@@ -68,7 +68,7 @@ async fn a_plain_host_is_served_in_each_of_its_forms() {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = exchange(front.web(), request.as_bytes()).await;
         assert_eq!(status(&answer), Some(200), "{host}: {answer}");
-        assert_eq!(heads.recv().unwrap().headers["host"], host);
+        assert_eq!(heads.try_recv().unwrap().headers["host"], host);
     }
 }
 
@@ -241,7 +241,7 @@ async fn a_head_that_is_too_large_is_refused_and_one_below_the_limit_is_not() {
             200,
             "{version:?}"
         );
-        heads.recv().unwrap();
+        heads.try_recv().unwrap();
         match client.send(with_long_field(40 << 10)).await {
             Ok(response) => assert_eq!(
                 response.status(),

@@ -16,7 +16,7 @@ use crate::{
     front::{Front, Hops, bounded, get, noting, protocol},
     raw::{status, until_closed},
     support::{
-        body::{channel, empty, full},
+        body::{TestBody, channel, empty, full},
         client::{Client, read, text},
         eventually,
         upstream::Upstream,
@@ -92,6 +92,8 @@ async fn a_second_head_that_stops_half_way_is_cut() {
     let mut answer = [0; 15];
     bounded(stream.read_exact(&mut answer)).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    // By now the proxy next looks at the connection when it has been idle for too long.
+    tokio::time::sleep(Duration::from_millis(900)).await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
     // Far below the idle timeout of a minute.
     until_closed(&mut stream).await;
@@ -170,7 +172,7 @@ async fn an_idle_connection_is_closed_at_its_time_and_not_before() {
             tokio::time::sleep(Duration::from_millis(400)).await;
         }
         let idle = Instant::now();
-        closed(&mut client).await;
+        closed(&client).await;
         let waited = Instant::now().saturating_duration_since(idle);
         assert!(
             waited > Duration::from_millis(300),
@@ -195,7 +197,7 @@ async fn an_old_http1_connection_is_asked_to_leave_with_its_last_answer() {
     let response = client.send(get("/")).await.unwrap();
     assert_eq!(response.headers()[header::CONNECTION], "close");
     assert_eq!(text(response).await, "slow answer");
-    bounded(closed(&mut client)).await;
+    closed(&client).await;
 }
 
 #[tokio::test]
@@ -298,20 +300,8 @@ async fn slow() -> Upstream {
 }
 
 /// Waits until the proxy has closed the connection.
-async fn closed<B>(client: &mut Client<B>) {
-    let waiting = async {
-        loop {
-            let closed = match client {
-                Client::Http1(sender) => sender.is_closed(),
-                Client::Http2(sender) => sender.is_closed(),
-            };
-            if closed {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    bounded(waiting).await;
+async fn closed(client: &Client<TestBody>) {
+    eventually("the connection has ended", || client.is_closed()).await;
 }
 
 /// Whether the proxy said that it has not begun with a request.

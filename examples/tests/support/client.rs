@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -9,7 +9,7 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 use super::BoxError;
 
@@ -48,7 +48,17 @@ where
     }
 
     /// Sends a request whose target is a path; the authority is `proxy.test`.
-    pub async fn send(&mut self, mut request: Request<B>) -> hyper::Result<Response<Incoming>> {
+    ///
+    /// Panics after a minute without an answer.
+    pub async fn send(&mut self, request: Request<B>) -> hyper::Result<Response<Incoming>> {
+        let answered = timeout(LIMIT, self.send_unbounded(request)).await;
+        answered.expect("an answer within a minute")
+    }
+
+    async fn send_unbounded(
+        &mut self,
+        mut request: Request<B>,
+    ) -> hyper::Result<Response<Incoming>> {
         match self {
             Self::Http1(sender) => {
                 request
@@ -69,12 +79,16 @@ where
     }
 }
 
-/// Reads a body to its end, with its trailers.
+/// Reads a body to its end, with its trailers; panics where that takes more than a minute.
 pub async fn read(response: Response<Incoming>) -> Collected<Bytes> {
-    response.into_body().collect().await.unwrap()
+    let read = timeout(LIMIT, response.into_body().collect()).await;
+    read.expect("the end within a minute").unwrap()
 }
 
 /// Reads a body to its end as text.
 pub async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(read(response).await.to_bytes().to_vec()).unwrap()
 }
+
+/// A test that hangs shall fail instead.
+const LIMIT: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use crate::{
 pub struct HandshakeError {
     reason: Reason,
     detail: Box<str>,
-    peer: Option<Identity>,
+    claimed_peer: Option<Identity>,
     source: Option<BoxError>,
 }
 
@@ -25,7 +25,7 @@ impl HandshakeError {
         Self {
             reason,
             detail: detail.into(),
-            peer: None,
+            claimed_peer: None,
             source: None,
         }
     }
@@ -64,9 +64,13 @@ impl HandshakeError {
         self.reason
     }
 
-    /// Who the peer is, if a root of the trust bundle vouches for it. It was refused nevertheless.
-    pub fn peer(&self) -> Option<&Identity> {
-        self.peer.as_ref()
+    /// Whom the refused certificate names: named by a certificate that a root vouches for; possession
+    /// of its key was not checked.
+    ///
+    /// Certificates are public, so anyone can present another's: good for a log, and not for blaming or
+    /// blocking the one named.
+    pub fn claimed_peer(&self) -> Option<&Identity> {
+        self.claimed_peer.as_ref()
     }
 
     fn from_rustls(error: rustls::Error) -> Self {
@@ -93,8 +97,8 @@ impl HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TLS handshake failed ({}): {}", self.reason, self.detail)?;
-        if let Some(peer) = &self.peer {
-            write!(f, "; the peer is {peer}")?;
+        if let Some(peer) = &self.claimed_peer {
+            write!(f, "; the peer claims to be {peer}")?;
         }
         write!(f, "; {}", self.reason.advice())
     }
@@ -111,7 +115,7 @@ impl Error for HandshakeError {
 pub(crate) struct Rejection {
     reason: Reason,
     detail: Box<str>,
-    peer: Option<Identity>,
+    claimed_peer: Option<Identity>,
 }
 
 impl Rejection {
@@ -119,12 +123,12 @@ impl Rejection {
         Self {
             reason,
             detail: detail.into(),
-            peer: None,
+            claimed_peer: None,
         }
     }
 
-    pub(crate) fn with_peer(mut self, peer: impl Into<Identity>) -> Self {
-        self.peer = Some(peer.into());
+    pub(crate) fn with_claimed_peer(mut self, peer: impl Into<Identity>) -> Self {
+        self.claimed_peer = Some(peer.into());
         self
     }
 
@@ -132,7 +136,7 @@ impl Rejection {
         HandshakeError {
             reason: self.reason,
             detail: self.detail.clone(),
-            peer: self.peer.clone(),
+            claimed_peer: self.claimed_peer.clone(),
             source: None,
         }
     }

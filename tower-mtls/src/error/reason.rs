@@ -14,7 +14,7 @@ pub enum Reason {
     NotYetValid,
     /// The peer's SPIFFE ID belongs to another trust domain than the bundle's.
     WrongTrustDomain,
-    /// The peer is verified, but it is not the one that was expected.
+    /// The peer's certificate is verified, but it does not name the peer that was expected.
     WrongIdentity,
     /// The path is good, but the leaf breaks a rule of X.509-SVID: not exactly one URI name, not
     /// a workload's SPIFFE ID, a certificate authority, or the wrong key usage.
@@ -33,7 +33,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for those who export one time series for each.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: &'static [Self] = &[
         Self::NoCertificate,
         Self::UnknownIssuer,
         Self::Expired,
@@ -47,6 +47,8 @@ impl Reason {
         Self::Timeout,
         Self::Io,
     ];
+
+    pub(crate) const COUNT: usize = Self::ALL.len();
 
     /// A short name in snake case, for logs and metric labels.
     pub const fn as_str(self) -> &'static str {

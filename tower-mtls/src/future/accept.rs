@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{AcquireError, OwnedSemaphorePermit},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use crate::{
@@ -26,13 +26,19 @@ pin_project! {
     ///
     /// Dropping it drops the connection and frees the slot at once. A drop is counted as cancelled,
     /// not as failed.
+    ///
+    /// # Runtime
+    ///
+    /// It is made anywhere, and polled in a tokio runtime with its time enabled: the timer panics without.
     #[must_use = "futures do nothing unless polled"]
     pub struct AcceptFuture<IO> {
         server: Arc<Server>,
         attempt: Attempt,
         state: State<IO>,
+        expires: Instant,
+        // Made by the first poll that needs it, because only that is sure to be in a runtime.
         #[pin]
-        deadline: Sleep,
+        deadline: Option<Sleep>,
     }
 }
 
@@ -66,7 +72,8 @@ where
             Err(_) => State::Waiting(io, Box::pin(server.slots.clone().acquire_owned())),
         };
         Self {
-            deadline: sleep(server.handshake_timeout),
+            expires: Instant::now() + server.handshake_timeout,
+            deadline: None,
             server,
             attempt,
             state,
@@ -81,11 +88,16 @@ where
     type Output = Result<MtlsStream<IO>, HandshakeError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         let outcome = match this.state.poll(cx, this.server, this.attempt) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => {
-                ready!(this.deadline.poll(cx));
+                if this.deadline.is_none() {
+                    this.deadline.set(Some(sleep_until(*this.expires)));
+                }
+                if let Some(deadline) = this.deadline.as_pin_mut() {
+                    ready!(deadline.poll(cx));
+                }
                 Err(this.state.timed_out(this.server))
             }
         };

@@ -25,6 +25,10 @@ pin_project! {
     ///
     /// Dropping it drops the connection, wherever the handshake is. A drop during the handshake is
     /// counted as cancelled, not as failed.
+    ///
+    /// # Runtime
+    ///
+    /// It is made anywhere, and polled in a tokio runtime with its time enabled: the timer panics without.
     #[must_use = "futures do nothing unless polled"]
     pub struct ConnectFuture<F, IO> {
         client: Arc<Client>,
@@ -43,6 +47,7 @@ pin_project! {
             #[pin]
             deadline: Sleep,
         },
+        Done,
     }
 }
 
@@ -68,7 +73,13 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProjection::Connecting { connect } => {
-                    let io = ready!(connect.poll(cx)).map_err(Into::into)?;
+                    let io = match ready!(connect.poll(cx)) {
+                        Ok(io) => io,
+                        Err(error) => {
+                            this.state.set(State::Done);
+                            return Poll::Ready(Err(error.into()));
+                        }
+                    };
                     let client = &**this.client;
                     this.state.set(State::Handshaking {
                         handshake: client.tls.connect(io),
@@ -92,8 +103,11 @@ where
                         }
                     };
                     super::conclude("client", attempt, &outcome);
+                    this.state.set(State::Done);
                     return Poll::Ready(outcome.map_err(Into::into));
                 }
+                // Polled after its end.
+                StateProjection::Done => return Poll::Pending,
             }
         }
     }
@@ -104,6 +118,7 @@ impl<F, IO> fmt::Debug for ConnectFuture<F, IO> {
         let state = match &self.state {
             State::Connecting { .. } => "connecting",
             State::Handshaking { .. } => "handshaking",
+            State::Done => "done",
         };
         f.debug_tuple("ConnectFuture").field(&state).finish()
     }

@@ -108,10 +108,10 @@ pub struct ReconnectConfig {
     /// Requests per endpoint that wait for an HTTP/1 connection.
     pub max_pending: usize,
     /// How long an HTTP/1 connection is kept unused.
-    #[serde(deserialize_with = "value::positive_duration")]
+    #[serde(deserialize_with = "value::pace")]
     pub idle: Duration,
     /// Between two HTTP/2 PINGs of a connection in use.
-    #[serde(deserialize_with = "value::positive_duration")]
+    #[serde(deserialize_with = "value::keepalive")]
     pub keepalive: Duration,
     max_age: Option<NotYet>,
 }
