@@ -128,7 +128,7 @@ impl<Req, C, T> Builder<Req, C, T> {
 
     /// How long a request waits for an endpoint to be ready before it ends in
     /// [`NoEndpoint`](crate::error::NoEndpoint). 1 s unless set; any duration. `ZERO` does not
-    /// wait, `MAX` waits for ever.
+    /// wait, and looks at 32 endpoints at the most that seem ready; `MAX` waits for ever.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.settings.wait = wait;
         self

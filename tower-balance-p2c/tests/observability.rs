@@ -110,18 +110,20 @@ async fn a_neutral_outcome_says_nothing_of_the_endpoint() {
 
 #[test]
 fn bad_settings_are_named_with_their_value_and_range() {
-    let refused = |error: InvalidSetting| {
+    let refused = |error: InvalidSetting| -> (&'static str, String) {
+        let allowed: &'static str = error.allowed();
+        assert_eq!(error.clone(), error);
         let text = error.to_string();
         assert!(text.contains(error.field()));
         assert!(text.contains(error.value()));
-        assert!(text.contains(error.allowed()));
-        (error.field().to_owned(), error.value().to_owned())
+        assert!(text.contains(allowed));
+        (error.field(), error.value().to_owned())
     };
     let builder = BalanceLayer::<()>::builder;
     let choices = builder().choices(0).build().unwrap_err();
-    assert_eq!(refused(choices), ("choices".into(), "0".into()));
+    assert_eq!(refused(choices), ("choices", "0".into()));
     let decay = builder().decay(Duration::ZERO).build().unwrap_err();
-    assert_eq!(refused(decay), ("decay".into(), "0ns".into()));
+    assert_eq!(refused(decay), ("decay", "0ns".into()));
     let decay = builder().decay(Duration::MAX).build().unwrap_err();
     assert_eq!(refused(decay).0, "decay");
 }

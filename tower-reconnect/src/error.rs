@@ -14,7 +14,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
 /// A setting is outside of its range.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSetting {
     field: &'static str,
     value: String,

@@ -27,6 +27,7 @@ pub struct ReconnectLayer<T> {
 
 /// What a handle does while there is no connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// It is not ready until there is one, so that a balancer picks another endpoint.
     #[default]

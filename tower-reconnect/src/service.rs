@@ -20,6 +20,10 @@ use crate::{
 ///
 /// All clones share the connection. [`ReconnectLayer`](crate::ReconnectLayer) makes the first
 /// handle; see the [crate's documentation](crate) for what its readiness means.
+///
+/// Each handle polls its own clone of the connection. When the connection dies, its service must
+/// wake every clone that waits in `poll_ready`: a handle that is pending there is woken by its own
+/// clone alone, not by the report of another handle.
 pub struct Reconnect<S> {
     shared: Arc<Shared<S>>,
     /// Our own clone of the connection.

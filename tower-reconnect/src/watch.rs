@@ -71,11 +71,13 @@ pub enum State {
     /// A dial is under way.
     Connecting,
     /// There is a connection. That it has died is noticed when a handle is polled.
+    #[non_exhaustive]
     Connected {
         /// When it was made.
         since: Instant,
     },
     /// The last dial failed, or the last connection died before it was stable.
+    #[non_exhaustive]
     BackingOff {
         /// Why.
         cause: Cause,

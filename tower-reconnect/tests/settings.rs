@@ -71,9 +71,10 @@ fn a_bad_setting_is_named_with_its_value_and_range() {
         ),
     ] {
         let error: InvalidSetting = builder.build().unwrap_err();
-        assert_eq!(error.field(), field);
+        assert_eq!(error.clone(), error);
+        let names: [&'static str; 2] = [error.field(), error.allowed()];
+        assert_eq!(names, [field, allowed]);
         assert!(error.value().starts_with(value), "{error:?}");
-        assert_eq!(error.allowed(), allowed);
         let text = error.to_string();
         assert!(text.contains(field) && text.contains(error.value()) && text.contains(allowed));
     }

@@ -1,21 +1,25 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use crate::{error::InvalidSetting, estimator::Settings, layer::AdaptiveTimeoutLayer};
+use crate::{EveryAnswer, error::InvalidSetting, estimator::Settings, layer::AdaptiveTimeoutLayer};
 
 /// Settings of an [`AdaptiveTimeoutLayer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder {
+pub struct Builder<C = EveryAnswer> {
     settings: Settings,
+    classify: C,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             settings: Settings::default(),
+            classify: EveryAnswer,
         }
     }
+}
 
+impl<C> Builder<C> {
     /// The shortest limit. Default 10 ms; above zero, at most [`initial`](Self::initial).
     pub fn min(mut self, min: Duration) -> Self {
         self.settings.min = min;
@@ -50,12 +54,30 @@ impl Builder {
         self
     }
 
+    /// Which answers are learnt from. Default [`EveryAnswer`].
+    ///
+    /// A service that refuses work with an `Ok`, as HTTP does with 503, is fast when it does
+    /// nothing: without this, refusals take the limit down to [`min`](Self::min), and the first
+    /// requests that are served again time out. With the feature `http` there is `http::ServedOnly`.
+    pub fn classify<D>(self, classify: D) -> Builder<D> {
+        Builder {
+            settings: self.settings,
+            classify,
+        }
+    }
+
+    /// Makes a layer like [`AdaptiveTimeoutLayer::fixed`], but of the same type as the one that
+    /// [`build`](Self::build) makes. The settings do not matter.
+    pub fn build_fixed(self, limit: Duration) -> AdaptiveTimeoutLayer<C> {
+        AdaptiveTimeoutLayer::unchanging(limit)
+    }
+
     /// Makes the layer.
     ///
     /// # Errors
     ///
     /// [`InvalidSetting`] if a setting is outside its range.
-    pub fn build(self) -> Result<AdaptiveTimeoutLayer, InvalidSetting> {
+    pub fn build(self) -> Result<AdaptiveTimeoutLayer<C>, InvalidSetting> {
         let Settings {
             min,
             max,
@@ -68,24 +90,20 @@ impl Builder {
             return Err(InvalidSetting::new("min", &min, "more than zero"));
         }
         if max < min {
-            return Err(InvalidSetting::new(
-                "max",
-                &max,
-                format!("at least `min`, {min:?}"),
-            ));
+            return Err(InvalidSetting::new("max", &max, "at least `min`"));
         }
         if initial < min || initial > max {
             return Err(InvalidSetting::new(
                 "initial",
                 &initial,
-                format!("a duration from `min`, {min:?}, to `max`, {max:?}"),
+                "a duration from `min` to `max`",
             ));
         }
         if !(deviations > 0.0 && deviations <= MAX_DEVIATIONS) {
             return Err(InvalidSetting::new(
                 "deviations",
                 &deviations,
-                format!("more than 0 and at most {MAX_DEVIATIONS:?}"),
+                "more than 0 and at most 1000",
             ));
         }
         if min_samples == 0 {
@@ -95,7 +113,16 @@ impl Builder {
                 "at least 1",
             ));
         }
-        Ok(AdaptiveTimeoutLayer::from_settings(self.settings))
+        Ok(AdaptiveTimeoutLayer::learnt(self.settings, self.classify))
+    }
+}
+
+/// A closure has no `Debug`.
+impl<C> fmt::Debug for Builder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

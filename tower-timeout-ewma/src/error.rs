@@ -126,19 +126,15 @@ impl Error for MalformedGrpcTimeout {}
 pub struct InvalidSetting {
     field: &'static str,
     value: String,
-    allowed: String,
+    allowed: &'static str,
 }
 
 impl InvalidSetting {
-    pub(crate) fn new(
-        field: &'static str,
-        value: &dyn fmt::Debug,
-        allowed: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(field: &'static str, value: &dyn fmt::Debug, allowed: &'static str) -> Self {
         Self {
             field,
             value: format!("{value:?}"),
-            allowed: allowed.into(),
+            allowed,
         }
     }
 
@@ -153,8 +149,8 @@ impl InvalidSetting {
     }
 
     /// The values that are allowed.
-    pub fn allowed(&self) -> &str {
-        &self.allowed
+    pub fn allowed(&self) -> &'static str {
+        self.allowed
     }
 }
 

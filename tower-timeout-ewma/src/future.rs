@@ -4,7 +4,6 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,9 +13,9 @@ use tokio::time::Instant;
 
 pub use crate::deadline::future::DeadlineFuture;
 use crate::{
-    BoxError,
+    BoxError, Classify, EveryAnswer,
     error::Elapsed,
-    estimator::{Estimator, Transition},
+    limiter::{Limiter, since},
     timer::Timer,
 };
 
@@ -30,37 +29,32 @@ pin_project! {
     ///
     /// Dropping it drops the inner future, and its age counts as a latency of *at least* so long,
     /// if it had been polled.
-    pub struct ResponseFuture<F> {
+    pub struct ResponseFuture<F, C = EveryAnswer> {
         #[pin]
         inner: Option<F>,
         #[pin]
         timer: Timer,
-        estimator: Arc<Estimator>,
+        limiter: Limiter<C>,
         start: Instant,
         limit: Duration,
         polled: bool,
     }
 
-    impl<F> PinnedDrop for ResponseFuture<F> {
+    impl<F, C> PinnedDrop for ResponseFuture<F, C> {
         fn drop(this: Pin<&mut Self>) {
             if this.polled && this.inner.is_some() {
-                this.estimator.cancelled(since(this.start));
+                this.limiter.cancelled(this.start);
             }
         }
     }
 }
 
-impl<F> ResponseFuture<F> {
-    pub(crate) fn new(
-        inner: F,
-        estimator: Arc<Estimator>,
-        start: Instant,
-        limit: Duration,
-    ) -> Self {
+impl<F, C> ResponseFuture<F, C> {
+    pub(crate) fn new(inner: F, limiter: Limiter<C>, start: Instant, limit: Duration) -> Self {
         Self {
             inner: Some(inner),
             timer: Timer::new(start.checked_add(limit)),
-            estimator,
+            limiter,
             start,
             limit,
             polled: false,
@@ -68,10 +62,11 @@ impl<F> ResponseFuture<F> {
     }
 }
 
-impl<F, T, E> Future for ResponseFuture<F>
+impl<F, T, E, C> Future for ResponseFuture<F, C>
 where
     F: Future<Output = Result<T, E>>,
     E: Into<BoxError>,
+    C: Classify<T>,
 {
     type Output = Result<T, BoxError>;
 
@@ -84,8 +79,8 @@ where
 
         if let Poll::Ready(result) = inner.poll(cx) {
             this.inner.set(None);
-            if result.is_ok() {
-                log(this.estimator.answered(since(*this.start)), this.estimator);
+            if let Ok(response) = &result {
+                this.limiter.answered(*this.start, response);
             }
             return Poll::Ready(result.map_err(Into::into));
         }
@@ -94,37 +89,17 @@ where
         this.inner.set(None);
         let elapsed = Elapsed::new(*this.limit, since(*this.start));
         tracing::trace!(limit = ?elapsed.limit(), elapsed = ?elapsed.elapsed(), "timed out");
-        log(this.estimator.timed_out(*this.limit), this.estimator);
+        this.limiter.timed_out(*this.limit);
         Poll::Ready(Err(elapsed.into()))
     }
 }
 
-impl<F> fmt::Debug for ResponseFuture<F> {
+impl<F, C> fmt::Debug for ResponseFuture<F, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
             .field("start", &self.start)
             .field("limit", &self.limit)
             .field("ended", &self.inner.is_none())
             .finish_non_exhaustive()
-    }
-}
-
-fn since(start: Instant) -> Duration {
-    Instant::now().saturating_duration_since(start)
-}
-
-fn log(transition: Option<Transition>, estimator: &Estimator) {
-    let Some(transition) = transition else { return };
-    let limit = estimator.limit();
-    match transition {
-        Transition::Relaxing => {
-            tracing::debug!(?limit, "many requests time out: the limit grows");
-        }
-        Transition::Following => {
-            tracing::debug!(
-                ?limit,
-                "timeouts are rare again: the limit follows the answers"
-            );
-        }
     }
 }

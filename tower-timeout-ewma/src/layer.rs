@@ -1,56 +1,62 @@
-use std::{sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use tower_layer::Layer;
 
 use crate::{
-    builder::Builder,
-    estimator::{Estimator, Settings},
-    service::AdaptiveTimeout,
+    EveryAnswer, builder::Builder, estimator::Settings, limiter::Limiter, service::AdaptiveTimeout,
     stats::Stats,
 };
 
 /// Ends requests that take much longer than the service's answers usually do.
 ///
 /// Clones of a layer, and all services made by them, share one estimator: use one layer for what
-/// has one latency, for example one endpoint or one route. See the [crate documentation](crate).
-#[derive(Clone, Debug)]
+/// has one latency, for example one endpoint or one route. `C` says which answers it learns from:
+/// see [`Builder::classify`], and the [crate documentation](crate).
 #[must_use = "a layer does nothing until it wraps a service"]
-pub struct AdaptiveTimeoutLayer {
-    estimator: Arc<Estimator>,
+pub struct AdaptiveTimeoutLayer<C = EveryAnswer> {
+    limiter: Limiter<C>,
 }
 
 impl AdaptiveTimeoutLayer {
     /// A layer with the default settings: see [`Builder`].
     pub fn new() -> Self {
-        Self::from_settings(Settings::default())
+        Self::learnt(Settings::default(), EveryAnswer)
     }
 
     /// A layer whose limit never changes.
     ///
-    /// It still observes, so that [`stats`](Self::stats) show what it sees. With a limit of zero
+    /// It observes nothing: its [`stats`](Self::stats) have the limit only. With a limit of zero
     /// only an answer that is there at the first poll gets through.
     pub fn fixed(limit: Duration) -> Self {
-        Self::from_settings(Settings::fixed(limit))
+        Self::unchanging(limit)
     }
 
     /// Starts from the default settings.
     pub fn builder() -> Builder {
         Builder::new()
     }
+}
 
+impl<C> AdaptiveTimeoutLayer<C> {
     /// The limit that the next request gets.
     pub fn limit(&self) -> Duration {
-        self.estimator.limit()
+        self.limiter.limit()
     }
 
     /// What is known now.
     pub fn stats(&self) -> Stats {
-        Stats::of(&self.estimator)
+        self.limiter.stats()
     }
 
-    pub(crate) fn from_settings(settings: Settings) -> Self {
+    pub(crate) fn learnt(settings: Settings, classify: C) -> Self {
         Self {
-            estimator: Arc::new(Estimator::new(settings)),
+            limiter: Limiter::learnt(settings, classify),
+        }
+    }
+
+    pub(crate) fn unchanging(limit: Duration) -> Self {
+        Self {
+            limiter: Limiter::Fixed(limit),
         }
     }
 }
@@ -61,10 +67,27 @@ impl Default for AdaptiveTimeoutLayer {
     }
 }
 
-impl<S> Layer<S> for AdaptiveTimeoutLayer {
-    type Service = AdaptiveTimeout<S>;
+impl<S, C> Layer<S> for AdaptiveTimeoutLayer<C> {
+    type Service = AdaptiveTimeout<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AdaptiveTimeout::new(inner, Arc::clone(&self.estimator))
+        AdaptiveTimeout::new(inner, self.limiter.clone())
+    }
+}
+
+// Not derived: `C` need not be `Clone` or `Debug`.
+impl<C> Clone for AdaptiveTimeoutLayer<C> {
+    fn clone(&self) -> Self {
+        Self {
+            limiter: self.limiter.clone(),
+        }
+    }
+}
+
+impl<C> fmt::Debug for AdaptiveTimeoutLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdaptiveTimeoutLayer")
+            .field("limiter", &self.limiter)
+            .finish()
     }
 }

@@ -7,16 +7,22 @@ pub mod deadline;
 pub mod error;
 pub mod future;
 pub mod grpc_timeout;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 
 mod builder;
+mod classify;
 mod estimator;
 mod layer;
+mod limiter;
 mod service;
 mod stats;
 mod sync;
 mod timer;
 
 pub use builder::Builder;
+pub use classify::{Classify, EveryAnswer};
 pub use error::BoxError;
 pub use layer::AdaptiveTimeoutLayer;
 pub use service::AdaptiveTimeout;

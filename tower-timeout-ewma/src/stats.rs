@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::estimator::Estimator;
 
-/// What an adaptive timeout knows at one moment.
+/// What an adaptive timeout knows at one moment. A fixed limit is all that a fixed one knows.
 ///
 /// The fields are read one after another while requests go on, so they may be a few requests apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,8 @@ pub struct Stats {
     /// The smoothed excess of slow answers over the smoothed latency; `None` before the first
     /// observation.
     pub deviation: Option<Duration>,
-    /// Answers whose latency was learnt. Failures are not among them.
+    /// Answers whose latency was learnt. Errors, and answers that [`Classify`](crate::Classify)
+    /// says are no samples, are not among them.
     pub samples: u64,
     /// Requests that were ended by their limit.
     pub timeouts: u64,
@@ -25,6 +26,18 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Of a limit that nothing is learnt for.
+    pub(crate) fn fixed(limit: Duration) -> Self {
+        Self {
+            limit,
+            smoothed: None,
+            deviation: None,
+            samples: 0,
+            timeouts: 0,
+            relaxing: false,
+        }
+    }
+
     pub(crate) fn of(estimator: &Estimator) -> Self {
         Self {
             limit: estimator.limit(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 #[allow(dead_code, unreachable_pub)]
-#[path = "../src/estimator.rs"]
+#[path = "../src/estimator/mod.rs"]
 mod estimator;
 mod sync {
     pub(crate) use std::sync::atomic::{AtomicU64, Ordering};

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 #[allow(dead_code, unreachable_pub)]
-#[path = "../src/estimator.rs"]
+#[path = "../src/estimator/mod.rs"]
 mod estimator;
 mod simulation;
 mod sync {

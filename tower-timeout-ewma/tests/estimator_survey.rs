@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "it is a report")]
 
 #[allow(dead_code, unreachable_pub)]
-#[path = "../src/estimator.rs"]
+#[path = "../src/estimator/mod.rs"]
 mod estimator;
 #[allow(dead_code)]
 mod simulation;

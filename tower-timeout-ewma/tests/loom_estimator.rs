@@ -6,7 +6,7 @@ use std::time::Duration;
 use loom::{sync::Arc, thread};
 
 #[allow(dead_code, unreachable_pub)]
-#[path = "../src/estimator.rs"]
+#[path = "../src/estimator/mod.rs"]
 mod estimator;
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};

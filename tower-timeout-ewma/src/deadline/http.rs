@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The earliest of three: a [`Deadline`] in the request's extensions, the `grpc-timeout` header,
-/// and a local default.
+/// and a local limit.
 ///
 /// Forwarding puts the [`Deadline`] into the extensions, for the layers below, and the time left
 /// into the `grpc-timeout` header, rounded up, of requests that had one or whose content type is
@@ -23,8 +23,8 @@ use crate::{
 /// A malformed `grpc-timeout` is ignored, and replaced if there is another deadline. Of several
 /// the shortest counts.
 ///
-/// The header is trusted by default: a peer can only shorten what the default allows. Without a
-/// default a peer chooses freely, up to 99,999,999 hours.
+/// The header is trusted by default: a peer can only shorten what the local limit allows. Without
+/// a local limit a peer chooses freely, up to 99,999,999 hours.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use = "a source does nothing without a `DeadlineLayer`"]
 pub struct HttpDeadline {
@@ -33,7 +33,7 @@ pub struct HttpDeadline {
 }
 
 impl HttpDeadline {
-    /// No default; the header is trusted.
+    /// No local limit; the header is trusted.
     pub fn new() -> Self {
         Self {
             local: None,
@@ -41,7 +41,7 @@ impl HttpDeadline {
         }
     }
 
-    /// The most time that any request gets. Default none; zero refuses every request.
+    /// The local limit: the most time that any request gets. Default none; zero refuses every request.
     pub fn local(mut self, limit: Duration) -> Self {
         self.local = Some(limit);
         self
@@ -50,8 +50,8 @@ impl HttpDeadline {
     /// Ignores the `grpc-timeout` header, for peers that are not trusted. The extension, which
     /// only this process can set, still counts.
     ///
-    /// The header that goes out is then replaced by the local deadline; set a default as well,
-    /// because without any deadline the request goes on as it came.
+    /// The header that goes out is then replaced by the local limit; set one as well, because
+    /// without any deadline the request goes on as it came.
     pub fn ignore_incoming(mut self) -> Self {
         self.ignore_incoming = true;
         self

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
+use self::estimate::Estimate;
 use crate::sync::{AtomicU64, Ordering};
+
+mod estimate;
 
 /// Learns a limit from the latencies of one service.
 ///
@@ -73,7 +76,7 @@ impl Estimator {
         self.timeouts.fetch_add(1, Ordering::Relaxed);
 
         // Requests that started under less than half of this limit say little about it: a hundred
-        // in flight when a service slows down make it four times as long, not 2^94 times.
+        // in flight when a service slows down double it once or twice, not a hundred times.
         let transition = if limit.saturating_mul(2) < self.limit() {
             self.change_outcomes(renewed)
         } else {
@@ -208,17 +211,6 @@ pub(crate) struct Settings {
     pub(crate) min_samples: u32,
 }
 
-impl Settings {
-    pub(crate) fn fixed(limit: Duration) -> Self {
-        Self {
-            min: limit,
-            max: limit,
-            initial: limit,
-            ..Self::default()
-        }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -247,66 +239,6 @@ impl Transition {
             (true, false) => Some(Self::Following),
             _ => None,
         }
-    }
-}
-
-/// In nanoseconds; `f32` so that both fit one atomic word.
-#[derive(Clone, Copy, Debug)]
-struct Estimate {
-    smoothed: f32,
-    deviation: f32,
-}
-
-impl Estimate {
-    /// No estimate packs to this: a latency is at least a nanosecond.
-    const NONE: u64 = 0;
-
-    fn first(latency: f32) -> Self {
-        Self {
-            smoothed: latency,
-            deviation: latency / 2.0,
-        }
-    }
-
-    fn answered(self, latency: f32) -> Self {
-        let deviation = (latency - self.smoothed).max(0.0);
-        let gain = if deviation > self.deviation {
-            DEVIATION_RISE
-        } else {
-            DEVIATION_FALL
-        };
-        self.towards(latency, deviation, gain)
-    }
-
-    /// The deviation moves by the small gain: one hung request must not stretch the limit.
-    fn censored(self, at_least: f32) -> Self {
-        self.towards(at_least, at_least - self.smoothed, DEVIATION_FALL)
-            .at_least(self)
-    }
-
-    fn towards(self, latency: f32, deviation: f32, gain: f32) -> Self {
-        Self {
-            smoothed: self.smoothed + (latency - self.smoothed) * SMOOTHED_GAIN,
-            deviation: self.deviation + (deviation - self.deviation) * gain,
-        }
-    }
-
-    fn at_least(self, other: Self) -> Self {
-        Self {
-            smoothed: self.smoothed.max(other.smoothed),
-            deviation: self.deviation.max(other.deviation),
-        }
-    }
-
-    fn pack(self) -> u64 {
-        (u64::from(self.smoothed.to_bits()) << 32) | u64::from(self.deviation.to_bits())
-    }
-
-    fn unpack(word: u64) -> Option<Self> {
-        (word != Self::NONE).then(|| Self {
-            smoothed: f32::from_bits((word >> 32) as u32),
-            deviation: f32::from_bits(word as u32),
-        })
     }
 }
 
@@ -339,12 +271,6 @@ fn nanos(duration: Duration) -> f32 {
 fn duration(nanos: f64) -> Duration {
     Duration::from_nanos(nanos as u64)
 }
-
-/// The gains of RFC 6298 …
-const SMOOTHED_GAIN: f32 = 1.0 / 8.0;
-const DEVIATION_RISE: f32 = 1.0 / 4.0;
-/// … and the slow one, which is ours.
-const DEVIATION_FALL: f32 = 1.0 / 128.0;
 
 /// The clock granularity `G` of RFC 6298: tokio's timers tick in milliseconds.
 const GRANULARITY: f64 = 1e6;
