@@ -27,7 +27,7 @@ pin_project! {
     /// # Cancel safety
     ///
     /// Dropping it drops the attempt in flight, the kept clone of the service with whatever that
-    /// had reserved, and the spare. The token of a retry that was not yet sent is refunded.
+    /// had reserved, the spare, and the outcome that is kept while a retry waits. The token of a retry that was not yet sent is refunded.
     /// Nothing is paid into the budget.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, P, R, Req>
@@ -36,7 +36,7 @@ pin_project! {
         S: Service<R::Request>,
     {
         #[pin]
-        state: State<S::Future, R::Request>,
+        state: State<S::Future, R::Request, Result<S::Response, S::Error>>,
         kept: Retries<S, R::Spare>,
         attempt: u32,
         retried: bool,
@@ -83,21 +83,27 @@ where
             Verdict::Failure => return Some(outcome),
             Verdict::Retry { after } => after.unwrap_or_default(),
         };
-        let retry = match prepare(this.shared, this.kept, *this.attempt) {
-            Ok(retry) => retry,
+        let (request, reservation) = match prepare(this.shared, this.kept, *this.attempt) {
+            Ok(prepared) => prepared,
             Err(refusal) => {
-                this.shared.counters.refused(refusal);
-                tracing::trace!(attempt = *this.attempt, reason = ?refusal, "not retried");
+                refuse(this.shared, *this.attempt, refusal);
                 return Some(outcome);
             }
         };
+        let retry = Some(Prepared {
+            request,
+            reservation,
+            outcome,
+        });
         let backoff = this.shared.backoff.delay(*this.attempt - 1, rand::random());
         let wait = backoff.max(after);
         *this.attempt += 1;
         tracing::trace!(attempt = *this.attempt, ?wait, "retrying");
-        this.state.set(State::Waiting {
-            sleep: (wait > Duration::ZERO).then(|| sleep(wait)),
-            retry: Some(retry),
+        this.state.set(if wait > Duration::ZERO {
+            let sleep = sleep(wait);
+            State::BackingOff { sleep, retry }
+        } else {
+            State::unready(retry)
         });
         None
     }
@@ -116,16 +122,23 @@ where
             let mut this = self.as_mut().project();
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => ready!(future.poll(cx)),
-                StateProj::Waiting { mut sleep, retry } => {
-                    if let Some(timer) = sleep.as_mut().as_pin_mut() {
-                        ready!(timer.poll(cx));
-                        sleep.set(None);
-                    }
-                    let Ok(kept) = this.kept else {
+                StateProj::BackingOff { sleep, retry } => {
+                    ready!(sleep.poll(cx));
+                    let retry = retry.take();
+                    this.state.set(State::unready(retry));
+                    continue;
+                }
+                StateProj::Unready { timeout, retry } => {
+                    let (Ok(kept), Some(_)) = (&mut *this.kept, &retry) else {
+                        // Polled again after the end.
                         return Poll::Pending;
                     };
-                    match (ready!(kept.service.poll_ready(cx)), retry.take()) {
-                        (Ok(()), Some(retry)) => {
+                    let readiness = kept.service.poll_ready(cx);
+                    if readiness.is_pending() {
+                        ready!(poll_timeout(timeout, this.shared.ready_timeout, cx));
+                    }
+                    match (readiness, retry.take()) {
+                        (Poll::Ready(Ok(())), Some(retry)) => {
                             *this.retried = true;
                             this.shared.counters.retry();
                             let future = retry.send(&mut kept.service);
@@ -135,9 +148,12 @@ where
                             this.state.set(State::Calling { future });
                             continue;
                         }
-                        (Err(error), _) => Err(error),
-                        // Polled again after the end.
-                        (Ok(()), None) => return Poll::Pending,
+                        (Poll::Ready(Err(error)), _) => Err(error),
+                        (Poll::Pending, Some(retry)) => {
+                            refuse(this.shared, *this.attempt - 1, Refusal::NotReady);
+                            return Poll::Ready(retry.outcome);
+                        }
+                        (_, None) => return Poll::Pending,
                     }
                 }
             };
@@ -181,27 +197,44 @@ impl<S, Spare> Kept<S, Spare> {
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, Request> {
+    enum State<F, Request, Outcome> {
         Calling {
             #[pin]
             future: F,
         },
-        // Until the backoff is over and the service ready.
-        Waiting {
+        BackingOff {
             #[pin]
-            sleep: Option<Sleep>,
-            retry: Option<Prepared<Request>>,
+            sleep: Sleep,
+            retry: Option<Prepared<Request, Outcome>>,
+        },
+        // Until the service is ready for the retry.
+        Unready {
+            // Runs from when the service was first found not to be ready.
+            #[pin]
+            timeout: Option<Sleep>,
+            retry: Option<Prepared<Request, Outcome>>,
         },
     }
 }
 
-/// A retry that is paid for and not yet sent.
-struct Prepared<Request> {
-    request: Request,
-    reservation: Reservation,
+impl<F, Request, Outcome> State<F, Request, Outcome> {
+    fn unready(retry: Option<Prepared<Request, Outcome>>) -> Self {
+        Self::Unready {
+            timeout: None,
+            retry,
+        }
+    }
 }
 
-impl<Request> Prepared<Request> {
+/// A retry that is paid for and not yet sent.
+struct Prepared<Request, Outcome> {
+    request: Request,
+    reservation: Reservation,
+    /// Of the attempt before, for the case that this one cannot be sent.
+    outcome: Outcome,
+}
+
+impl<Request, Outcome> Prepared<Request, Outcome> {
     fn send<S: Service<Request>>(self, service: &mut S) -> S::Future {
         self.reservation.spend();
         service.call(self.request)
@@ -232,7 +265,7 @@ fn prepare<S, P, R, Req>(
     shared: &Shared<P, R>,
     kept: &mut Retries<S, R::Spare>,
     attempt: u32,
-) -> Result<Prepared<R::Request>, Refusal>
+) -> Result<(R::Request, Reservation), Refusal>
 where
     R: Replay<Req>,
 {
@@ -256,8 +289,30 @@ where
     } else {
         spare.take().and_then(|spare| shared.replay.last(spare))
     };
-    Ok(Prepared {
-        request: request.ok_or(Refusal::NotReplayable)?,
-        reservation,
-    })
+    Ok((request.ok_or(Refusal::NotReplayable)?, reservation))
+}
+
+/// Notes why the attempt after `attempt` is not made.
+fn refuse<P, R>(shared: &Shared<P, R>, attempt: u32, refusal: Refusal) {
+    shared.counters.refused(refusal);
+    tracing::trace!(attempt, reason = ?refusal, "not retried");
+}
+
+/// Whether the time is over that began with the first poll.
+fn poll_timeout(
+    mut timeout: Pin<&mut Option<Sleep>>,
+    after: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    // A timer would round zero up to its next tick.
+    if after.is_zero() {
+        return Poll::Ready(());
+    }
+    if timeout.is_none() {
+        timeout.set(Some(sleep(after)));
+    }
+    match timeout.as_pin_mut() {
+        Some(timer) => timer.poll(cx),
+        None => Poll::Pending,
+    }
 }

@@ -1,6 +1,6 @@
 //! The layer and its builder.
 
-use std::{any::type_name, fmt, sync::Arc};
+use std::{any::type_name, fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
@@ -32,6 +32,7 @@ impl RetryLayer {
             budget,
             attempts: 3,
             backoff: Backoff::default(),
+            ready_timeout: Duration::from_secs(1),
             policy: OnError,
             replay: CloneRequest,
         }
@@ -49,6 +50,7 @@ impl<P, R> RetryLayer<P, R> {
             budget,
             attempts,
             backoff,
+            ready_timeout,
             policy,
             replay,
         } = settings;
@@ -57,6 +59,7 @@ impl<P, R> RetryLayer<P, R> {
                 budget,
                 attempts,
                 backoff,
+                ready_timeout,
                 policy,
                 replay,
                 counters: Counters::default(),
@@ -96,6 +99,7 @@ pub struct Builder<P = OnError, R = CloneRequest> {
     budget: Budget,
     attempts: u32,
     backoff: Backoff,
+    ready_timeout: Duration,
     policy: P,
     replay: R,
 }
@@ -113,12 +117,24 @@ impl<P, R> Builder<P, R> {
         self
     }
 
+    /// How long a retry may wait, after its backoff, until the service is ready. Default 1 s,
+    /// range 0 to 24 h.
+    ///
+    /// When it has passed, the token is refunded and the outcome of the last attempt is
+    /// returned, which is kept until the retry is sent. With zero the service has to be ready
+    /// as soon as the backoff is over.
+    pub fn ready_timeout(mut self, timeout: Duration) -> Self {
+        self.ready_timeout = timeout;
+        self
+    }
+
     /// What is retried: a [`Policy`](crate::Policy). Default [`OnError`].
     pub fn policy<Q>(self, policy: Q) -> Builder<Q, R> {
         Builder {
             budget: self.budget,
             attempts: self.attempts,
             backoff: self.backoff,
+            ready_timeout: self.ready_timeout,
             policy,
             replay: self.replay,
         }
@@ -130,6 +146,7 @@ impl<P, R> Builder<P, R> {
             budget: self.budget,
             attempts: self.attempts,
             backoff: self.backoff,
+            ready_timeout: self.ready_timeout,
             policy: self.policy,
             replay,
         }
@@ -144,6 +161,10 @@ impl<P, R> Builder<P, R> {
         if !(1..=MAX_ATTEMPTS).contains(&self.attempts) {
             return Err(InvalidSetting::new("attempts", self.attempts, "1 to 100"));
         }
+        if self.ready_timeout > LONGEST_READY_TIMEOUT {
+            let value = format_args!("{:?}", self.ready_timeout);
+            return Err(InvalidSetting::new("ready_timeout", value, "0 to 24 hours"));
+        }
         Ok(RetryLayer::from_settings(self))
     }
 }
@@ -154,6 +175,7 @@ impl<P, R> fmt::Debug for Builder<P, R> {
             .field("budget", &self.budget)
             .field("attempts", &self.attempts)
             .field("backoff", &self.backoff)
+            .field("ready_timeout", &self.ready_timeout)
             .field("policy", &format_args!("{}", type_name::<P>()))
             .field("replay", &format_args!("{}", type_name::<R>()))
             .finish()
@@ -161,3 +183,5 @@ impl<P, R> fmt::Debug for Builder<P, R> {
 }
 
 const MAX_ATTEMPTS: u32 = 100;
+
+const LONGEST_READY_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -30,6 +30,7 @@ where
 
 /// What the outcome of an attempt means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It worked: the outcome is returned and pays into the budget.
     Success,

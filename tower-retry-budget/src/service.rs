@@ -5,6 +5,7 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tower_service::Service;
@@ -127,6 +128,7 @@ pub(crate) struct Shared<P, R> {
     pub(crate) budget: Budget,
     pub(crate) attempts: u32,
     pub(crate) backoff: Backoff,
+    pub(crate) ready_timeout: Duration,
     pub(crate) policy: P,
     pub(crate) replay: R,
     pub(crate) counters: Counters,
@@ -141,6 +143,7 @@ impl<P, R> Shared<P, R> {
             .field("budget", &self.budget)
             .field("attempts", &self.attempts)
             .field("backoff", &self.backoff)
+            .field("ready_timeout", &self.ready_timeout)
             .field("policy", &format_args!("{}", type_name::<P>()))
             .field("replay", &format_args!("{}", type_name::<R>()))
             .field("stats", &self.counters.snapshot())

@@ -23,6 +23,9 @@ pub struct RetryStats {
     pub not_replayable: u64,
     /// Not retried: that was the last attempt.
     pub out_of_attempts: u64,
+    /// Not retried: the service was not ready within
+    /// [`ready_timeout`](crate::Builder::ready_timeout).
+    pub not_ready: u64,
 }
 
 /// Why an attempt that called for a retry got none.
@@ -32,6 +35,7 @@ pub(crate) enum Refusal {
     NotRetryable,
     NotReplayable,
     OutOfAttempts,
+    NotReady,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +47,7 @@ pub(crate) struct Counters {
     not_retryable: AtomicU64,
     not_replayable: AtomicU64,
     out_of_attempts: AtomicU64,
+    not_ready: AtomicU64,
 }
 
 impl Counters {
@@ -64,6 +69,7 @@ impl Counters {
             Refusal::NotRetryable => &self.not_retryable,
             Refusal::NotReplayable => &self.not_replayable,
             Refusal::OutOfAttempts => &self.out_of_attempts,
+            Refusal::NotReady => &self.not_ready,
         };
         counter.fetch_add(1, Relaxed);
     }
@@ -77,6 +83,7 @@ impl Counters {
             not_retryable: self.not_retryable.load(Relaxed),
             not_replayable: self.not_replayable.load(Relaxed),
             out_of_attempts: self.out_of_attempts.load(Relaxed),
+            not_ready: self.not_ready.load(Relaxed),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use http_body_util::channel::Channel;
+use http_body_util::{Full, channel::Channel};
 use tokio_test::{assert_pending, assert_ready, task};
 
 use bodies::{Scripted, Step, again, data, frames, poll, replayable, rest, split};
@@ -93,4 +93,65 @@ fn an_old_attempt_may_end_if_the_whole_body_was_kept() {
     assert_eq!(rest(&mut again(&mut spare)).0, b"abcd");
     assert_eq!(rest(&mut first).0, b"cd");
     assert!(first.is_end_stream());
+}
+
+#[test]
+fn an_old_attempt_is_woken_and_ends_when_the_new_one_has_read_the_whole_body() {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(8);
+    let (first, mut spare) = split(body, 1024);
+    let mut first = task::spawn(first);
+    assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+    let mut second = task::spawn(again(&mut spare));
+    assert!(first.is_woken(), "it waits for another thing now");
+    assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+    assert_pending!(second.enter(|cx, body| body.poll_frame(cx)));
+    // The older ones register anew with each attempt.
+    let mut third = task::spawn(again(&mut spare));
+    for old in [&mut first, &mut second] {
+        assert!(old.is_woken());
+        for _ in 0..2 {
+            assert_pending!(old.enter(|cx, body| body.poll_frame(cx)));
+        }
+    }
+    assert_pending!(third.enter(|cx, body| body.poll_frame(cx)));
+    let sent = sender.try_send(Frame::data("ab".into()));
+    assert!(sent.is_ok());
+    assert!(third.enter(|cx, body| body.poll_frame(cx)).is_ready());
+    assert!(!first.is_woken() && !second.is_woken());
+    drop(sender);
+    assert!(assert_ready!(third.enter(|cx, body| body.poll_frame(cx))).is_none());
+    for old in [&mut first, &mut second] {
+        assert!(old.is_woken());
+        let frame = assert_ready!(old.enter(|cx, body| body.poll_frame(cx)));
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "ab");
+        assert!(assert_ready!(old.enter(|cx, body| body.poll_frame(cx))).is_none());
+    }
+}
+
+#[test]
+fn an_old_attempt_is_woken_by_the_last_frame_of_a_body_that_says_so() {
+    let (first, mut spare) = split(Full::new(Bytes::from("ab")), 1024);
+    let mut first = task::spawn(first);
+    let mut second = again(&mut spare);
+    assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+    assert_eq!(data(&mut second), "ab");
+    assert!(first.is_woken());
+    assert!(first.enter(|cx, body| body.poll_frame(cx)).is_ready());
+    assert!(first.is_end_stream());
+}
+
+#[test]
+fn an_old_attempt_is_woken_once_when_the_body_is_no_longer_kept() {
+    let (first, mut spare) = split(frames(["abcdef", "gh"]), 70);
+    let mut first = task::spawn(first);
+    let mut second = again(&mut spare);
+    assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+    data(&mut second);
+    assert!(!first.is_woken());
+    data(&mut second);
+    assert!(first.is_woken());
+    // It reads nothing, not even what it could have had before.
+    assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+    assert!(rest(&mut second).0.is_empty());
+    assert!(!first.is_woken());
 }

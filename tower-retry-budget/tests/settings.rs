@@ -25,6 +25,14 @@ fn bad_layers_are_errors() {
         let builder = RetryLayer::builder(Budget::new()).attempts(attempts);
         assert_eq!(builder.build().unwrap_err().field(), "attempts");
     }
+    let above = Duration::from_nanos(86_400_000_000_001);
+    for timeout in [above, Duration::MAX] {
+        let builder = RetryLayer::builder(Budget::new()).ready_timeout(timeout);
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.field(), "ready_timeout");
+        assert_eq!(error.value(), format!("{timeout:?}"));
+        assert_eq!(error.allowed(), "0 to 24 hours");
+    }
 }
 
 #[test]
@@ -46,6 +54,10 @@ fn the_ends_of_each_range_are_allowed() {
         let builder = RetryLayer::builder(Budget::new()).attempts(attempts);
         assert!(builder.build().is_ok());
     }
+    for timeout in [Duration::ZERO, Duration::from_secs(86_400)] {
+        let builder = RetryLayer::builder(Budget::new()).ready_timeout(timeout);
+        assert!(builder.build().is_ok());
+    }
     Backoff::new(Duration::ZERO, Duration::ZERO).unwrap();
     Backoff::new(Duration::from_nanos(1), Duration::from_secs(86_400)).unwrap();
 }
@@ -58,6 +70,8 @@ fn the_text_names_field_value_and_range() {
         "the retry setting `ratio` is 11: use 0 to 10"
     );
     assert_eq!(error.allowed(), "0 to 10");
+    assert_eq!(error, error.clone());
+    assert_ne!(error, Budget::builder().ratio(12.0).build().unwrap_err());
     let error: Box<dyn std::error::Error + Send + Sync> = error.into();
     assert!(error.downcast_ref::<InvalidSetting>().is_some());
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_timeout_ewma::{
+    BoxError,
     deadline::{Deadline, DeadlineLayer, Source, http::HttpDeadline},
     error::Expired,
     grpc_timeout::GrpcTimeout,
@@ -17,9 +18,9 @@ use tower_timeout_ewma::{
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
 #[tokio::test(start_paused = true)]
-async fn the_earliest_of_extension_header_and_default_counts() {
+async fn the_earliest_of_extension_header_and_local_limit_counts() {
     let now = Instant::now();
-    for (extension, header, default, expected) in [
+    for (extension, header, local, expected) in [
         (Some(30), Some("20m"), Some(10), Some(10)),
         (Some(30), Some("10m"), Some(20), Some(10)),
         (Some(10), Some("30m"), Some(20), Some(10)),
@@ -39,13 +40,13 @@ async fn the_earliest_of_extension_header_and_default_counts() {
                 .insert(Deadline::at(now + MS(extension)));
         }
         let mut source = HttpDeadline::new();
-        if let Some(default) = default {
-            source = source.local(MS(default));
+        if let Some(local) = local {
+            source = source.local(MS(local));
         }
         assert_eq!(
             source.deadline(&request, now),
             expected.map(|expected| Deadline::at(now + MS(expected))),
-            "{extension:?} {header:?} {default:?}"
+            "{extension:?} {header:?} {local:?}"
         );
     }
 }
@@ -139,6 +140,34 @@ async fn the_layer_refuses_an_expired_request_and_forwards_what_is_left() {
     assert!(error.downcast_ref::<Expired>().unwrap().before_start());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_second_layer_takes_off_what_was_waited_between_the_two() {
+    let upstream = service_fn(async |request: Request<()>| {
+        Ok::<_, Infallible>(timeouts(request.headers()).join(","))
+    });
+    let innermost = DeadlineLayer::new(HttpDeadline::new()).layer(upstream);
+
+    let answer = after_100_ms(upstream).oneshot(request(&["250m"])).await;
+    assert_eq!(answer.unwrap(), "250000u");
+    let answer = after_100_ms(innermost).oneshot(request(&["250m"])).await;
+    assert_eq!(answer.unwrap(), "150000u");
+}
+
+/// As a retry or a balancer is that waits, below a layer that has forwarded the deadline.
+fn after_100_ms<S>(inner: S) -> impl Service<Request<()>, Response = String, Error: std::fmt::Debug>
+where
+    S: Service<Request<()>, Response = String, Error: Into<BoxError>> + Clone,
+{
+    let waiting = service_fn(move |request| {
+        let inner = inner.clone();
+        async move {
+            tokio::time::sleep(MS(100)).await;
+            inner.oneshot(request).await.map_err(Into::into)
+        }
+    });
+    DeadlineLayer::new(HttpDeadline::new()).layer(waiting)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -147,11 +176,11 @@ proptest! {
         value in 1_u64..100_000_000,
         unit in prop::sample::select(b"HMSmun".as_slice()),
         shares in prop::array::uniform3(0.0..0.3),
-        with_default: bool,
+        with_local_limit: bool,
     ) {
         let sent = GrpcTimeout::parse(format!("{value}{}", char::from(unit)).as_bytes())?;
         let source = HttpDeadline::new();
-        let source = if with_default { source.local(sent.duration()) } else { source };
+        let source = if with_local_limit { source.local(sent.duration()) } else { source };
         let start = Instant::now();
         let true_deadline = Deadline::at(start + sent.duration());
 

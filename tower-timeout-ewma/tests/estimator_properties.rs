@@ -40,6 +40,64 @@ fn an_answer_in_no_time_is_an_answer() {
     assert_eq!(estimator.limit(), Settings::default().min);
 }
 
+#[test]
+fn no_doubling_is_spent_below_min() {
+    let settings = Settings::default();
+    let estimator = Estimator::new(settings);
+    for _ in 0..1000 {
+        estimator.answered(Duration::from_millis(1));
+    }
+    assert_eq!(estimator.limit(), settings.min);
+    for _ in 0..7 {
+        estimator.timed_out(estimator.limit());
+    }
+    assert_eq!(estimator.limit(), settings.min * 2);
+}
+
+#[test]
+fn each_timeout_beyond_the_sixth_doubles_the_limit() {
+    let estimator = Estimator::new(Settings::default());
+    for _ in 0..10 {
+        estimator.answered(Duration::from_millis(20));
+    }
+    for _ in 0..6 {
+        estimator.timed_out(estimator.limit());
+    }
+    let mut limit = estimator.limit();
+    for slow_answers in [0, 1, 2, 5] {
+        for _ in 0..slow_answers {
+            estimator.answered(limit.mul_f64(0.9));
+        }
+        limit = estimator.limit();
+        estimator.timed_out(limit);
+        let doubled = estimator.limit();
+        assert!(doubled.abs_diff(limit * 2) < Duration::from_micros(1));
+        limit = doubled;
+    }
+}
+
+/// After an outage of fast refusals the limit is far too short: it doubles until answers get
+/// through, and they raise the estimate. The one must not multiply the other.
+#[test]
+fn the_limit_does_not_overshoot_when_slow_answers_come_back() {
+    let latency = Duration::from_millis(100);
+    let estimator = Estimator::new(Settings::default());
+    for _ in 0..1000 {
+        estimator.answered(Duration::from_millis(1));
+    }
+    let mut longest = Duration::ZERO;
+    for _ in 0..200 {
+        let limit = estimator.limit();
+        longest = longest.max(limit);
+        if latency <= limit {
+            estimator.answered(latency);
+        } else {
+            estimator.timed_out(limit);
+        }
+    }
+    assert!(longest < latency * 4, "{longest:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -125,8 +183,9 @@ proptest! {
     }
 
     #[test]
-    fn a_fixed_limit_stays(limit in duration(), history in history()) {
-        let estimator = Estimator::new(Settings::fixed(limit));
+    fn a_limit_that_may_not_move_stays(limit in duration(), history in history()) {
+        let [min, max, initial] = [limit; 3];
+        let estimator = Estimator::new(Settings { min, max, initial, ..Settings::default() });
         for event in history {
             event.tell(&estimator);
             prop_assert_eq!(estimator.limit(), limit);

@@ -100,18 +100,23 @@ impl Limit for Textbook {
 
 #[test]
 fn few_good_requests_are_ended_in_calm() {
-    for (name, latency) in LATENCIES {
+    let quoted = [(6.5, 62.0, 182.0), (2.3, 42.0, 67.0), (10.0, 10.0, 145.0)];
+    for ((name, latency), (theirs_quoted, short, long)) in LATENCIES.into_iter().zip(quoted) {
         let ours = &run(&mut Ours::new(), latency, 200.0, &[calm(300)], 1)[0];
         let textbook = &run(&mut Textbook::new(), latency, 200.0, &[calm(300)], 1)[0];
         let (falsely, limit) = (ours.false_timeouts(10..300), ours.limit(10..300));
         let theirs = textbook.false_timeouts(10..300);
+        let shorter = textbook.limit(10..300);
         println!(
-            "calm, {name}: {falsely:.2} %, limit {limit:.0} ms; textbook {theirs:.2} %, {:.0} ms",
-            textbook.limit(10..300)
+            "calm, {name}: {falsely:.2} %, limit {limit:.0} ms; textbook {theirs:.2} %, \
+             {shorter:.0} ms"
         );
-        assert!(falsely < 0.3, "{name}: {falsely} %");
-        assert!(theirs > 5.0 * falsely, "{name}: textbook {theirs} %");
-        assert!((50.0..220.0).contains(&limit), "{name}: {limit} ms");
+        assert!(falsely < 0.2, "{name}: {falsely} %");
+        // What the README says.
+        for (measured, quoted) in [(theirs, theirs_quoted), (shorter, short), (limit, long)] {
+            let close = (0.95 * quoted)..(1.05 * quoted);
+            assert!(close.contains(&measured), "{name}: {measured}");
+        }
     }
 }
 
@@ -137,8 +142,8 @@ fn a_step_up_and_down_is_followed() {
             assert!(at_first < 2.5, "{name} x{slower}: {at_first} %");
             assert!(later < 0.3, "{name} x{slower}: {later} %");
             assert!(after < 0.3, "{name} x{slower}: {after} %");
-            assert!(settled <= 3.0, "{name} x{slower}: {settled} s");
-            assert!(back <= 4.0, "{name} x{slower}: {back} s");
+            assert!(settled <= 2.0, "{name} x{slower}: {settled} s");
+            assert!(back <= 3.5, "{name} x{slower}: {back} s");
             assert!(high > 0.6 * slower * low, "{name} x{slower}: {high} ms");
         }
     }
@@ -155,7 +160,7 @@ fn without_its_timeouts_an_estimator_is_stuck_after_a_step() {
         println!("x10, {name}: {ours:.2} % later; without timeouts {naive:.2} %");
         assert!(ours < 0.3, "{name}: {ours} %");
         // All of them, or all that miss the cache.
-        let stuck = if name == "steady" { 99.9 } else { 9.0 };
+        let stuck = if name == "steady" { 99.9 } else { 9.7 };
         assert!(naive > stuck, "{name}: {naive} %");
     }
 }
@@ -163,7 +168,7 @@ fn without_its_timeouts_an_estimator_is_stuck_after_a_step() {
 #[test]
 fn hung_requests_do_not_stretch_the_limit() {
     for (name, latency) in LATENCIES {
-        for (hung, tolerated) in [(0.01, 1.05), (0.05, 1.25)] {
+        for (hung, tolerated) in [(0.01, 1.02), (0.05, 1.2)] {
             let phases = [calm(60), hanging(120, hung)];
             let runs = SEEDS.map(|seed| run(&mut Ours::new(), latency, 200.0, &phases, seed));
             let stretch = mean(&runs, |run| run[1].limit(10..120) / run[0].limit(10..60));
@@ -192,9 +197,9 @@ fn a_service_with_few_requests_is_followed() {
              {later:.2} % later, back after {back:.0} s"
         );
         assert!(before < 0.5, "{name}: {before} %");
-        assert!(at_first < 35.0, "{name}: {at_first} %");
+        assert!(at_first < 25.0, "{name}: {at_first} %");
         assert!(later < 0.5, "{name}: {later} %");
-        assert!(back < 300.0, "{name}: {back} s");
+        assert!((150.0..200.0).contains(&back), "{name}: {back} s");
     }
 }
 

@@ -52,8 +52,7 @@ fn steps(latency: Latency, rate: f64) {
                 run[2].limit_is_back(1.5, run[0].limit(10..40))
             })),
         );
-        // Never as bad as an estimator that is stuck.
-        assert!(stuck <= 8, "{stuck}");
+        assert!(stuck <= 4, "{stuck}");
     }
 }
 
@@ -62,7 +61,7 @@ fn hung(latency: Latency, rate: f64) {
         let runs = runs(latency, rate, &[calm(60), hanging(120, share)]);
         let stretch = each(&runs, |run| run[1].limit(10..120) / run[0].limit(10..60));
         println!("  {} % hung: limit x {}", share * 100.0, summary(&stretch));
-        assert!(stretch.iter().all(|stretch| *stretch < 2.5), "{stretch:?}");
+        assert!(stretch.iter().all(|stretch| *stretch < 1.8), "{stretch:?}");
     }
 }
 
@@ -70,7 +69,7 @@ fn outage(latency: Latency, rate: f64) {
     let runs = runs(latency, rate, &[calm(40), hanging(20, 1.0), calm(40)]);
     let back = each(&runs, |run| run[2].limit_is_back(1.5, run[0].limit(10..40)));
     println!("  outage: limit back after {} s", summary(&back));
-    assert!(back.iter().all(|back| *back < 25.0), "{back:?}");
+    assert!(back.iter().all(|back| *back < 20.0), "{back:?}");
 }
 
 fn runs(latency: Latency, rate: f64, phases: &[Phase]) -> Vec<Vec<Observed>> {

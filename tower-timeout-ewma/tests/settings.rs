@@ -27,18 +27,18 @@ fn bad_settings_are_refused_by_name() {
         "0ns",
         "more than zero",
     );
-    refused(builder().max(ms(9)), "max", "9ms", "at least `min`, 10ms");
+    refused(builder().max(ms(9)), "max", "9ms", "at least `min`");
     refused(
         builder().max(ms(500)),
         "initial",
         "1s",
-        "a duration from `min`, 10ms, to `max`, 500ms",
+        "a duration from `min` to `max`",
     );
     refused(
         builder().initial(ms(1)),
         "initial",
         "1ms",
-        "a duration from `min`, 10ms, to `max`, 10s",
+        "a duration from `min` to `max`",
     );
     for (value, text) in [
         (0.0, "0.0"),
@@ -47,7 +47,7 @@ fn bad_settings_are_refused_by_name() {
         (f64::INFINITY, "inf"),
         (1000.5, "1000.5"),
     ] {
-        let allowed = "more than 0 and at most 1000.0";
+        let allowed = "more than 0 and at most 1000";
         refused(builder().deviations(value), "deviations", text, allowed);
     }
     refused(builder().min_samples(0), "min_samples", "0", "at least 1");
@@ -72,6 +72,8 @@ fn refused(builder: Builder, field: &str, value: &str, allowed: &str) {
         (error.field(), error.value(), error.allowed()),
         (field, value, allowed)
     );
+    let (_, _): (&'static str, &'static str) = (error.field(), error.allowed());
+    assert_eq!(error, error.clone());
     let text = format!("`{field}` is {value}: set it to {allowed}");
     assert_eq!(error.to_string(), text);
 }

@@ -72,6 +72,20 @@ async fn a_change_of_mode_is_logged_once() {
     assert_eq!(levels.above_trace(), [Level::DEBUG, Level::DEBUG]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_fixed_limit_has_no_modes_to_log() {
+    let levels = Levels::default();
+    let _guard = tracing::subscriber::set_default(levels.clone());
+    let mut service = AdaptiveTimeoutLayer::fixed(ms(30)).layer(Probe::default());
+
+    for reply in [Reply::Never, Reply::After(ms(20))] {
+        for _ in 0..100 {
+            send(&mut service, reply).await;
+        }
+    }
+    assert!(levels.above_trace().is_empty());
+}
+
 async fn send(service: &mut AdaptiveTimeout<Probe>, reply: Reply) {
     let service = service.ready().await.expect("a probe is always ready");
     let _ = service.call(reply).await;

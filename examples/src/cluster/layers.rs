@@ -17,6 +17,7 @@ use tower_retry_budget::{
 use tower_timeout_ewma::{
     AdaptiveTimeoutLayer,
     deadline::{DeadlineLayer, http::HttpDeadline},
+    http::ServedOnly,
 };
 
 use super::EndpointRequest;
@@ -32,6 +33,9 @@ use crate::{
 
 /// Retries as this proxy does them.
 pub type HttpRetryLayer = RetryLayer<StatusPolicy, BodyReplay>;
+
+/// A timeout that learns from what was served, and not from errors that came quickly.
+pub type HttpTimeoutLayer = AdaptiveTimeoutLayer<ServedOnly>;
 
 /// The balancer as this proxy uses it.
 pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEndOfBody>;
@@ -96,11 +100,12 @@ pub fn no_retry() -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSe
 /// `[cluster.timeout]`.
 pub fn timeout(
     config: &TimeoutConfig,
-) -> Result<AdaptiveTimeoutLayer, tower_timeout_ewma::error::InvalidSetting> {
+) -> Result<HttpTimeoutLayer, tower_timeout_ewma::error::InvalidSetting> {
+    let builder = AdaptiveTimeoutLayer::builder().classify(ServedOnly);
     if let Some(limit) = config.fixed {
-        return Ok(AdaptiveTimeoutLayer::fixed(limit));
+        return Ok(builder.build_fixed(limit));
     }
-    AdaptiveTimeoutLayer::builder()
+    builder
         .min(config.min)
         .max(config.max)
         .initial(config.initial)

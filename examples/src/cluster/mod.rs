@@ -24,7 +24,7 @@ use tower_timeout_ewma::{
 pub use self::status::{ClusterStatus, EndpointStatus};
 use crate::{
     BoxError,
-    cluster::layers::{BlameEndpoint, HttpRetryLayer},
+    cluster::layers::{BlameEndpoint, HttpRetryLayer, HttpTimeoutLayer},
     config::{CertificateFiles, ClusterConfig, TrustFiles},
     endpoint::{Endpoint, EndpointSettings, connector},
     http::body::ClientBody,
@@ -58,7 +58,7 @@ pub struct Cluster {
     stack: Stack,
     retry: HttpRetryLayer,
     budget: Option<Budget>,
-    timeout: Option<AdaptiveTimeoutLayer>,
+    timeout: Option<HttpTimeoutLayer>,
     connections: Vec<(SocketAddr, Watch)>,
 }
 

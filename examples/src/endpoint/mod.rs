@@ -13,8 +13,9 @@ use tower::util::Either;
 use tower_layer::Layer;
 use tower_reconnect::{Reconnect, Watch};
 use tower_timeout_ewma::{
-    AdaptiveTimeout, AdaptiveTimeoutLayer,
+    AdaptiveTimeout,
     deadline::{Deadlines, http::HttpDeadline},
+    http::ServedOnly,
 };
 
 pub use self::{
@@ -26,13 +27,14 @@ pub use self::{
     resend::{Resend, ResendFuture, ResendLayer},
 };
 use crate::{
-    cluster::layers,
+    cluster::layers::{self, HttpTimeoutLayer},
     config::{ClusterProtocol, ReconnectConfig},
 };
 
 /// A service for one endpoint, as the balancer sees it. The deadline is here again, so that what an
 /// endpoint is told is what is left when the attempt begins.
-pub type Endpoint<B> = Deadlines<Either<AdaptiveTimeout<Connected<B>>, Connected<B>>, HttpDeadline>;
+pub type Endpoint<B> =
+    Deadlines<Either<AdaptiveTimeout<Connected<B>, ServedOnly>, Connected<B>>, HttpDeadline>;
 
 /// A connection that is rebuilt; what it has not sent is sent by the next one.
 pub type Connected<B> = Resend<Reconnect<Connection<B>>>;
@@ -45,7 +47,7 @@ pub struct EndpointSettings {
     /// What is spoken over it.
     pub protocol: ClusterProtocol,
     /// One learnt limit for the whole cluster; `None`: no limit.
-    pub timeout: Option<AdaptiveTimeoutLayer>,
+    pub timeout: Option<HttpTimeoutLayer>,
     /// How connections are made and kept.
     pub reconnect: ReconnectConfig,
 }

@@ -122,7 +122,9 @@ async fn a_cluster_meets_whom_it_expects_and_shows_why_it_refuses_the_others() {
         (
             "wrong",
             pki.authority.svid("/other").unwrap(),
-            Some("expected spiffe://example.org/backend; the peer claims to be spiffe://example.org/other"),
+            Some(
+                "expected spiffe://example.org/backend; the peer claims to be spiffe://example.org/other",
+            ),
         ),
         (
             "stranger",

@@ -4,22 +4,23 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::tape::Tape;
+use super::tape::{Tape, Waiting};
 
 pin_project! {
     /// The body of one attempt, made by [`BodyReplay`](super::BodyReplay).
     ///
     /// It first yields what earlier attempts have read, then reads on where they stopped. Only
     /// the newest attempt reads from the client's body. An older one that is still being sent,
-    /// because the server answered early, can finish only if the whole body was kept; otherwise
-    /// it stays pending until its connection drops it. It never ends as if it were complete.
+    /// because the server answered early, is woken when the whole body was kept and finishes;
+    /// otherwise it stays pending until its connection drops it. It never ends as if it were
+    /// complete.
     ///
     /// If the client's body fails, the attempt that reads it gets the error, and there is no
     /// other attempt.
@@ -151,7 +152,9 @@ impl<B: Body<Data = Bytes>> Kept<B> {
                 if tape.is_poisoned() {
                     return None;
                 }
-                let attempt = lock(tape).next_attempt()?;
+                let next = lock(tape).next_attempt();
+                let (attempt, waiting) = next?;
+                wake(waiting);
                 Some(ReplayBody::reader(Arc::clone(tape), attempt))
             }
         }
@@ -173,22 +176,31 @@ impl<B: Body<Data = Bytes>> Reader<B> {
         // With nobody left to read it again, nothing has to be kept.
         let alone = Arc::strong_count(&self.tape) == 1;
         let mut tape = lock(&self.tape);
-        let frame = match tape.kept(self.position) {
-            Some(frame) => frame,
-            None => match ready!(tape.poll_source(self.attempt, alone, cx)) {
-                Some(Ok(frame)) => frame,
-                end => return Poll::Ready(end),
-            },
+        let polled = match tape.kept(self.position) {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => tape.poll_source(self.attempt, alone, cx),
         };
-        if tape.holds(self.position) {
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && tape.holds(self.position)
+        {
             self.position += 1;
             self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        Poll::Ready(Some(Ok(frame)))
+        let settled = tape.settled();
+        drop(tape);
+        wake(settled);
+        polled
     }
 }
 
 type SharedTape<B> = Arc<Mutex<Tape<B>>>;
+
+/// Not to be called with the tape locked: a waker is foreign code.
+fn wake(waiting: Vec<Waiting>) {
+    for (_, waker) in waiting {
+        waker.wake();
+    }
+}
 
 fn lock<B>(tape: &Mutex<Tape<B>>) -> MutexGuard<'_, Tape<B>> {
     tape.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,8 +1,9 @@
 //! What the attempts of one request share: the client's body, and what was kept of it.
 
 use std::{
+    mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker},
 };
 
 use ::http::HeaderMap;
@@ -14,6 +15,10 @@ pub(super) struct Tape<B> {
     source: Source<B>,
     /// The newest attempt, the only one that may read from the source.
     newest: u32,
+    /// Where the newest attempt has waited for the source.
+    reader: Option<Waker>,
+    /// Where older attempts wait for the end.
+    superseded: Vec<Waiting>,
     keeping: bool,
     data: Vec<Bytes>,
     trailers: Option<HeaderMap>,
@@ -30,6 +35,8 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         Self {
             source: Source::Live(Box::pin(body)),
             newest: 0,
+            reader: None,
+            superseded: Vec::new(),
             keeping: true,
             data: Vec::new(),
             trailers: None,
@@ -44,13 +51,24 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         self.keeping
     }
 
-    /// Hands the source to a new attempt, if that can have the whole body.
-    pub(super) fn next_attempt(&mut self) -> Option<u32> {
+    /// Hands the source to a new attempt, if that can have the whole body. The source will wake
+    /// that one only: those that are given back with it are to be woken and register anew.
+    pub(super) fn next_attempt(&mut self) -> Option<(u32, Vec<Waiting>)> {
         if !self.keeping {
             return None;
         }
+        let mut waiting = mem::take(&mut self.superseded);
+        waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
         self.newest += 1;
-        Some(self.newest)
+        Some((self.newest, waiting))
+    }
+
+    /// The older attempts for which there is nothing more to wait for. They are to be woken.
+    pub(super) fn settled(&mut self) -> Vec<Waiting> {
+        if self.superseded.is_empty() || (self.keeping && !self.has_ended()) {
+            return Vec::new();
+        }
+        mem::take(&mut self.superseded)
     }
 
     /// Whether the frame at `position` is kept.
@@ -75,7 +93,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if attempt != self.newest {
-            return self.poll_superseded();
+            return self.poll_superseded(attempt, cx);
         }
         if alone {
             self.release();
@@ -83,7 +101,12 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         let Source::Live(body) = &mut self.source else {
             return Poll::Ready(None);
         };
-        let frame = ready!(body.as_mut().poll_frame(cx));
+        let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
+            self.reader
+                .get_or_insert_with(|| cx.waker().clone())
+                .clone_from(cx.waker());
+            return Poll::Pending;
+        };
         match &frame {
             Some(Ok(frame)) => self.keep(frame),
             Some(Err(_)) => {
@@ -126,16 +149,35 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 
 impl<B: Body<Data = Bytes>> Tape<B> {
     /// An older attempt must not read what the newest one needs, nor seem to be complete.
-    fn poll_superseded(&self) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let ended = match &self.source {
+    fn poll_superseded(
+        &mut self,
+        attempt: u32,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        // Once something is lost, it will never have the whole body.
+        if !self.keeping {
+            return Poll::Pending;
+        }
+        if self.has_ended() {
+            return Poll::Ready(None);
+        }
+        match self
+            .superseded
+            .iter_mut()
+            .find(|(number, _)| *number == attempt)
+        {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => self.superseded.push((attempt, cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+
+    /// Whether the source has given all that it had.
+    fn has_ended(&self) -> bool {
+        match &self.source {
             Source::Live(body) => body.is_end_stream(),
             Source::Ended => true,
             Source::Failed => false,
-        };
-        if self.keeping && ended {
-            Poll::Ready(None)
-        } else {
-            Poll::Pending
         }
     }
 
@@ -181,6 +223,9 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         self.trailers = None;
     }
 }
+
+/// The number of an attempt, and where it waits.
+pub(super) type Waiting = (u32, Waker);
 
 enum Source<B> {
     /// In a box, because it is pinned while the attempts that read it come and go.
