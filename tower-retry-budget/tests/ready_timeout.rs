@@ -28,7 +28,7 @@ async fn send(layer: &RetryLayer, world: &World) -> (Result<&'static str, Failur
     let start = Instant::now();
     std::future::poll_fn(|cx| Service::<()>::poll_ready(&mut service, cx))
         .await
-        .unwrap();
+        .expect("ready");
     let result = service.call(()).await;
     (result, Instant::now().duration_since(start))
 }
@@ -77,6 +77,8 @@ async fn with_zero_the_service_must_be_ready_at_once() {
     let (budget, world) = (tokens(20), never_ready_again([Answer::Err("reset")]));
     let builder = builder(&budget).ready_timeout(Duration::ZERO);
     let layer = builder.build().unwrap();
+    // Between two ticks of the timer.
+    advance(Duration::from_micros(1_003)).await;
     assert_eq!(
         send(&layer, &world).await,
         (Err(Failure("reset")), Duration::ZERO)

@@ -134,6 +134,7 @@ fn serialize_retries<S: Serializer>(
         ("exhausted", retries.exhausted),
         ("not_retryable", retries.not_retryable),
         ("not_replayable", retries.not_replayable),
+        ("not_ready", retries.not_ready),
         ("out_of_attempts", retries.out_of_attempts),
     ];
     serializer.collect_map(counts)
