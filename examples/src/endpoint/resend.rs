@@ -138,3 +138,99 @@ where
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{pending, poll_fn},
+        sync::{
+            Arc,
+            atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        },
+    };
+
+    use tokio::time::Instant;
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(1003);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_sent_is_sent_again_whatever_its_method() {
+        let calls = Arc::new(AtomicU32::new(0));
+        let connection = service_fn({
+            let calls = calls.clone();
+            move |request: Request<&'static str>| {
+                let dies = calls.fetch_add(1, Relaxed) < 2;
+                async move {
+                    match dies {
+                        true => Err(Unsent::new(request, "closing").into()),
+                        false => Ok::<_, BoxError>(*request.body()),
+                    }
+                }
+            }
+        });
+        let resend = ResendLayer::new(WAIT).layer(connection);
+        assert_eq!(resend.oneshot(Request::new("body")).await.unwrap(), "body");
+        assert_eq!(calls.load(Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_connection_is_waited_for_no_longer_than_the_bound() {
+        let down = Arc::new(AtomicBool::new(false));
+        let resend = ResendLayer::new(WAIT).layer(DownAfterOne(down));
+        let begun = Instant::now();
+        let error = resend.oneshot(Request::new("body")).await.unwrap_err();
+        assert!(error.is::<Ended>(), "{error}");
+        let waited = Instant::now().saturating_duration_since(begun);
+        assert!(
+            (WAIT..WAIT + Duration::from_millis(2)).contains(&waited),
+            "{waited:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_been_sent_is_not_sent_again() {
+        let connection = service_fn(|_: Request<&'static str>| async {
+            Err::<(), BoxError>("reset in the middle".into())
+        });
+        let resend = ResendLayer::new(WAIT).layer(connection);
+        let error = resend.oneshot(Request::new("body")).await.unwrap_err();
+        assert_eq!(error.to_string(), "reset in the middle");
+    }
+
+    /// Ready once; gives its one request back, and is down then.
+    #[derive(Clone)]
+    struct DownAfterOne(Arc<AtomicBool>);
+
+    impl Service<Request<&'static str>> for DownAfterOne {
+        type Response = ();
+        type Error = BoxError;
+        type Future = std::future::Ready<Result<(), BoxError>>;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            if !self.0.load(Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+            let mut for_ever = std::pin::pin!(pending());
+            for_ever.as_mut().poll(cx)
+        }
+
+        fn call(&mut self, request: Request<&'static str>) -> Self::Future {
+            self.0.store(true, Relaxed);
+            std::future::ready(Err(Unsent::new(request, "closing").into()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_leaves_takes_its_request_along() {
+        let down = Arc::new(AtomicBool::new(false));
+        let mut resend = ResendLayer::new(WAIT).layer(DownAfterOne(down.clone()));
+        poll_fn(|cx| resend.poll_ready(cx)).await.unwrap();
+        let mut response = tokio_test::task::spawn(resend.call(Request::new("body")));
+        tokio_test::assert_pending!(response.poll());
+        drop(response);
+        assert_eq!(Arc::strong_count(&down), 2, "ours, and that of `resend`");
+    }
+}

@@ -345,3 +345,64 @@ impl Error for ClientBodyError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::StreamBody;
+    use tokio::sync::mpsc;
+    use tokio_test::{assert_pending, assert_ready, task};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(1003);
+
+    type Source = mpsc::UnboundedSender<Result<Frame<Bytes>, BoxError>>;
+
+    fn body() -> (
+        Source,
+        task::Spawn<IdleBody<impl Body<Data = Bytes, Error = BoxError>>>,
+    ) {
+        let (source, mut frames) = mpsc::unbounded_channel();
+        let frames = futures::stream::poll_fn(move |cx| frames.poll_recv(cx));
+        (
+            source,
+            task::spawn(IdleBody::new(StreamBody::new(frames), LIMIT)),
+        )
+    }
+
+    fn frame() -> Result<Frame<Bytes>, BoxError> {
+        Ok(Frame::data(Bytes::from_static(b"data")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_pauses_for_too_long_fails() {
+        let (_source, mut body) = body();
+        assert_pending!(body.enter(|cx, body| body.poll_frame(cx)));
+        tokio::time::advance(LIMIT).await;
+        assert!(body.is_woken());
+        let frame = assert_ready!(body.enter(|cx, body| body.poll_frame(cx)));
+        assert!(frame.unwrap().unwrap_err().is::<Paused>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_piece_begins_the_pause_anew() {
+        let (source, mut body) = body();
+        for _ in 0..3 {
+            assert_pending!(body.enter(|cx, body| body.poll_frame(cx)));
+            tokio::time::advance(LIMIT - Duration::from_millis(3)).await;
+            source.send(frame()).unwrap();
+            let frame = assert_ready!(body.enter(|cx, body| body.poll_frame(cx)));
+            assert!(frame.unwrap().is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_was_slow_itself_still_gets_what_is_there() {
+        let (source, mut body) = body();
+        assert_pending!(body.enter(|cx, body| body.poll_frame(cx)));
+        source.send(frame()).unwrap();
+        tokio::time::advance(LIMIT * 5).await;
+        let frame = assert_ready!(body.enter(|cx, body| body.poll_frame(cx)));
+        assert!(frame.unwrap().is_ok());
+    }
+}
