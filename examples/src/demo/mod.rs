@@ -151,6 +151,7 @@ tls = "off" # the load is in this very process
 name = "upstreams"
 protocol = "http2"
 endpoints = [{endpoints}]
+balance = {{ choices = 4 }} # of four: all are compared
 retry = {{ attempts = 4 }}
 timeout = {{ initial = "1s" }}
 "#,

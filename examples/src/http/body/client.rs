@@ -1,0 +1,164 @@
+use std::{
+    error::Error,
+    fmt,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use super::idle::{IdleBody, Paused, PausedOr};
+use crate::{config::Limits, server::InUse};
+
+pin_project! {
+    /// A client's request body: bounded in size and in pauses.
+    #[derive(Debug)]
+    pub struct ClientBody {
+        #[pin]
+        body: IdleBody<Incoming>,
+        limit: u64,
+        received: u64,
+        fate: Option<BodyFate>,
+        in_use: Option<InUse>,
+    }
+}
+
+/// Whether a client's body failed, seen from the side.
+///
+/// An HTTP/2 client stack resets the stream of a body that fails and forgets why; this remembers,
+/// so that the endpoint is not blamed and the client hears the reason.
+#[derive(Clone, Debug, Default)]
+pub struct BodyFate(Arc<OnceLock<ClientBodyError>>);
+
+/// Why a client's body could not be passed on; the endpoint is not to blame.
+#[derive(Clone, Debug)]
+pub enum ClientBodyError {
+    /// More bytes than `limits.body_bytes`.
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// A pause longer than `limits.body_idle`.
+    Paused(Paused),
+    /// The connection broke, or the framing was wrong.
+    Broken(Arc<hyper::Error>),
+}
+
+impl ClientBody {
+    /// Bounds a client's body, which keeps its connection in use until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When its announced length is over the limit.
+    pub(crate) fn new(
+        body: Incoming,
+        limits: &Limits,
+        in_use: &InUse,
+    ) -> Result<Self, ClientBodyError> {
+        let limit = match limits.body_bytes.count() {
+            0 => u64::MAX,
+            limit => limit,
+        };
+        if body.size_hint().lower() > limit {
+            return Err(ClientBodyError::TooLarge { limit });
+        }
+        let has_more = !body.is_end_stream();
+        Ok(Self {
+            body: IdleBody::new(body, limits.body_idle),
+            limit,
+            received: 0,
+            fate: has_more.then(BodyFate::default),
+            in_use: has_more.then(|| in_use.clone()),
+        })
+    }
+
+    /// Where to learn whether this body failed; none for a body that is empty.
+    pub fn fate(&self) -> Option<BodyFate> {
+        self.fate.clone()
+    }
+
+    fn poll_bounded(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
+        let this = self.project();
+        let frame = match ready!(this.body.poll_inner(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(PausedOr::Other(error))) => {
+                return Poll::Ready(Some(Err(ClientBodyError::Broken(Arc::new(error)))));
+            }
+            Some(Err(PausedOr::Paused(paused))) => {
+                return Poll::Ready(Some(Err(ClientBodyError::Paused(paused))));
+            }
+            None => return Poll::Ready(None),
+        };
+        if let Some(data) = frame.data_ref() {
+            *this.received = this.received.saturating_add(data.remaining() as u64);
+            if *this.received > *this.limit {
+                return Poll::Ready(Some(Err(ClientBodyError::TooLarge { limit: *this.limit })));
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl BodyFate {
+    /// How the body failed, if it did.
+    pub fn failure(&self) -> Option<ClientBodyError> {
+        self.0.get().cloned()
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = ClientBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
+        let frame = ready!(self.as_mut().poll_bounded(cx));
+        if !matches!(frame, Some(Ok(_))) || self.is_end_stream() {
+            *self.as_mut().project().in_use = None;
+        }
+        if let (Some(Err(error)), Some(fate)) = (&frame, &self.fate) {
+            // The first failure is the reason; a second one cannot be.
+            let _ = fate.0.set(error.clone());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl fmt::Display for ClientBodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { limit } => {
+                write!(f, "the request's body is longer than {limit} bytes")
+            }
+            Self::Paused(paused) => write!(f, "the request's body stopped: {paused}"),
+            Self::Broken(error) => write!(f, "the request's body broke off: {error}"),
+        }
+    }
+}
+
+impl Error for ClientBodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::TooLarge { .. } => None,
+            Self::Paused(paused) => Some(paused),
+            Self::Broken(error) => Some(error),
+        }
+    }
+}
