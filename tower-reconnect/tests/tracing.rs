@@ -53,7 +53,7 @@ async fn transitions_are_traced_at_their_levels_and_requests_are_not() {
             (Level::INFO, "connected"),
             (Level::DEBUG, "connection lost"),
             (Level::DEBUG, "dialling"),
-            (Level::INFO, "connected"),
+            (Level::DEBUG, "connected again"),
             (Level::DEBUG, "closed"),
         ]
     );

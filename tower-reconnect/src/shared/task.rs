@@ -53,14 +53,20 @@ impl<S> Shared<S> {
         let now = self.now();
         let connected = self.change(|inner| {
             let generation = inner.machine.connected(now)?;
+            // A connection that is replaced after it did its work is nothing to tell of.
+            let news = generation == 1 || inner.machine.failures() > 0;
             let connection = Connection {
                 generation,
                 service,
             };
-            Some((self.replace(Some(connection)), inner.waiters.take_all()))
+            let replaced = self.replace(Some(connection));
+            Some((news, replaced, inner.waiters.take_all()))
         });
-        if let Some((_, wakers)) = connected {
-            tracing::info!(name = self.name(), "connected");
+        if let Some((news, _, wakers)) = connected {
+            match news {
+                true => tracing::info!(name = self.name(), "connected"),
+                false => tracing::debug!(name = self.name(), "connected again"),
+            }
             wake_all(wakers);
         }
     }
