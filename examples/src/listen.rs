@@ -2,9 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -12,13 +9,10 @@ use tokio::{
 };
 use tower::ServiceExt;
 use tower_mtls::accept::Acceptor;
-use tower_service::Service;
 
 use crate::{
-    BoxError,
     drain::{Draining, Phase},
-    http::body::ClientBody,
-    server::{self, Door},
+    server::{self, Door, RequestStack},
 };
 
 /// Binds a listening socket.
@@ -57,15 +51,7 @@ pub struct Accepting<S> {
     pub draining: Draining,
 }
 
-impl<S, B> Accepting<S>
-where
-    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
+impl<S: RequestStack> Accepting<S> {
     /// Accepts until the process closes, then empties the backlog.
     pub async fn run(mut self) {
         loop {
@@ -137,20 +123,13 @@ async fn accept(
     Ok((stream, slot))
 }
 
-async fn serve_tls<S, B>(
+async fn serve_tls<S: RequestStack>(
     door: &Arc<Door>,
     stream: TcpStream,
     tls: Acceptor,
     stack: S,
     draining: Draining,
-) where
-    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
-{
+) {
     let client = stream.peer_addr().ok();
     match tls.oneshot(stream).await {
         Ok(stream) => {

@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::{
-    budget::Withdrawal,
+    attempt::{Reservation, Retries, prepare},
     policy::{Policy, Verdict},
     replay::Replay,
     service::Shared,
@@ -176,25 +176,6 @@ where
     }
 }
 
-/// What later attempts are made from, or why there can be none.
-pub(crate) type Retries<S, Spare> = Result<Kept<S, Spare>, Refusal>;
-
-/// The service and the request, for later attempts.
-pub(crate) struct Kept<S, Spare> {
-    service: S,
-    /// Gone once the last attempt has been made from it.
-    spare: Option<Spare>,
-}
-
-impl<S, Spare> Kept<S, Spare> {
-    pub(crate) fn new(service: S, spare: Spare) -> Self {
-        Self {
-            service,
-            spare: Some(spare),
-        }
-    }
-}
-
 pin_project! {
     #[project = StateProj]
     enum State<F, Request, Outcome> {
@@ -239,57 +220,6 @@ impl<Request, Outcome> Prepared<Request, Outcome> {
         self.reservation.spend();
         service.call(self.request)
     }
-}
-
-/// Gives its token back unless it is spent.
-struct Reservation {
-    withdrawal: Option<Withdrawal>,
-}
-
-impl Reservation {
-    fn spend(mut self) {
-        self.withdrawal = None;
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(withdrawal) = self.withdrawal.take() {
-            withdrawal.refund();
-        }
-    }
-}
-
-/// Pays for the attempt after `attempt` and makes its request.
-fn prepare<S, P, R, Req>(
-    shared: &Shared<P, R>,
-    kept: &mut Retries<S, R::Spare>,
-    attempt: u32,
-) -> Result<(R::Request, Reservation), Refusal>
-where
-    R: Replay<Req>,
-{
-    let spare = &mut kept.as_mut().map_err(|refusal| *refusal)?.spare;
-    let replayable = |spare| shared.replay.replayable(spare);
-    if !spare
-        .as_ref()
-        .map(replayable)
-        .ok_or(Refusal::OutOfAttempts)?
-    {
-        return Err(Refusal::NotReplayable);
-    }
-    let Ok(withdrawal) = shared.budget.withdraw() else {
-        return Err(Refusal::Exhausted);
-    };
-    let reservation = Reservation {
-        withdrawal: Some(withdrawal),
-    };
-    let request = if attempt + 1 < shared.attempts {
-        spare.as_mut().and_then(|spare| shared.replay.again(spare))
-    } else {
-        spare.take().and_then(|spare| shared.replay.last(spare))
-    };
-    Ok((request.ok_or(Refusal::NotReplayable)?, reservation))
 }
 
 /// Notes why the attempt after `attempt` is not made.

@@ -3,6 +3,7 @@
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod backoff;
 mod bucket;
 pub mod budget;

@@ -11,9 +11,10 @@ use std::{
 use tower_service::Service;
 
 use crate::{
+    attempt::{Kept, Retries},
     backoff::Backoff,
     budget::Budget,
-    future::{Kept, ResponseFuture, Retries},
+    future::ResponseFuture,
     policy::{OnError, Policy},
     replay::{CloneRequest, Replay},
     stats::{Counters, Refusal, RetryStats},

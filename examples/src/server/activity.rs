@@ -1,22 +1,17 @@
 //! What a client connection is doing, as far as its timeouts care.
 
 use std::{
-    io::{self, IoSlice},
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
 use http::Version;
 use rand::RngExt;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use crate::config::Limits;
 
@@ -52,13 +47,6 @@ pub(super) enum Verdict {
 /// One request of a connection, or its body that is still being read, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct InUse(Arc<Activity>);
-
-/// A stream that notices when a request's head begins.
-#[derive(Debug)]
-pub(super) struct Watched<IO> {
-    io: IO,
-    activity: Arc<Activity>,
-}
 
 impl Activity {
     pub(super) fn new(limits: &Limits, now: Instant) -> Self {
@@ -157,7 +145,7 @@ impl Activity {
         }
     }
 
-    fn wrote<T>(&self, polled: &Poll<T>) {
+    pub(super) fn wrote<T>(&self, polled: &Poll<T>) {
         if polled.is_ready() {
             self.stalled_since.store(NEVER, Relaxed);
         } else if self.stalled_since.load(Relaxed) == NEVER {
@@ -175,7 +163,7 @@ impl Activity {
         }
     }
 
-    fn bytes_came(&self) {
+    pub(super) fn bytes_came(&self) {
         if self.in_flight.load(Relaxed) == 0 && self.head_since.load(Relaxed) == NEVER {
             self.head_since.store(self.millis(Instant::now()), Relaxed);
         }
@@ -200,63 +188,6 @@ impl Drop for InUse {
             .idle_since
             .store(self.0.millis(Instant::now()), Relaxed);
         self.0.in_flight.fetch_sub(1, Relaxed);
-    }
-}
-
-impl<IO> Watched<IO> {
-    pub(super) fn new(io: IO, activity: Arc<Activity>) -> Self {
-        Self { io, activity }
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.activity.bytes_came();
-        }
-        polled
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.activity.wrote(&polled);
-        polled
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.activity.wrote(&polled);
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.io).poll_flush(cx);
-        self.activity.wrote(&polled);
-        polled
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

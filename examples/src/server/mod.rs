@@ -2,6 +2,7 @@
 
 mod activity;
 mod exchange;
+mod watched;
 
 use std::{
     convert::Infallible,
@@ -30,8 +31,9 @@ use tower_service::Service;
 
 pub(crate) use self::activity::InUse;
 use self::{
-    activity::{Activity, Verdict, Watched},
+    activity::{Activity, Verdict},
     exchange::{Exchange, ExchangeBody},
+    watched::Watched,
 };
 use crate::{
     BoxError,
@@ -44,6 +46,32 @@ use crate::{
     },
     telemetry::ListenerMetrics,
 };
+
+/// Where an admitted request goes, from any task.
+pub trait RequestStack:
+    Service<
+        Request<ClientBody>,
+        Response = Response<<Self as RequestStack>::Body>,
+        Error = BoxError,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of its responses.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> RequestStack for S
+where
+    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
 
 /// What all connections of a listener share.
 #[derive(Debug)]
@@ -78,7 +106,7 @@ impl Door {
 }
 
 /// Serves one connection until it ends, is idle for too long, grows too old, or the process drains.
-pub async fn serve<IO, S, B>(
+pub async fn serve<IO, S>(
     door: Arc<Door>,
     io: IO,
     peer: Option<PeerIdentity>,
@@ -86,12 +114,7 @@ pub async fn serve<IO, S, B>(
     draining: Draining,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    S: RequestStack,
 {
     let activity = Arc::new(Activity::new(&door.limits, Instant::now()));
     let service = service_fn({
@@ -171,18 +194,14 @@ fn noticed(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
 }
 
 /// One request and its response, whatever happens.
-async fn answer<S, B>(
+async fn answer<S: RequestStack>(
     door: &Arc<Door>,
     stack: S,
     peer: Option<PeerIdentity>,
     phase: Phase,
     in_use: &InUse,
     request: Request<Incoming>,
-) -> Response<ExchangeBody<B>>
-where
-    S: Service<Request<ClientBody>, Response = Response<B>, Error = BoxError>,
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
-{
+) -> Response<ExchangeBody<S::Body>> {
     let exchange = Exchange::begin(door, &request, peer.as_ref());
     let grpc = forward::is_grpc(request.headers());
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
