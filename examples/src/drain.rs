@@ -13,6 +13,8 @@ pub enum Phase {
     Leaving,
     /// No new connection; those that are idle end, the others end after their answers.
     Closing,
+    /// The grace is over: everything ends.
+    Over,
 }
 
 /// The one who says so.
@@ -69,7 +71,9 @@ impl Drain {
         tokio::time::sleep(delay).await;
         phase.send_replace(Phase::Closing);
         drop(alive);
-        tokio::time::timeout(grace, gone.recv()).await.is_ok()
+        let whole = tokio::time::timeout(grace, gone.recv()).await.is_ok();
+        phase.send_replace(Phase::Over);
+        whole
     }
 }
 

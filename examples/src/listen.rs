@@ -13,6 +13,7 @@ use tower_mtls::accept::Acceptor;
 use crate::{
     drain::{Draining, Phase},
     server::{self, Door, RequestStack},
+    telemetry::Limit,
 };
 
 /// Binds a listening socket.
@@ -58,7 +59,7 @@ impl<S: RequestStack> Accepting<S> {
             let accepted = tokio::select! {
                 biased;
                 () = self.draining.reached(Phase::Closing) => break,
-                accepted = accept(&self.socket, &self.slots) => accepted,
+                accepted = accept(&self.socket, &self.slots, &self.door) => accepted,
             };
             match accepted {
                 Ok((stream, slot)) => self.spawn(stream, slot),
@@ -97,7 +98,7 @@ impl<S: RequestStack> Accepting<S> {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
             match tls {
-                None => server::serve(door.clone(), stream, None, stack, draining).await,
+                None => server::serve(door, stream, None, None, stack, draining).await,
                 Some(tls) => serve_tls(&door, stream, tls, stack, draining).await,
             }
             drop(slot);
@@ -113,12 +114,16 @@ fn into_tokio(stream: Socket) -> io::Result<TcpStream> {
 async fn accept(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
+    door: &Door,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let slot = slots
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+    let slot = match slots.clone().try_acquire_owned() {
+        Ok(slot) => slot,
+        Err(_) => {
+            door.metrics.reached(Limit::Connections);
+            let slot = slots.clone().acquire_owned().await;
+            slot.map_err(io::Error::other)?
+        }
+    };
     let (stream, _) = socket.accept().await?;
     Ok((stream, slot))
 }
@@ -134,7 +139,8 @@ async fn serve_tls<S: RequestStack>(
     match tls.oneshot(stream).await {
         Ok(stream) => {
             let peer = stream.peer().cloned();
-            server::serve(door.clone(), stream, peer, stack, draining).await;
+            let is_http2 = stream.alpn().map(|protocol| protocol == b"h2");
+            server::serve(door.clone(), stream, peer, is_http2, stack, draining).await;
         }
         Err(error) => tracing::warn!(
             listener = %door.metrics.name(),

@@ -7,7 +7,8 @@ use http::{
 };
 use http_body::Body;
 
-use super::refusal::Refusal;
+use super::{body::Expectation, interim, refusal::Refusal};
+use crate::config::Limits;
 
 /// Checks a request and makes it neutral: `Host` names the authority, the target is in origin
 /// form, and no field belongs to the client's connection any more.
@@ -15,9 +16,13 @@ use super::refusal::Refusal;
 /// # Errors
 ///
 /// A refusal where the request is malformed or ambiguous: it is never repaired.
-pub fn admit<B>(request: &mut Request<B>, max_fields: usize) -> Result<(), Refusal> {
-    if request.headers().len() > max_fields {
+pub fn admit<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Refusal> {
+    if request.headers().len() > limits.header_count {
         return Err(Refusal::TooManyFields);
+    }
+    // hyper has looked at the bytes of HTTP/1 itself.
+    if request.version() == Version::HTTP_2 && head_bytes(request) > limits.header_bytes.bytes() {
+        return Err(Refusal::HeadTooLarge);
     }
     if request.method() == Method::CONNECT || has_unknown_coding(request.headers()) {
         return Err(Refusal::NotImplemented);
@@ -25,7 +30,7 @@ pub fn admit<B>(request: &mut Request<B>, max_fields: usize) -> Result<(), Refus
     let authority = authority(request)?;
     let path = path(request.uri(), request.method())?;
     remove_hop_by_hop(request.headers_mut());
-    // hyper has answered it already, by asking for the body.
+    // Whoever knows how to wait for the endpoint's sign passes it on.
     request.headers_mut().remove(header::EXPECT);
     request.headers_mut().insert(header::HOST, authority);
     *request.uri_mut() = Uri::from(path);
@@ -48,6 +53,7 @@ pub fn release<B>(response: &mut Response<B>) {
 /// Writes an admitted request for HTTP/1.1.
 pub fn for_http1<B: Body>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
+    interim::listen(request);
     join_cookies(request.headers_mut());
     let body = request.body();
     let unknown_length = !body.is_end_stream() && body.size_hint().exact().is_none();
@@ -63,6 +69,13 @@ pub fn for_http1<B: Body>(request: &mut Request<B>) {
 /// Writes an admitted request for HTTP/2: the authority moves from `Host` to the target.
 pub fn for_http2<B>(request: &mut Request<B>, scheme: Scheme) {
     *request.version_mut() = Version::HTTP_2;
+    // Nothing switches here, and hyper's client tells of no interim answer.
+    for name in [header::CONNECTION, header::UPGRADE, header::EXPECT] {
+        request.headers_mut().remove(name);
+    }
+    if let Some(expectation) = request.extensions().get::<Expectation>() {
+        expectation.meet();
+    }
     let authority = request.headers_mut().remove(header::HOST);
     let authority = authority.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -89,6 +102,14 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// As HTTP/2 counts them (RFC 9113, section 6.5.2).
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+    let target = request.uri().path_and_query();
+    fields.sum::<usize>() + target.map_or(0, |target| target.as_str().len())
 }
 
 /// hyper undoes `chunked` and nothing else (RFC 9112, section 6.1).
@@ -161,7 +182,7 @@ fn path(uri: &Uri, method: &Method) -> Result<PathAndQuery, Refusal> {
     }
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let trailers_wanted = wants_trailers(headers);
     if headers.contains_key(header::CONNECTION) {
         for name in connection_options(headers) {
@@ -212,6 +233,9 @@ fn join_cookies(headers: &mut HeaderMap) {
         cookies.insert(joined);
     }
 }
+
+/// What a field counts beyond its name and value.
+const FIELD_OVERHEAD: usize = 32;
 
 const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,

@@ -2,13 +2,16 @@
 
 use std::error::Error;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tower_balance_p2c::error::NoEndpoint;
 use tower_mtls::error::Denied;
 use tower_timeout_ewma::error::{Elapsed, Expired};
 
-use super::body::{ClientBodyError, Paused, ResponseBody};
-use crate::endpoint::{Ended, NoFreeConnection, TooManyPending};
+use super::body::{ClientBodyError, Overdue, Paused, ResponseBody};
+use crate::{
+    endpoint::{Ended, NoFreeConnection, TooManyPending},
+    telemetry::Limit,
+};
 
 /// Why the proxy answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,12 @@ pub enum Refusal {
     Malformed(&'static str),
     /// The client's identity is not allowed.
     NotAllowed,
+    /// The head took too long.
+    SlowHead,
+    /// The head has too many bytes, or more fields than can be read.
+    HeadTooLarge,
+    /// The target has too many bytes.
+    UriTooLong,
     /// The body paused for too long.
     SlowBody,
     /// The body is over the limit.
@@ -25,8 +34,10 @@ pub enum Refusal {
     TooManyFields,
     /// A method that this proxy does not carry.
     NotImplemented,
-    /// More requests in flight, or waiting for a connection, than the limit.
+    /// More requests in flight than the limit.
     Overloaded,
+    /// More requests wait for a connection to an endpoint than the limit, or for too long.
+    QueueFull,
     /// No endpoint was ready within the bound.
     NoEndpoint,
     /// The endpoint broke off before it answered.
@@ -73,15 +84,26 @@ impl Refusal {
             });
         }
         if error.is::<TooManyPending>() || error.is::<NoFreeConnection>() {
-            return Some(Self::Overloaded);
+            return Some(Self::QueueFull);
         }
         if error.is::<NoEndpoint>() || error.is::<Ended>() {
             return Some(Self::NoEndpoint);
         }
-        if error.is::<Elapsed>() || error.is::<Expired>() || error.is::<Paused>() {
+        let is_late = error.is::<Elapsed>() || error.is::<Expired>();
+        if is_late || error.is::<Paused>() || error.is::<Overdue>() {
             return Some(Self::TimedOut);
         }
         error.is::<Denied>().then_some(Self::NotAllowed)
+    }
+
+    /// The key of `[limits]` that a request's head has reached. Bodies tell by themselves.
+    pub(crate) fn limit(self) -> Option<Limit> {
+        match self {
+            Self::Overloaded => Some(Limit::Requests),
+            Self::HeadTooLarge | Self::UriTooLong => Some(Limit::HeaderBytes),
+            Self::TooManyFields => Some(Limit::HeaderCount),
+            _ => None,
+        }
     }
 
     /// The HTTP status.
@@ -89,9 +111,33 @@ impl Refusal {
         self.words().0
     }
 
+    /// The line of text.
+    pub fn text(self) -> &'static str {
+        self.words().3
+    }
+
+    /// The value of `proxy-status`.
+    pub fn proxy_status(self) -> String {
+        let Words(_, _, error, text) = self.words();
+        format!("proxy; error={error}; details=\"{text}\"")
+    }
+
+    /// The trailers that end a gRPC response which broke off.
+    pub fn trailers(self) -> HeaderMap {
+        let mut trailers = HeaderMap::with_capacity(2);
+        self.write_grpc_status(&mut trailers);
+        trailers
+    }
+
+    fn write_grpc_status(self, fields: &mut HeaderMap) {
+        let Words(_, code, _, text) = self.words();
+        fields.insert("grpc-status", HeaderValue::from(u16::from(code)));
+        fields.insert("grpc-message", HeaderValue::from_static(text));
+    }
+
     /// The whole answer, in the client's own language: gRPC for gRPC, HTTP for the rest.
     pub fn response<B>(self, grpc: bool) -> Response<ResponseBody<B>> {
-        let Words(status, code, error, text) = self.words();
+        let Words(status, _, _, text) = self.words();
         let mut response = if grpc {
             let mut response = Response::new(ResponseBody::own(""));
             let headers = response.headers_mut();
@@ -99,8 +145,7 @@ impl Refusal {
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/grpc"),
             );
-            headers.insert("grpc-status", HeaderValue::from(u16::from(code)));
-            headers.insert("grpc-message", HeaderValue::from_static(text));
+            self.write_grpc_status(headers);
             response
         } else {
             let mut response = Response::new(ResponseBody::own(format!("{text}\n")));
@@ -109,9 +154,7 @@ impl Refusal {
             response.headers_mut().insert(header::CONTENT_TYPE, plain);
             response
         };
-        if let Ok(value) =
-            HeaderValue::from_maybe_shared(format!("proxy; error={error}; details=\"{text}\""))
-        {
+        if let Ok(value) = HeaderValue::from_maybe_shared(self.proxy_status()) {
             response.headers_mut().insert("proxy-status", value);
         }
         response
@@ -130,6 +173,24 @@ impl Refusal {
                 PERMISSION_DENIED,
                 "http_request_denied",
                 "this identity is not allowed here",
+            ),
+            Self::SlowHead => Words(
+                StatusCode::REQUEST_TIMEOUT,
+                DEADLINE_EXCEEDED,
+                "http_request_error",
+                "the head of the request took too long",
+            ),
+            Self::HeadTooLarge => Words(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                RESOURCE_EXHAUSTED,
+                "http_request_error",
+                "the head of the request is too large",
+            ),
+            Self::UriTooLong => Words(
+                StatusCode::URI_TOO_LONG,
+                RESOURCE_EXHAUSTED,
+                "http_request_error",
+                "the target of the request is too long",
             ),
             Self::SlowBody => Words(
                 StatusCode::REQUEST_TIMEOUT,
@@ -160,6 +221,12 @@ impl Refusal {
                 UNAVAILABLE,
                 "connection_limit_reached",
                 "too many requests in flight",
+            ),
+            Self::QueueFull => Words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                UNAVAILABLE,
+                "connection_limit_reached",
+                "too many requests wait for an endpoint",
             ),
             Self::NoEndpoint => Words(
                 StatusCode::SERVICE_UNAVAILABLE,

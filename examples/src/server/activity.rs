@@ -13,17 +13,24 @@ use http::Version;
 use rand::RngExt;
 use tokio::time::Instant;
 
-use crate::config::Limits;
+use crate::{
+    config::Limits,
+    telemetry::{Limit, ListenerMetrics},
+};
 
 /// One connection's requests and silences. Shared by its task and its streams' tasks.
 #[derive(Debug)]
 pub(crate) struct Activity {
+    metrics: Arc<ListenerMetrics>,
     epoch: Instant,
     end: Instant,
     header_timeout: Duration,
     idle_timeout: Duration,
     stall_limit: Duration,
+    streams: u32,
+    /// Requests, and bodies that are still being read.
     in_flight: AtomicU32,
+    requests: AtomicU32,
     /// When the head that is being read began, in milliseconds since `epoch`; else `NEVER`.
     head_since: AtomicU64,
     /// Since when the client takes no bytes, in milliseconds since `epoch`; else `NEVER`.
@@ -31,6 +38,8 @@ pub(crate) struct Activity {
     /// When the last request ended, in milliseconds since `epoch`.
     idle_since: AtomicU64,
     http2: AtomicBool,
+    /// Whether a byte has come since the last request.
+    spoke: AtomicBool,
 }
 
 /// What to do with a connection.
@@ -39,43 +48,66 @@ pub(super) enum Verdict {
     /// Look again then.
     KeepUntil(Instant),
     /// It is idle or old: end it gracefully.
-    End,
-    /// It is too slow, or does not end though it was asked to: end it.
-    Cut,
+    End(Limit),
+    /// It is too slow: end it.
+    Cut(Limit),
+    /// It was asked to end and says nothing any more.
+    Gone,
 }
 
 /// One request of a connection, or its body that is still being read, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct InUse(Arc<Activity>);
+pub(crate) struct InUse {
+    activity: Arc<Activity>,
+    /// Else a body.
+    is_request: bool,
+}
 
 impl Activity {
-    pub(super) fn new(limits: &Limits, now: Instant) -> Self {
+    pub(super) fn new(limits: &Limits, metrics: Arc<ListenerMetrics>, now: Instant) -> Self {
         // Connections that came together shall not leave together.
         let age = limits
             .connection_age
             .mul_f64(rand::rng().random_range(0.9..=1.0));
         Self {
+            metrics,
             epoch: now,
             end: now + age,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             stall_limit: limits.body_idle,
+            streams: limits.http2_streams,
             in_flight: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
             // A client that says nothing at all is as slow as one that stops within its head.
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(NEVER),
             idle_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
+            spoke: AtomicBool::new(false),
         }
     }
 
     pub(super) fn request(self: &Arc<Self>, version: Version) -> InUse {
+        self.head_since.store(NEVER, Relaxed);
+        self.spoke.store(false, Relaxed);
+        self.in_flight.fetch_add(1, Relaxed);
+        let before = self.requests.fetch_add(1, Relaxed);
         if version == Version::HTTP_2 {
             self.http2.store(true, Relaxed);
+            if before + 1 == self.streams {
+                self.metrics.reached(Limit::Http2Streams);
+            }
         }
-        self.head_since.store(NEVER, Relaxed);
-        self.in_flight.fetch_add(1, Relaxed);
-        InUse(self.clone())
+        InUse {
+            activity: self.clone(),
+            is_request: true,
+        }
+    }
+
+    /// Whether a part of a request's head has come, and nothing else.
+    pub(super) fn has_part_of_a_head(&self) -> bool {
+        self.head_since().is_some() && self.spoke.load(Relaxed)
     }
 
     /// Whether a request came by HTTP/2.
@@ -107,10 +139,10 @@ impl Activity {
     pub(super) fn judge(&self, now: Instant, ending: bool) -> Verdict {
         let stall_end = self.stall_end().unwrap_or(now + self.idle_timeout);
         if now >= stall_end {
-            return Verdict::Cut;
+            return Verdict::Cut(Limit::BodyIdle);
         }
         if now >= self.end && !ending {
-            return Verdict::End;
+            return Verdict::End(Limit::ConnectionAge);
         }
         let next = if ending {
             stall_end
@@ -123,7 +155,7 @@ impl Activity {
         if let Some(head_since) = self.head_since() {
             let cut = head_since + self.header_timeout;
             return if now >= cut {
-                Verdict::Cut
+                Verdict::Cut(Limit::HeaderTimeout)
             } else {
                 // The head may end soon, and its request as well.
                 Verdict::KeepUntil(next.min(cut).min(now + self.idle_timeout))
@@ -132,8 +164,8 @@ impl Activity {
         let idle_since = self.epoch + Duration::from_millis(self.idle_since.load(Relaxed));
         let end = idle_since + self.idle_timeout;
         match now >= end {
-            true if ending => Verdict::Cut,
-            true => Verdict::End,
+            true if ending => Verdict::Gone,
+            true => Verdict::End(Limit::IdleTimeout),
             false => Verdict::KeepUntil(next.min(end)),
         }
     }
@@ -164,7 +196,11 @@ impl Activity {
     }
 
     pub(super) fn bytes_came(&self) {
-        if self.in_flight.load(Relaxed) == 0 && self.head_since.load(Relaxed) == NEVER {
+        if self.in_flight.load(Relaxed) > 0 || self.spoke.load(Relaxed) {
+            return;
+        }
+        self.spoke.store(true, Relaxed);
+        if self.head_since.load(Relaxed) == NEVER {
             self.head_since.store(self.millis(Instant::now()), Relaxed);
         }
     }
@@ -175,19 +211,31 @@ impl Activity {
     }
 }
 
-impl Clone for InUse {
-    fn clone(&self) -> Self {
-        self.0.in_flight.fetch_add(1, Relaxed);
-        Self(self.0.clone())
+impl InUse {
+    /// Something that this request did reached a limit.
+    pub(crate) fn reached(&self, limit: Limit) {
+        self.activity.metrics.reached(limit);
+    }
+
+    /// The request's body, which may outlive its response.
+    pub(crate) fn body(&self) -> Self {
+        self.activity.in_flight.fetch_add(1, Relaxed);
+        Self {
+            activity: self.activity.clone(),
+            is_request: false,
+        }
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0
-            .idle_since
-            .store(self.0.millis(Instant::now()), Relaxed);
-        self.0.in_flight.fetch_sub(1, Relaxed);
+        let activity = &self.activity;
+        let now = activity.millis(Instant::now());
+        activity.idle_since.store(now, Relaxed);
+        activity.in_flight.fetch_sub(1, Relaxed);
+        if self.is_request {
+            activity.requests.fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -198,8 +246,12 @@ mod tests {
     use super::*;
 
     fn activity(now: Instant) -> Arc<Activity> {
-        Arc::new(Activity::new(&Limits::default(), now))
+        let metrics = Arc::new(ListenerMetrics::new("web", true));
+        Arc::new(Activity::new(&Limits::default(), metrics, now))
     }
+
+    const SLOW_HEAD: Verdict = Verdict::Cut(Limit::HeaderTimeout);
+    const STALLED: Verdict = Verdict::Cut(Limit::BodyIdle);
 
     fn after(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
@@ -213,7 +265,7 @@ mod tests {
             activity.judge(after(start, 9), false),
             Verdict::KeepUntil(after(start, 10))
         );
-        assert_eq!(activity.judge(after(start, 10), false), Verdict::Cut);
+        assert_eq!(activity.judge(after(start, 10), false), SLOW_HEAD);
     }
 
     #[tokio::test(start_paused = true)]
@@ -225,7 +277,7 @@ mod tests {
             activity.judge(after(start, 59), false),
             Verdict::KeepUntil(after(start, 60))
         );
-        assert_eq!(activity.judge(after(start, 60), false), Verdict::End);
+        assert_eq!(activity.judge(after(start, 60), false), Verdict::End(Limit::IdleTimeout));
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,7 +291,7 @@ mod tests {
             activity.earlier_check(after(start, 60)),
             Some(after(start, 30))
         );
-        assert_eq!(activity.judge(after(start, 30), false), Verdict::Cut);
+        assert_eq!(activity.judge(after(start, 30), false), SLOW_HEAD);
     }
 
     #[tokio::test(start_paused = true)]
@@ -251,7 +303,7 @@ mod tests {
             activity.judge(after(start, 600), false),
             Verdict::KeepUntil(after(start, 660))
         );
-        assert_eq!(activity.judge(after(start, 3600), false), Verdict::End);
+        assert_eq!(activity.judge(after(start, 3600), false), Verdict::End(Limit::ConnectionAge));
     }
 
     #[tokio::test(start_paused = true)]
@@ -278,9 +330,9 @@ mod tests {
             activity.earlier_check(after(start, 600)),
             Some(after(start, 60))
         );
-        assert_eq!(activity.judge(after(start, 60), false), Verdict::Cut);
+        assert_eq!(activity.judge(after(start, 60), false), STALLED);
         activity.wrote(&Poll::Ready(()));
-        assert_ne!(activity.judge(after(start, 60), false), Verdict::Cut);
+        assert_ne!(activity.judge(after(start, 60), false), STALLED);
     }
 
     #[tokio::test(start_paused = true)]
@@ -288,7 +340,7 @@ mod tests {
         let start = Instant::now();
         let activity = activity(start);
         drop(activity.request(Version::HTTP_2));
-        assert_eq!(activity.judge(after(start, 60), true), Verdict::Cut);
+        assert_eq!(activity.judge(after(start, 60), true), Verdict::Gone);
     }
 
     #[tokio::test(start_paused = true)]
@@ -296,12 +348,12 @@ mod tests {
         let start = Instant::now();
         let activity = activity(start);
         let in_use = activity.request(Version::HTTP_11);
-        let body = in_use.clone();
+        let body = in_use.body();
         drop(in_use);
         activity.bytes_came();
-        assert_ne!(activity.judge(after(start, 30), false), Verdict::Cut);
+        assert_ne!(activity.judge(after(start, 30), false), SLOW_HEAD);
         drop(body);
         activity.bytes_came();
-        assert_eq!(activity.judge(after(start, 30), false), Verdict::Cut);
+        assert_eq!(activity.judge(after(start, 30), false), SLOW_HEAD);
     }
 }

@@ -51,6 +51,9 @@ pin_project! {
         body: ResponseBody<B>,
         exchange: Option<Exchange>,
         in_use: Option<InUse>,
+        // What breaks off is told by trailers.
+        grpc: bool,
+        ended: bool,
     }
 }
 
@@ -87,21 +90,17 @@ impl Exchange {
         refusal
     }
 
-    /// Turns to the response: from here on, what is not passed on whole is broken off.
+    /// Turns to the response: from here on, what is not passed on whole is broken off. A gRPC
+    /// stream that breaks off ends with trailers that say so.
     pub(super) fn respond<B>(
         mut self,
         response: Response<ResponseBody<B>>,
+        is_grpc_stream: bool,
     ) -> Response<ExchangeBody<B>>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>>,
     {
-        let status = response.status();
-        let latency = Instant::now().saturating_duration_since(self.started);
-        self.metrics.responded(status, latency);
-        self.ending = Ending::BrokenOff;
-        if let Some(log) = &mut self.log {
-            log.status = Some(status);
-        }
+        self.responded(response.status());
         response.map(|body| {
             if body.is_end_stream() {
                 self.ending = Ending::Whole;
@@ -110,8 +109,29 @@ impl Exchange {
                 body,
                 exchange: Some(self),
                 in_use: None,
+                grpc: is_grpc_stream,
+                ended: false,
             }
         })
+    }
+
+    /// Turns into a tunnel.
+    pub(super) fn switched(&mut self) {
+        self.responded(StatusCode::SWITCHING_PROTOCOLS);
+    }
+
+    /// The tunnel has ended well.
+    pub(super) fn tunnel_closed(mut self) {
+        self.ending = Ending::Whole;
+    }
+
+    fn responded(&mut self, status: StatusCode) {
+        let latency = Instant::now().saturating_duration_since(self.started);
+        self.metrics.responded(status, latency);
+        self.ending = Ending::BrokenOff;
+        if let Some(log) = &mut self.log {
+            log.status = Some(status);
+        }
     }
 }
 
@@ -136,6 +156,17 @@ impl Drop for Exchange {
 }
 
 impl<B> ExchangeBody<B> {
+    /// Of an answer whose exchange goes on elsewhere.
+    pub(super) fn empty() -> Self {
+        Self {
+            body: ResponseBody::own(""),
+            exchange: None,
+            in_use: None,
+            grpc: false,
+            ended: false,
+        }
+    }
+
     /// Keeps the connection in use until the body has ended.
     pub(super) fn keep(mut self, in_use: InUse) -> Self {
         self.in_use = Some(in_use);
@@ -155,24 +186,34 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
+        if *this.ended {
+            return Poll::Ready(None);
+        }
         let polled = this.body.as_mut().poll_frame(cx);
         let whole = match &polled {
             Poll::Ready(None) => true,
             Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
-            Poll::Ready(Some(Err(error))) => {
-                tracing::debug!(%error, "response broke off");
-                false
-            }
-            Poll::Pending => false,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
         };
         if whole && let Some(mut exchange) = this.exchange.take() {
             exchange.ending = Ending::Whole;
         }
-        polled
+        let Poll::Ready(Some(Err(error))) = polled else {
+            return polled;
+        };
+        *this.ended = true;
+        if let Some(exchange) = this.exchange.take() {
+            exchange.metrics.broke_off(error.as_ref());
+        }
+        if *this.grpc {
+            let trailers = Refusal::of(error.as_ref()).trailers();
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        Poll::Ready(Some(Err(error)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.ended || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -135,7 +135,40 @@ impl Families<'_> {
                 })
             }),
         )?;
+        self.counters(
+            "limits_reached",
+            "How often a key of [limits] came into force",
+            each().flat_map(|(name, metrics)| {
+                let counts = metrics.limits.counts();
+                counts.map(move |(limit, count)| {
+                    ([("listener", name), ("limit", limit.as_str())], count)
+                })
+            }),
+        )?;
+        self.tunnels(listeners)?;
         self.latencies(listeners)
+    }
+
+    fn tunnels(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {
+        let each = || {
+            listeners
+                .iter()
+                .map(|(metrics, _)| ([("listener", &**metrics.name())], metrics))
+        };
+        self.counters(
+            "tunnels",
+            "Connections that switched to another protocol",
+            each().map(|(labels, metrics)| (labels, metrics.tunnels.load(Relaxed))),
+        )?;
+        self.gauges(
+            "tunnels_open",
+            "Those of them that are open now",
+            each().map(|(labels, metrics)| {
+                let ended = metrics.tunnels_ended.load(Relaxed);
+                let open = metrics.tunnels.load(Relaxed).saturating_sub(ended);
+                (labels, open as f64)
+            }),
+        )
     }
 
     fn latencies(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {

@@ -7,8 +7,12 @@ use std::{
 };
 
 use http::StatusCode;
+use tokio::time::Instant;
 
-use super::histogram::Histogram;
+use super::{
+    histogram::Histogram,
+    limit::{Limit, LimitHits, Throttle, second_since},
+};
 
 /// What happened at one listener. Written by every request, read by a scrape.
 #[derive(Debug)]
@@ -22,6 +26,21 @@ pub struct ListenerMetrics {
     pub(super) endings: [AtomicU64; Ending::ALL.len()],
     pub(super) statuses: [AtomicU64; STATUSES],
     pub(super) latency: Histogram,
+    pub(super) limits: LimitHits,
+    pub(super) tunnels: AtomicU64,
+    pub(super) tunnels_ended: AtomicU64,
+    broken_off: Throttle,
+    epoch: Instant,
+}
+
+/// A tunnel that is counted as open.
+#[derive(Debug)]
+pub struct Tunnelled(Arc<ListenerMetrics>);
+
+impl Drop for Tunnelled {
+    fn drop(&mut self) {
+        self.0.tunnels_ended.fetch_add(1, Relaxed);
+    }
 }
 
 /// A client's connection that is counted as open.
@@ -58,6 +77,11 @@ impl ListenerMetrics {
             endings: Default::default(),
             statuses: std::array::from_fn(|_| AtomicU64::new(0)),
             latency: Histogram::default(),
+            limits: LimitHits::default(),
+            tunnels: AtomicU64::new(0),
+            tunnels_ended: AtomicU64::new(0),
+            broken_off: Throttle::default(),
+            epoch: Instant::now(),
         }
     }
 
@@ -77,6 +101,30 @@ impl ListenerMetrics {
         self.connections_failed.fetch_add(1, Relaxed);
     }
 
+    /// A limit was reached: counts, and logs unless there was a line this second.
+    pub fn reached(&self, limit: Limit) {
+        self.limits
+            .hit(&self.name, limit, second_since(self.epoch));
+    }
+
+    /// A response broke off: logs unless there was a line this second.
+    pub fn broke_off(&self, error: &(dyn std::error::Error + 'static)) {
+        if let Some(times) = self.broken_off.admit(second_since(self.epoch)) {
+            tracing::warn!(listener = %self.name, error, times, "response broke off");
+        }
+    }
+
+    /// A connection became a tunnel, until what is returned is dropped.
+    pub fn tunnelled(self: &Arc<Self>) -> Tunnelled {
+        self.tunnels.fetch_add(1, Relaxed);
+        Tunnelled(self.clone())
+    }
+
+    /// A head was refused before it was a request.
+    pub fn head_refused(&self, status: StatusCode) {
+        self.count(status);
+    }
+
     /// A request came.
     pub fn request_began(&self) {
         self.began.fetch_add(1, Relaxed);
@@ -84,10 +132,14 @@ impl ListenerMetrics {
 
     /// Response headers are about to be passed on, `latency` after the request came.
     pub fn responded(&self, status: StatusCode, latency: Duration) {
+        self.count(status);
+        self.latency.observe(latency);
+    }
+
+    fn count(&self, status: StatusCode) {
         if let Some(count) = self.statuses.get(usize::from(status.as_u16()) - 100) {
             count.fetch_add(1, Relaxed);
         }
-        self.latency.observe(latency);
     }
 
     /// A request and its response are over.

@@ -2,12 +2,14 @@
 
 mod encode;
 mod histogram;
+mod limit;
 mod listener;
 mod log;
 
 pub(crate) use self::encode::ListenerScrape;
 pub use self::{
     encode::Scrape,
-    listener::{Connected, Ending, ListenerMetrics},
+    limit::Limit,
+    listener::{Connected, Ending, ListenerMetrics, Tunnelled},
     log::init as init_log,
 };

@@ -11,8 +11,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::idle::{IdleBody, Paused, PausedOr};
-use crate::{config::Limits, server::InUse};
+use super::{
+    expectation::{Expectation, Held},
+    idle::{IdleBody, Paused, PausedOr},
+};
+use crate::{config::Limits, server::InUse, telemetry::Limit};
 
 pin_project! {
     /// A client's request body: bounded in size and in pauses.
@@ -24,6 +27,7 @@ pin_project! {
         received: u64,
         fate: Option<BodyFate>,
         in_use: Option<InUse>,
+        held: Option<Held>,
     }
 }
 
@@ -64,6 +68,7 @@ impl ClientBody {
             limit => limit,
         };
         if body.size_hint().lower() > limit {
+            in_use.reached(Limit::BodyBytes);
             return Err(ClientBodyError::TooLarge { limit });
         }
         let has_more = !body.is_end_stream();
@@ -72,8 +77,15 @@ impl ClientBody {
             limit,
             received: 0,
             fate: has_more.then(BodyFate::default),
-            in_use: has_more.then(|| in_use.clone()),
+            in_use: has_more.then(|| in_use.body()),
+            held: None,
         })
+    }
+
+    /// Asks the client for nothing until the endpoint has asked for it.
+    pub(crate) fn hold_for(mut self, expectation: Expectation) -> Self {
+        self.held = Some(Held::new(expectation));
+        self
     }
 
     /// Where to learn whether this body failed; none for a body that is empty.
@@ -86,6 +98,10 @@ impl ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
         let this = self.project();
+        if let Some(held) = this.held {
+            ready!(held.poll_let_go(cx));
+            *this.held = None;
+        }
         let frame = match ready!(this.body.poll_inner(cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(PausedOr::Other(error))) => {
@@ -106,6 +122,16 @@ impl ClientBody {
     }
 }
 
+impl ClientBodyError {
+    fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::TooLarge { .. } => Some(Limit::BodyBytes),
+            Self::Paused(_) => Some(Limit::BodyIdle),
+            Self::Broken(_) => None,
+        }
+    }
+}
+
 impl BodyFate {
     /// How the body failed, if it did.
     pub fn failure(&self) -> Option<ClientBodyError> {
@@ -122,6 +148,11 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
         let frame = ready!(self.as_mut().poll_bounded(cx));
+        if let (Some(Err(error)), Some(in_use)) = (&frame, &self.in_use)
+            && let Some(limit) = error.limit()
+        {
+            in_use.reached(limit);
+        }
         if !matches!(frame, Some(Ok(_))) || self.is_end_stream() {
             *self.as_mut().project().in_use = None;
         }

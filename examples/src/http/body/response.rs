@@ -1,4 +1,7 @@
 use std::{
+    error::Error,
+    fmt,
+    future::Future,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -7,6 +10,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+use tower_timeout_ewma::deadline::Deadline;
 
 use super::idle::IdleBody;
 use crate::BoxError;
@@ -24,21 +29,37 @@ pin_project! {
     #[derive(Debug)]
     #[project = OriginProj]
     enum Origin<B> {
-        Endpoint { #[pin] body: IdleBody<B> },
-        Proxy { text: Option<Bytes> },
+        Endpoint {
+            #[pin]
+            body: IdleBody<B>,
+            // Boxed, because hyper wants bodies that can be moved.
+            deadline: Option<Pin<Box<Sleep>>>,
+        },
+        Proxy {
+            text: Option<Bytes>,
+        },
+    }
+}
+
+/// The exchange's deadline passed while the body was on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Overdue;
+
+impl<B: Body> ResponseBody<B> {
+    /// Passes an endpoint's body on, which may not pause for longer than `pause`, nor go on for
+    /// longer than `deadline`.
+    pub fn endpoint(body: B, pause: Duration, deadline: Option<Deadline>) -> Self {
+        let deadline = deadline.filter(|_| !body.is_end_stream());
+        Self {
+            origin: Origin::Endpoint {
+                body: IdleBody::new(body, pause),
+                deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
+            },
+        }
     }
 }
 
 impl<B> ResponseBody<B> {
-    /// Passes an endpoint's body on.
-    pub fn endpoint(body: B, pause: Duration) -> Self {
-        Self {
-            origin: Origin::Endpoint {
-                body: IdleBody::new(body, pause),
-            },
-        }
-    }
-
     /// The proxy's own words.
     pub fn own(text: impl Into<Bytes>) -> Self {
         let text = text.into();
@@ -62,24 +83,40 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().origin.project() {
-            OriginProj::Endpoint { body } => body.poll_frame(cx),
+            // The deadline first: a body that never pauses has one as well.
+            OriginProj::Endpoint { body, deadline } => {
+                if let Some(deadline) = deadline
+                    && deadline.as_mut().poll(cx).is_ready()
+                {
+                    return Poll::Ready(Some(Err(Overdue.into())));
+                }
+                body.poll_frame(cx)
+            }
             OriginProj::Proxy { text } => Poll::Ready(text.take().map(Frame::data).map(Ok)),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.origin {
-            Origin::Endpoint { body } => body.is_end_stream(),
+            Origin::Endpoint { body, .. } => body.is_end_stream(),
             Origin::Proxy { text } => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.origin {
-            Origin::Endpoint { body } => body.size_hint(),
+            Origin::Endpoint { body, .. } => body.size_hint(),
             Origin::Proxy { text } => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
         }
     }
 }
+
+impl fmt::Display for Overdue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the deadline passed while the body was on its way")
+    }
+}
+
+impl Error for Overdue {}

@@ -1,0 +1,168 @@
+//! One request and its answer, whatever happens.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::PoisonError,
+};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use tower_timeout_ewma::deadline::Deadline;
+
+use super::{
+    InUse, RequestStack, Shared,
+    exchange::{Exchange, ExchangeBody},
+    tunnel::Tunnel,
+    upgrade::Wishes,
+};
+use crate::{
+    drain::Phase,
+    http::{
+        body::{ClientBody, Expectation, ResponseBody},
+        forward,
+        interim::Interim,
+        refusal::Refusal,
+    },
+};
+
+/// What must be known of a request when it is gone.
+struct Asked {
+    grpc: bool,
+    is_head: bool,
+    version: Version,
+}
+
+pub(super) async fn answer<S: RequestStack>(
+    shared: &Shared<S::Body>,
+    stack: S,
+    phase: Phase,
+    in_use: &InUse,
+    request: Request<Incoming>,
+) -> Response<ExchangeBody<S::Body>> {
+    let asked = Asked {
+        grpc: forward::is_grpc(request.headers()),
+        is_head: request.method() == Method::HEAD,
+        version: request.version(),
+    };
+    let exchange = Exchange::begin(&shared.door, &request, shared.peer.as_ref());
+    let interim = (asked.version == Version::HTTP_11).then(|| shared.interims.exchange());
+    let result = match prepare(shared, &exchange, interim.as_ref(), in_use, request) {
+        Ok(request) => passing_on(interim.as_ref(), stack.oneshot(request))
+            .await
+            .map_err(|error| exchange.failed(error.as_ref())),
+        Err(refusal) => Err(refusal),
+    };
+    if let Some(interim) = interim {
+        interim.close();
+    }
+    match result {
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            switch(shared, exchange, response)
+        }
+        Ok(response) => {
+            let deadline = response.extensions().get::<Deadline>().copied();
+            let pause = shared.door.body_idle;
+            let response = response.map(|body| ResponseBody::endpoint(body, pause, deadline));
+            let is_grpc_stream = asked.grpc && asked.version == Version::HTTP_2;
+            let response = asked.close_where(phase > Phase::Running, response);
+            exchange.respond(response, is_grpc_stream)
+        }
+        Err(refusal) => {
+            let response = asked.refuse(refusal);
+            let closes = phase > Phase::Running || refusal.closes();
+            exchange.respond(asked.close_where(closes, response), false)
+        }
+    }
+}
+
+/// Checks a request against the limits and makes it neutral.
+fn prepare<B>(
+    shared: &Shared<B>,
+    exchange: &Exchange,
+    interim: Option<&Interim>,
+    in_use: &InUse,
+    mut request: Request<Incoming>,
+) -> Result<Request<ClientBody>, Refusal> {
+    let limits = &shared.door.limits;
+    let wishes = Wishes::of(&request);
+    let admitted = match exchange.is_over(limits.requests) {
+        true => Err(Refusal::Overloaded),
+        false => forward::admit(&mut request, limits),
+    };
+    admitted.inspect_err(|refusal| {
+        if let Some(limit) = refusal.limit() {
+            shared.door.metrics.reached(limit);
+        }
+    })?;
+    let (mut parts, body) = request.into_parts();
+    let mut body = ClientBody::new(body, limits, in_use).map_err(|error| Refusal::of(&error))?;
+    if wishes.expects_continue() {
+        let expectation = Expectation::default();
+        body = body.hold_for(expectation.clone());
+        parts.extensions.insert(expectation);
+    }
+    wishes.pass_on(&mut parts.headers);
+    if let Some(peer) = &shared.peer {
+        parts.extensions.insert(peer.clone());
+    }
+    if let Some(fate) = body.fate() {
+        parts.extensions.insert(fate);
+    }
+    if let Some(interim) = interim {
+        parts.extensions.insert(interim.clone());
+    }
+    Ok(Request::from_parts(parts, body))
+}
+
+/// Waits for the final answer, and until all interim ones before it have been written.
+async fn passing_on<F: Future>(interim: Option<&Interim>, answering: F) -> F::Output {
+    let Some(interim) = interim else {
+        return answering.await;
+    };
+    let mut answering = pin!(answering);
+    let answer = poll_fn(|cx| {
+        interim.register(cx);
+        answering.as_mut().poll(cx)
+    })
+    .await;
+    poll_fn(|cx| interim.poll_passed_on(cx)).await;
+    answer
+}
+
+/// Passes a 101 on; hyper gives the connection back when it has written it.
+fn switch<B>(
+    shared: &Shared<B>,
+    mut exchange: Exchange,
+    mut response: Response<B>,
+) -> Response<ExchangeBody<B>> {
+    let endpoint = hyper::upgrade::on(&mut response);
+    exchange.switched();
+    let (parts, body) = response.into_parts();
+    let tunnel = Tunnel::new(endpoint, body, exchange);
+    *shared
+        .tunnel
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+    Response::from_parts(parts, ExchangeBody::empty())
+}
+
+impl Asked {
+    fn refuse<B>(&self, refusal: Refusal) -> Response<ResponseBody<B>> {
+        let response = refusal.response(self.grpc);
+        // Over HTTP/2 hyper would send a body even here.
+        match self.is_head {
+            true => response.map(|_| ResponseBody::own("")),
+            false => response,
+        }
+    }
+
+    fn close_where<B>(&self, closes: bool, mut response: Response<B>) -> Response<B> {
+        if closes && self.version < Version::HTTP_2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
+    }
+}
