@@ -277,7 +277,10 @@ mod tests {
             activity.judge(after(start, 59), false),
             Verdict::KeepUntil(after(start, 60))
         );
-        assert_eq!(activity.judge(after(start, 60), false), Verdict::End(Limit::IdleTimeout));
+        assert_eq!(
+            activity.judge(after(start, 60), false),
+            Verdict::End(Limit::IdleTimeout)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -303,7 +306,10 @@ mod tests {
             activity.judge(after(start, 600), false),
             Verdict::KeepUntil(after(start, 660))
         );
-        assert_eq!(activity.judge(after(start, 3600), false), Verdict::End(Limit::ConnectionAge));
+        assert_eq!(
+            activity.judge(after(start, 3600), false),
+            Verdict::End(Limit::ConnectionAge)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -141,10 +141,7 @@ fn switch<B>(
     exchange.switched();
     let (parts, body) = response.into_parts();
     let tunnel = Tunnel::new(endpoint, body, exchange);
-    *shared
-        .tunnel
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+    *shared.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
     Response::from_parts(parts, ExchangeBody::empty())
 }
 

@@ -151,7 +151,11 @@ pub async fn serve<IO, S>(
         .await;
     match end {
         End::Over => {
-            let tunnel = shared.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let tunnel = shared
+                .tunnel
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             if let (Some(tunnel), Some((io, early))) = (tunnel, connection.into_parts()) {
                 tunnel.run(io, early, &shared.door, draining).await;
             }
@@ -172,8 +176,7 @@ impl Door {
             self.metrics.reached(Limit::HeaderBytes);
             self.metrics.head_refused(Refusal::HeadTooLarge.status());
         } else if error.is_parse() {
-            self.metrics
-                .head_refused(Refusal::Malformed("").status());
+            self.metrics.head_refused(Refusal::Malformed("").status());
         }
         tracing::debug!(listener = %self.metrics.name(), %error, "client connection ended");
     }

@@ -103,8 +103,7 @@ impl ListenerMetrics {
 
     /// A limit was reached: counts, and logs unless there was a line this second.
     pub fn reached(&self, limit: Limit) {
-        self.limits
-            .hit(&self.name, limit, second_since(self.epoch));
+        self.limits.hit(&self.name, limit, second_since(self.epoch));
     }
 
     /// A response broke off: logs unless there was a line this second.

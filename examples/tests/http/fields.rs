@@ -239,7 +239,7 @@ const CONNECTION: [(&str, &str); 9] = [
     ("connection", "keep-alive, X-One"),
     ("connection", "x-two"),
     ("connection", "upgrade"),
-    ("upgrade", "websocket"),
+    ("upgrade", "h2c"),
     ("keep-alive", "timeout=5"),
     ("proxy-connection", "keep-alive"),
     ("x-one", "1"),

@@ -11,4 +11,5 @@ mod demo;
 mod drain;
 mod failover;
 mod identity;
+mod limits;
 mod start;
