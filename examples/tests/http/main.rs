@@ -10,6 +10,7 @@ mod front;
 
 mod admin;
 mod back_pressure;
+mod broken_off;
 mod curl;
 mod exchange;
 mod faults;
