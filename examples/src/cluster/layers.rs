@@ -61,6 +61,13 @@ impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
     }
 }
 
+impl HttpPolicy {
+    /// Those rules for all else.
+    pub fn new(rules: StatusPolicy) -> Self {
+        Self(rules)
+    }
+}
+
 impl<B, B2> Policy<Request<B>, Response<B2>, BoxError> for HttpPolicy {
     fn retryable(&self, request: &Request<B>) -> bool {
         Policy::<_, Response<B2>, BoxError>::retryable(&self.0, request)
@@ -72,7 +79,7 @@ impl<B, B2> Policy<Request<B>, Response<B2>, BoxError> for HttpPolicy {
 
     fn classify(&self, result: Result<&Response<B2>, &BoxError>) -> Verdict {
         match result {
-            Err(error) if Unprocessed::is_in(error.as_ref()) => Verdict::Unprocessed,
+            Err(error) if Unprocessed::caused(error.as_ref()) => Verdict::Unprocessed,
             result => Policy::<Request<B>, _, _>::classify(&self.0, result),
         }
     }
@@ -105,7 +112,7 @@ pub fn retry(
         .attempts(config.attempts)
         .resends(resends(protocol))
         .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
-        .policy(HttpPolicy(
+        .policy(HttpPolicy::new(
             StatusPolicy::new()
                 .methods(config.methods.iter().cloned())
                 .statuses(config.statuses.iter().copied()),
@@ -123,7 +130,7 @@ pub fn no_retry(
     RetryLayer::builder(Budget::new())
         .attempts(1)
         .resends(resends(protocol))
-        .policy(HttpPolicy(StatusPolicy::new()))
+        .policy(HttpPolicy::new(StatusPolicy::new()))
         .replay(BodyReplay::default())
         .build()
 }

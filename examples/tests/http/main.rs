@@ -21,6 +21,7 @@ mod limits;
 mod malformed;
 mod pool;
 mod raw;
+mod resends;
 mod short_lives;
 mod timeouts;
 mod trailers;
