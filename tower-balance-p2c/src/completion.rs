@@ -5,7 +5,8 @@ use crate::{Outcome, clock::Clock, load::Load};
 /// Tells how long an answered request counts as in flight.
 ///
 /// Implementations drop the [`InFlight`] or put it where it is dropped when the work is done, such
-/// as into the response's body.
+/// as into the response's body, and call [`failed`](InFlight::failed) if it turns out that the
+/// endpoint has not done its work.
 pub trait Completion<T> {
     /// The response that the caller gets.
     type Output;
@@ -28,12 +29,19 @@ impl<T> Completion<T> for AtResponse {
 }
 
 /// Counts one request as in flight at its endpoint until it is dropped.
+///
+/// Only then a request that was [classified](crate::Classify) as a success is one for the
+/// endpoint's success; its latency was taken when it was answered.
 #[must_use = "a request is in flight until this is dropped"]
 pub struct InFlight {
     load: Arc<Load>,
     clock: Clock,
-    /// When the request was sent, while there is no answer.
-    unanswered_since: Option<u64>,
+    state: State,
+}
+
+enum State {
+    Unanswered { since: u64 },
+    Answered(Outcome),
 }
 
 impl InFlight {
@@ -42,28 +50,52 @@ impl InFlight {
         Self {
             load,
             clock,
-            unanswered_since: Some(now),
+            state: State::Unanswered { since: now },
         }
     }
 
     pub(crate) fn answered(&mut self, outcome: Outcome) {
-        let Some(since) = self.unanswered_since.take() else {
+        let State::Unanswered { since } = self.state else {
             return;
         };
+        self.state = State::Answered(outcome);
         let now = self.clock.now();
         match outcome {
-            Outcome::Success => self.load.succeeded(now.saturating_sub(since), now),
+            Outcome::Success => self.load.answered(now.saturating_sub(since), now),
             Outcome::Failure => self.load.failed(now),
             Outcome::Neutral => {}
         }
+    }
+
+    /// The endpoint has not done its work, although its answer had begun: the request is a failure
+    /// of the endpoint, once, whatever it was before, and is no longer in flight.
+    ///
+    /// It stays one request of [`requests`](crate::EndpointStats::requests); one that had been
+    /// neutral is counted now. The latency to its answer stands.
+    pub fn failed(mut self) {
+        match self.state {
+            State::Answered(Outcome::Success) => self.load.broke_off(self.clock.now()),
+            State::Answered(Outcome::Failure) => {}
+            State::Answered(Outcome::Neutral) | State::Unanswered { .. } => {
+                self.load.failed(self.clock.now());
+            }
+        }
+        self.state = State::Answered(Outcome::Failure);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(since) = self.unanswered_since {
-            let now = self.clock.now();
-            self.load.cancelled(now.saturating_sub(since), now);
+        match self.state {
+            State::Unanswered { since } => {
+                let now = self.clock.now();
+                self.load.cancelled(now.saturating_sub(since), now);
+            }
+            // The clock is read only where it matters.
+            State::Answered(Outcome::Success) if self.load.is_penalised() => {
+                self.load.completed(self.clock.now());
+            }
+            State::Answered(_) => {}
         }
         self.load.released();
     }
@@ -72,7 +104,7 @@ impl Drop for InFlight {
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InFlight")
-            .field("answered", &self.unanswered_since.is_none())
+            .field("answered", &!matches!(self.state, State::Unanswered { .. }))
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ use crate::{Classify, Completion, InFlight, Outcome};
 
 /// Failures are errors, the statuses 5xx and 429, and gRPC responses whose head says UNKNOWN (2),
 /// DEADLINE_EXCEEDED (4), RESOURCE_EXHAUSTED (8), INTERNAL (13), UNAVAILABLE (14) or DATA_LOSS
-/// (15). A gRPC status that comes in trailers, after messages, is not seen.
+/// (15). A gRPC status that comes in trailers, after messages, is seen by [`AtEndOfBody`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpClassify;
 
@@ -31,37 +31,116 @@ fn is_success(status: StatusCode, headers: &HeaderMap) -> bool {
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return false;
     }
-    let grpc_status = headers.get("grpc-status");
-    !grpc_status.is_some_and(|status| GRPC_FAILURES.contains(&status.as_bytes()))
+    !is_grpc_failure(headers)
+}
+
+fn is_grpc_failure(fields: &HeaderMap) -> bool {
+    let status = fields.get("grpc-status");
+    status.is_some_and(|status| GRPC_FAILURES.contains(&status.as_bytes()))
 }
 
 /// A request is in flight until its response's body has ended, has failed or was dropped. Latency
 /// is still measured to the response's head.
+///
+/// A body that ends in an error, or in trailers with one of the gRPC statuses that
+/// [`HttpClassify`] takes for failures, is a failure of the endpoint, once for each request. A body
+/// that is dropped before its end is what its head was: the reader has left.
+/// [`blame`](Self::blame) tells other errors from those of the endpoint.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AtEndOfBody;
+
+impl AtEndOfBody {
+    /// The same, but an error of the body is the endpoint's failure only if `blame` says so. Others
+    /// count as if the body had been dropped.
+    ///
+    /// ```
+    /// use std::io;
+    /// use tower_balance_p2c::{BalanceLayer, http::AtEndOfBody};
+    ///
+    /// let own_fault = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
+    /// let builder = BalanceLayer::<http::Request<()>>::builder()
+    ///     .completion(AtEndOfBody.blame(move |error: &io::Error| !own_fault(error)));
+    /// # drop(builder);
+    /// ```
+    pub fn blame<F>(self, blame: F) -> AtEndOfBodyBlaming<F> {
+        AtEndOfBodyBlaming { blame }
+    }
+}
 
 impl<B: Body> Completion<Response<B>> for AtEndOfBody {
     type Output = Response<TrackedBody<B>>;
 
     fn complete(&self, in_flight: InFlight, response: Response<B>) -> Self::Output {
-        response.map(|body| TrackedBody {
-            // Nobody has to poll a body that is empty.
-            in_flight: (!body.is_end_stream()).then_some(in_flight),
-            body,
-        })
+        TrackedBody::track(response, in_flight, *self)
+    }
+}
+
+/// [`AtEndOfBody`], with a say in which errors are the endpoint's: made by
+/// [`blame`](AtEndOfBody::blame).
+#[derive(Clone, Copy)]
+pub struct AtEndOfBodyBlaming<F> {
+    blame: F,
+}
+
+impl<B, F> Completion<Response<B>> for AtEndOfBodyBlaming<F>
+where
+    B: Body,
+    F: Blame<B::Error> + Clone,
+{
+    type Output = Response<TrackedBody<B, F>>;
+
+    fn complete(&self, in_flight: InFlight, response: Response<B>) -> Self::Output {
+        TrackedBody::track(response, in_flight, self.blame.clone())
+    }
+}
+
+impl<F> fmt::Debug for AtEndOfBodyBlaming<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtEndOfBodyBlaming").finish_non_exhaustive()
+    }
+}
+
+/// Tells which errors of a body are its endpoint's. Any `Fn(&E) -> bool` is one, and
+/// [`AtEndOfBody`], for which all are.
+pub trait Blame<E> {
+    /// Whether this error is a failure of the endpoint.
+    fn blames(&self, error: &E) -> bool;
+}
+
+impl<E> Blame<E> for AtEndOfBody {
+    fn blames(&self, _: &E) -> bool {
+        true
+    }
+}
+
+impl<E, F: Fn(&E) -> bool> Blame<E> for F {
+    fn blames(&self, error: &E) -> bool {
+        self(error)
     }
 }
 
 pin_project! {
     /// A body that keeps its request in flight until it has ended, has failed or is dropped.
-    pub struct TrackedBody<B> {
+    pub struct TrackedBody<B, F = AtEndOfBody> {
         #[pin]
         body: B,
         in_flight: Option<InFlight>,
+        blame: F,
     }
 }
 
-impl<B: Body> Body for TrackedBody<B> {
+impl<B: Body, F> TrackedBody<B, F> {
+    fn track(response: Response<B>, in_flight: InFlight, blame: F) -> Response<Self> {
+        response.map(|body| Self {
+            // Nobody has to poll a body that is empty.
+            in_flight: (!body.is_end_stream()).then_some(in_flight),
+            body,
+            blame,
+        })
+    }
+}
+
+impl<B: Body, F: Blame<B::Error>> Body for TrackedBody<B, F> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -71,14 +150,22 @@ impl<B: Body> Body for TrackedBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let frame = this.body.as_mut().poll_frame(cx);
-        let over = match &frame {
-            Poll::Ready(None | Some(Err(_))) => true,
-            // After the last frame there may be no further poll.
-            Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
-            Poll::Pending => false,
+        let (over, failed) = match &frame {
+            Poll::Pending => (false, false),
+            Poll::Ready(None) => (true, false),
+            Poll::Ready(Some(Err(error))) => (true, this.blame.blames(error)),
+            Poll::Ready(Some(Ok(frame))) => {
+                let failed = frame.trailers_ref().is_some_and(is_grpc_failure);
+                // After the last frame there may be no further poll.
+                (failed || this.body.is_end_stream(), failed)
+            }
         };
-        if over {
-            *this.in_flight = None;
+        if over && let Some(in_flight) = this.in_flight.take() {
+            if failed {
+                in_flight.failed();
+            } else {
+                drop(in_flight);
+            }
         }
         frame
     }
@@ -92,7 +179,7 @@ impl<B: Body> Body for TrackedBody<B> {
     }
 }
 
-impl<B> fmt::Debug for TrackedBody<B> {
+impl<B, F> fmt::Debug for TrackedBody<B, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrackedBody")
             .field("in_flight", &self.in_flight.is_some())

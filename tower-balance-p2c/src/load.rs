@@ -41,18 +41,33 @@ impl Load {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn succeeded(&self, latency: u64, now: u64) {
+    /// An answer has begun well. Either [`completed`](Self::completed) follows or
+    /// [`broke_off`](Self::broke_off): one request is one sample of success.
+    pub(crate) fn answered(&self, latency: u64, now: u64) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.typical.first(latency as f64);
         self.latency.record(latency, now, self.decay);
+    }
+
+    pub(crate) fn completed(&self, now: u64) {
         self.success.record_success(now, self.decay);
+    }
+
+    /// Whether a success would change anything.
+    pub(crate) fn is_penalised(&self) -> bool {
+        self.success.is_penalised()
+    }
+
+    pub(crate) fn broke_off(&self, now: u64) {
+        // After the request that it belongs to, for whoever reads both.
+        self.failures.fetch_add(1, Ordering::Release);
+        self.success.record_failure(now, self.decay);
     }
 
     /// A failure says nothing about latency: one that is quick must not look attractive.
     pub(crate) fn failed(&self, now: u64) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        self.success.record_failure(now, self.decay);
+        self.broke_off(now);
     }
 
     /// The endpoint failed before there was a request.
@@ -76,11 +91,11 @@ impl Load {
             .projected(self.typical.nanos(), now, self.decay)
     }
 
-    /// The latency of an endpoint that has answered. What is known only of cancelled requests must
+    /// The latency of an endpoint that has answered well. What is known only of cancelled requests must
     /// not become typical: those that were not tried yet would look as bad as one that hangs.
     pub(crate) fn measured_latency(&self, now: u64) -> Option<f64> {
-        let answered = self.requests() > self.failures();
-        self.latency(now).filter(|_| answered)
+        let (requests, failures) = self.counts();
+        self.latency(now).filter(|_| requests > failures)
     }
 
     pub(crate) fn success(&self, now: u64) -> f64 {
@@ -91,11 +106,9 @@ impl Load {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    /// Requests, and how many of them were failures: never more.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let failures = self.failures.load(Ordering::Acquire);
+        (self.requests.load(Ordering::Relaxed), failures)
     }
 }

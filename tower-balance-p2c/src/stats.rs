@@ -58,7 +58,8 @@ pub struct EndpointStats<K> {
     /// Requests that were [classified](crate::Classify) as successes or failures. Those that were
     /// dropped before, and neutral ones, are not counted.
     pub requests: u64,
-    /// Those of `requests` that were failures.
+    /// Those of `requests` that were failures, from the beginning or by the way they
+    /// [ended](crate::InFlight::failed). Never more than `requests`.
     pub failures: u64,
 }
 
@@ -66,6 +67,7 @@ impl<K: Clone> EndpointStats<K> {
     pub(crate) fn new<S>(endpoint: &Endpoint<K, S>, now: u64) -> Self {
         let load = &endpoint.load;
         let latency = load.latency(now);
+        let (requests, failures) = load.counts();
         Self {
             key: endpoint.key.clone(),
             ready: endpoint.is_ready(),
@@ -73,8 +75,8 @@ impl<K: Clone> EndpointStats<K> {
             latency: latency.map(|nanos| Duration::from_nanos(nanos as u64)),
             success: load.success(now),
             cost: load.cost(now),
-            requests: load.requests(),
-            failures: load.failures(),
+            requests,
+            failures,
         }
     }
 }

@@ -20,9 +20,13 @@ impl Success {
         }
     }
 
+    pub(crate) fn is_penalised(&self) -> bool {
+        self.penalty.load(Ordering::Relaxed) != 0f64.to_bits()
+    }
+
     pub(crate) fn record_success(&self, now: u64, decay: u64) {
         // The usual case writes nothing.
-        if self.penalty.load(Ordering::Relaxed) == 0f64.to_bits() {
+        if !self.is_penalised() {
             return;
         }
         self.update(now, decay, |penalty| penalty * (1.0 - GAIN));

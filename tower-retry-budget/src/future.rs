@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::{
-    attempt::{Reservation, Retries, prepare},
+    attempt::{Made, Payment, Retries, prepare},
     policy::{Policy, Verdict},
     replay::Replay,
     service::Shared,
@@ -38,7 +38,7 @@ pin_project! {
         #[pin]
         state: State<S::Future, R::Request, Result<S::Response, S::Error>>,
         kept: Retries<S, R::Spare>,
-        attempt: u32,
+        made: Made,
         retried: bool,
         shared: Arc<Shared<P, R>>,
     }
@@ -57,7 +57,7 @@ where
         Self {
             state: State::Calling { future },
             kept,
-            attempt: 1,
+            made: Made::first(),
             retried: false,
             shared,
         }
@@ -72,38 +72,45 @@ where
         P: Policy<Req, S::Response, S::Error>,
     {
         let mut this = self.project();
-        let after = match Policy::<Req, _, _>::classify(&this.shared.policy, outcome.as_ref()) {
-            Verdict::Success => {
-                this.shared.budget.deposit();
-                if *this.retried {
-                    this.shared.counters.recovered();
+        let (after, unprocessed) =
+            match Policy::<Req, _, _>::classify(&this.shared.policy, outcome.as_ref()) {
+                Verdict::Success => {
+                    this.shared.budget.deposit();
+                    if *this.retried {
+                        this.shared.counters.recovered();
+                    }
+                    return Some(outcome);
                 }
-                return Some(outcome);
-            }
-            Verdict::Failure => return Some(outcome),
-            Verdict::Retry { after } => after.unwrap_or_default(),
-        };
-        let (request, reservation) = match prepare(this.shared, this.kept, *this.attempt) {
+                Verdict::Failure => return Some(outcome),
+                Verdict::Retry { after } => (after.unwrap_or_default(), false),
+                Verdict::Unprocessed => (Duration::ZERO, true),
+            };
+        let prepared = prepare(this.shared, this.kept, this.made, unprocessed);
+        let (request, payment) = match prepared {
             Ok(prepared) => prepared,
             Err(refusal) => {
-                refuse(this.shared, *this.attempt, refusal);
+                refuse(this.shared, *this.made, refusal);
                 return Some(outcome);
             }
         };
-        let retry = Some(Prepared {
+        let backoff = match payment {
+            Payment::Token(_) => Some(this.made.attempts - 2),
+            // A server that gives everything back is not to be hammered.
+            Payment::Nothing => this.made.resends.checked_sub(2),
+        };
+        let backoff = backoff.map(|number| this.shared.backoff.delay(number, rand::random()));
+        let wait = after.max(backoff.unwrap_or_default());
+        tracing::trace!(made = ?*this.made, ?wait, "sending again");
+        let next = Some(Prepared {
             request,
-            reservation,
+            payment,
             outcome,
         });
-        let backoff = this.shared.backoff.delay(*this.attempt - 1, rand::random());
-        let wait = backoff.max(after);
-        *this.attempt += 1;
-        tracing::trace!(attempt = *this.attempt, ?wait, "retrying");
         this.state.set(if wait > Duration::ZERO {
             let sleep = sleep(wait);
-            State::BackingOff { sleep, retry }
+            State::BackingOff { sleep, next }
         } else {
-            State::unready(retry)
+            State::unready(next)
         });
         None
     }
@@ -122,14 +129,14 @@ where
             let mut this = self.as_mut().project();
             let outcome = match this.state.as_mut().project() {
                 StateProj::Calling { future } => ready!(future.poll(cx)),
-                StateProj::BackingOff { sleep, retry } => {
+                StateProj::BackingOff { sleep, next } => {
                     ready!(sleep.poll(cx));
-                    let retry = retry.take();
-                    this.state.set(State::unready(retry));
+                    let next = next.take();
+                    this.state.set(State::unready(next));
                     continue;
                 }
-                StateProj::Unready { timeout, retry } => {
-                    let (Ok(kept), Some(_)) = (&mut *this.kept, &retry) else {
+                StateProj::Unready { timeout, next } => {
+                    let (Ok(kept), Some(_)) = (&mut *this.kept, &next) else {
                         // Polled again after the end.
                         return Poll::Pending;
                     };
@@ -137,21 +144,26 @@ where
                     if readiness.is_pending() {
                         ready!(poll_timeout(timeout, this.shared.ready_timeout, cx));
                     }
-                    match (readiness, retry.take()) {
-                        (Poll::Ready(Ok(())), Some(retry)) => {
-                            *this.retried = true;
-                            this.shared.counters.retry();
-                            let future = retry.send(&mut kept.service);
-                            if kept.spare.is_none() {
-                                *this.kept = Err(Refusal::OutOfAttempts);
+                    match (readiness, next.take()) {
+                        (Poll::Ready(Ok(())), Some(next)) => {
+                            match next.payment {
+                                Payment::Token(_) => {
+                                    *this.retried = true;
+                                    this.shared.counters.retry();
+                                }
+                                Payment::Nothing => this.shared.counters.resent(),
+                            }
+                            let future = next.send(&mut kept.service);
+                            if let Some(refusal) = kept.used_up() {
+                                *this.kept = Err(refusal);
                             }
                             this.state.set(State::Calling { future });
                             continue;
                         }
                         (Poll::Ready(Err(error)), _) => Err(error),
-                        (Poll::Pending, Some(retry)) => {
-                            refuse(this.shared, *this.attempt - 1, Refusal::NotReady);
-                            return Poll::Ready(retry.outcome);
+                        (Poll::Pending, Some(next)) => {
+                            refuse(this.shared, *this.made, Refusal::NotReady);
+                            return Poll::Ready(next.outcome);
                         }
                         (_, None) => return Poll::Pending,
                     }
@@ -171,7 +183,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("attempt", &self.attempt)
+            .field("made", &self.made)
             .finish_non_exhaustive()
     }
 }
@@ -186,46 +198,46 @@ pin_project! {
         BackingOff {
             #[pin]
             sleep: Sleep,
-            retry: Option<Prepared<Request, Outcome>>,
+            next: Option<Prepared<Request, Outcome>>,
         },
-        // Until the service is ready for the retry.
+        // Until the service is ready for the next attempt.
         Unready {
             // Runs from when the service was first found not to be ready.
             #[pin]
             timeout: Option<Sleep>,
-            retry: Option<Prepared<Request, Outcome>>,
+            next: Option<Prepared<Request, Outcome>>,
         },
     }
 }
 
 impl<F, Request, Outcome> State<F, Request, Outcome> {
-    fn unready(retry: Option<Prepared<Request, Outcome>>) -> Self {
+    fn unready(next: Option<Prepared<Request, Outcome>>) -> Self {
         Self::Unready {
             timeout: None,
-            retry,
+            next,
         }
     }
 }
 
-/// A retry that is paid for and not yet sent.
+/// An attempt that is paid for and not yet sent.
 struct Prepared<Request, Outcome> {
     request: Request,
-    reservation: Reservation,
+    payment: Payment,
     /// Of the attempt before, for the case that this one cannot be sent.
     outcome: Outcome,
 }
 
 impl<Request, Outcome> Prepared<Request, Outcome> {
     fn send<S: Service<Request>>(self, service: &mut S) -> S::Future {
-        self.reservation.spend();
+        self.payment.spend();
         service.call(self.request)
     }
 }
 
-/// Notes why the attempt after `attempt` is not made.
-fn refuse<P, R>(shared: &Shared<P, R>, attempt: u32, refusal: Refusal) {
+/// Notes why no attempt follows those that were made or prepared.
+fn refuse<P, R>(shared: &Shared<P, R>, made: Made, refusal: Refusal) {
     shared.counters.refused(refusal);
-    tracing::trace!(attempt, reason = ?refusal, "not retried");
+    tracing::trace!(?made, reason = ?refusal, "not sent again");
 }
 
 /// Whether the time is over that began with the first poll.

@@ -31,6 +31,7 @@ impl RetryLayer {
         Builder {
             budget,
             attempts: 3,
+            resends: 0,
             backoff: Backoff::default(),
             ready_timeout: Duration::from_secs(1),
             policy: OnError,
@@ -49,6 +50,7 @@ impl<P, R> RetryLayer<P, R> {
         let Builder {
             budget,
             attempts,
+            resends,
             backoff,
             ready_timeout,
             policy,
@@ -58,6 +60,7 @@ impl<P, R> RetryLayer<P, R> {
             shared: Arc::new(Shared {
                 budget,
                 attempts,
+                resends,
                 backoff,
                 ready_timeout,
                 policy,
@@ -98,6 +101,7 @@ impl<P, R> fmt::Debug for RetryLayer<P, R> {
 pub struct Builder<P = OnError, R = CloneRequest> {
     budget: Budget,
     attempts: u32,
+    resends: u32,
     backoff: Backoff,
     ready_timeout: Duration,
     policy: P,
@@ -111,17 +115,25 @@ impl<P, R> Builder<P, R> {
         self
     }
 
-    /// The wait before each retry. Default 25 ms doubling up to 250 ms.
+    /// How often a request that was certainly not processed is sent again, whatever its method
+    /// and at no cost to the budget: see [`Verdict::Unprocessed`](crate::Verdict::Unprocessed).
+    /// They do not count against [`attempts`](Self::attempts). Default 0, range 0 to 100.
+    pub fn resends(mut self, resends: u32) -> Self {
+        self.resends = resends;
+        self
+    }
+
+    /// The wait before each retry, and before each resend but the first. Default 25 ms doubling up to 250 ms.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How long a retry may wait, after its backoff, until the service is ready. Default 1 s,
+    /// How long a retry or a resend may wait, after its backoff, until the service is ready. Default 1 s,
     /// range 0 to 24 h.
     ///
     /// When it has passed, the token is refunded and the outcome of the last attempt is
-    /// returned, which is kept until the retry is sent. With zero the service has to be ready
+    /// returned, which is kept until the next one is sent. With zero the service has to be ready
     /// as soon as the backoff is over.
     pub fn ready_timeout(mut self, timeout: Duration) -> Self {
         self.ready_timeout = timeout;
@@ -133,6 +145,7 @@ impl<P, R> Builder<P, R> {
         Builder {
             budget: self.budget,
             attempts: self.attempts,
+            resends: self.resends,
             backoff: self.backoff,
             ready_timeout: self.ready_timeout,
             policy,
@@ -145,6 +158,7 @@ impl<P, R> Builder<P, R> {
         Builder {
             budget: self.budget,
             attempts: self.attempts,
+            resends: self.resends,
             backoff: self.backoff,
             ready_timeout: self.ready_timeout,
             policy: self.policy,
@@ -161,6 +175,9 @@ impl<P, R> Builder<P, R> {
         if !(1..=MAX_ATTEMPTS).contains(&self.attempts) {
             return Err(InvalidSetting::new("attempts", self.attempts, "1 to 100"));
         }
+        if self.resends > MAX_RESENDS {
+            return Err(InvalidSetting::new("resends", self.resends, "0 to 100"));
+        }
         if self.ready_timeout > LONGEST_READY_TIMEOUT {
             let value = format_args!("{:?}", self.ready_timeout);
             return Err(InvalidSetting::new("ready_timeout", value, "0 to 24 hours"));
@@ -174,6 +191,7 @@ impl<P, R> fmt::Debug for Builder<P, R> {
         f.debug_struct("Builder")
             .field("budget", &self.budget)
             .field("attempts", &self.attempts)
+            .field("resends", &self.resends)
             .field("backoff", &self.backoff)
             .field("ready_timeout", &self.ready_timeout)
             .field("policy", &format_args!("{}", type_name::<P>()))
@@ -183,5 +201,7 @@ impl<P, R> fmt::Debug for Builder<P, R> {
 }
 
 const MAX_ATTEMPTS: u32 = 100;
+
+const MAX_RESENDS: u32 = 100;
 
 const LONGEST_READY_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,7 +2,7 @@
 
 /// Makes the attempts of a request.
 ///
-/// A request for which a retry is possible and affordable is split by [`first`](Self::first)
+/// A request for which a retry is possible and affordable, or that is kept for resends, is split by [`first`](Self::first)
 /// into the first attempt and a spare; each other one goes through [`plain`](Self::plain), where
 /// nothing is to be kept.
 pub trait Replay<Req> {

@@ -52,21 +52,34 @@ impl<S, P, R> Retry<S, P, R> {
     }
 
     /// The first attempt, and what later ones are made from: the spare is taken here only if a
-    /// retry is allowed and looks affordable, the service is cloned only if there is a spare.
+    /// retry is allowed and looks affordable, or for a resend; the service is cloned only if there
+    /// is a spare.
     fn split<Req>(&self, request: Req) -> (R::Request, Retries<S, R::Spare>)
     where
         R: Replay<Req>,
         S: Service<R::Request> + Clone,
         P: Policy<Req, S::Response, S::Error>,
     {
-        if let Some(refusal) = self.refusal(&request) {
+        let refusal = self.refusal(&request);
+        if let Some(refusal) = refusal
+            && !self.is_kept_for_resends(&request)
+        {
             return (self.shared.replay.plain(request), Err(refusal));
         }
         let (first, spare) = self.shared.replay.first(request);
         let kept = spare
-            .map(|spare| Kept::new(self.inner.clone(), spare))
-            .ok_or(Refusal::NotReplayable);
+            .map(|spare| Kept::new(self.inner.clone(), spare, refusal))
+            .ok_or(refusal.unwrap_or(Refusal::NotReplayable));
         (first, kept)
+    }
+
+    fn is_kept_for_resends<Req>(&self, request: &Req) -> bool
+    where
+        R: Replay<Req>,
+        S: Service<R::Request>,
+        P: Policy<Req, S::Response, S::Error>,
+    {
+        self.shared.resends > 0 && self.shared.policy.resendable(request)
     }
 
     fn refusal<Req>(&self, request: &Req) -> Option<Refusal>
@@ -102,7 +115,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         self.shared.counters.request();
         let (first, kept) = self.split(request);
-        // The instance that is ready is called itself; the clone is only for retries.
+        // The instance that is ready is called itself; the clone is only for later attempts.
         ResponseFuture::new(self.inner.call(first), kept, Arc::clone(&self.shared))
     }
 }
@@ -128,6 +141,7 @@ impl<S: fmt::Debug, P, R> fmt::Debug for Retry<S, P, R> {
 pub(crate) struct Shared<P, R> {
     pub(crate) budget: Budget,
     pub(crate) attempts: u32,
+    pub(crate) resends: u32,
     pub(crate) backoff: Backoff,
     pub(crate) ready_timeout: Duration,
     pub(crate) policy: P,
@@ -143,6 +157,7 @@ impl<P, R> Shared<P, R> {
         debug
             .field("budget", &self.budget)
             .field("attempts", &self.attempts)
+            .field("resends", &self.resends)
             .field("backoff", &self.backoff)
             .field("ready_timeout", &self.ready_timeout)
             .field("policy", &format_args!("{}", type_name::<P>()))

@@ -4,8 +4,9 @@ use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// A snapshot of what a [`RetryLayer`](crate::RetryLayer) has done, in all its services.
 ///
-/// Each attempt whose verdict is [`Retry`](crate::Verdict::Retry) either leads to a retry or is
-/// counted under the one reason why not. A retry is counted when it is sent.
+/// Each attempt whose verdict is [`Retry`](crate::Verdict::Retry) or
+/// [`Unprocessed`](crate::Verdict::Unprocessed) either leads to a retry or a resend, or is counted
+/// under the one reason why not. A retry or a resend is counted when it is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryStats {
@@ -13,22 +14,24 @@ pub struct RetryStats {
     pub requests: u64,
     /// Retries sent.
     pub retries: u64,
+    /// Requests that were not processed, sent again at no cost.
+    pub resent: u64,
     /// Requests that succeeded after at least one retry.
     pub recovered: u64,
     /// Not retried: the budget had no token, before the first attempt or after the last.
     pub exhausted: u64,
     /// Not retried: the policy does not let this request be sent twice.
     pub not_retryable: u64,
-    /// Not retried: the request could not be made again, as after a body above the limit.
+    /// Not retried or resent: the request could not be made again, as after a body above the limit.
     pub not_replayable: u64,
     /// Not retried: that was the last attempt.
     pub out_of_attempts: u64,
-    /// Not retried: the service was not ready within
+    /// Not retried or resent: the service was not ready within
     /// [`ready_timeout`](crate::Builder::ready_timeout).
     pub not_ready: u64,
 }
 
-/// Why an attempt that called for a retry got none.
+/// Why an attempt that called for another got none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Exhausted,
@@ -42,6 +45,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
+    resent: AtomicU64,
     recovered: AtomicU64,
     exhausted: AtomicU64,
     not_retryable: AtomicU64,
@@ -57,6 +61,10 @@ impl Counters {
 
     pub(crate) fn retry(&self) {
         self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn resent(&self) {
+        self.resent.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn recovered(&self) {
@@ -78,6 +86,7 @@ impl Counters {
         RetryStats {
             requests: self.requests.load(Relaxed),
             retries: self.retries.load(Relaxed),
+            resent: self.resent.load(Relaxed),
             recovered: self.recovered.load(Relaxed),
             exhausted: self.exhausted.load(Relaxed),
             not_retryable: self.not_retryable.load(Relaxed),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tower::Layer;
-use tower_retry_budget::{Budget, RetryLayer};
+use tower_retry_budget::{Budget, OnError, Policy, RetryLayer, Verdict};
 use tower_service::Service;
 
 struct Counting;
@@ -51,7 +51,11 @@ impl Service<()> for Fine {
 }
 
 fn allocations_of_a_request(budget: Budget) -> u64 {
-    let mut service = RetryLayer::new(budget).layer(Fine);
+    allocations_through(&RetryLayer::new(budget))
+}
+
+fn allocations_through<P: Policy<(), (), Infallible>>(layer: &RetryLayer<P>) -> u64 {
+    let mut service = layer.layer(Fine);
     let mut context = Context::from_waker(Waker::noop());
     let before = ALLOCATIONS.get();
     assert!(service.poll_ready(&mut context).is_ready());
@@ -71,6 +75,27 @@ fn nor_does_one_for_which_no_retry_is_affordable() {
     let budget = builder.build().unwrap();
     let _spent = budget.withdraw().unwrap();
     assert_eq!(allocations_of_a_request(budget), 0);
+}
+
+#[test]
+fn nor_does_one_that_may_be_sent_again() {
+    for resendable in [false, true] {
+        let layer = RetryLayer::builder(Budget::new()).attempts(1).resends(2);
+        let layer = layer.policy(Resendable(resendable)).build().unwrap();
+        assert_eq!(allocations_through(&layer), 0);
+    }
+}
+
+struct Resendable(bool);
+
+impl Policy<(), (), Infallible> for Resendable {
+    fn resendable(&self, (): &()) -> bool {
+        self.0
+    }
+
+    fn classify(&self, result: Result<&(), &Infallible>) -> Verdict {
+        Policy::<(), _, _>::classify(&OnError, result)
+    }
 }
 
 #[cfg(feature = "http")]

@@ -25,6 +25,11 @@ fn bad_layers_are_errors() {
         let builder = RetryLayer::builder(Budget::new()).attempts(attempts);
         assert_eq!(builder.build().unwrap_err().field(), "attempts");
     }
+    for resends in [101, u32::MAX] {
+        let builder = RetryLayer::builder(Budget::new()).resends(resends);
+        let error = builder.build().unwrap_err();
+        assert_eq!((error.field(), error.allowed()), ("resends", "0 to 100"));
+    }
     let above = Duration::from_nanos(86_400_000_000_001);
     for timeout in [above, Duration::MAX] {
         let builder = RetryLayer::builder(Budget::new()).ready_timeout(timeout);
@@ -53,6 +58,12 @@ fn the_ends_of_each_range_are_allowed() {
     for attempts in [1, 100] {
         let builder = RetryLayer::builder(Budget::new()).attempts(attempts);
         assert!(builder.build().is_ok());
+    }
+    for resends in [0, 100] {
+        let builder = RetryLayer::builder(Budget::new()).resends(resends);
+        let shown = format!("{builder:?} {:?}", builder.clone().build().unwrap());
+        let expected = format!("resends: {resends}");
+        assert_eq!(shown.matches(&expected).count(), 2, "{shown}");
     }
     for timeout in [Duration::ZERO, Duration::from_secs(86_400)] {
         let builder = RetryLayer::builder(Budget::new()).ready_timeout(timeout);

@@ -3,15 +3,15 @@
 //! The configuration's check calls these too: what a layer refuses is reported with its place in
 //! the file, and what passed the check can be built.
 
-use http::Response;
+use http::{Request, Response};
 use tower_balance_p2c::{
     BalanceLayer, Classify, Outcome,
-    http::{AtEndOfBody, HttpClassify},
+    http::{AtEndOfBody, AtEndOfBodyBlaming, HttpClassify},
 };
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle};
 use tower_reconnect::ReconnectLayer;
 use tower_retry_budget::{
-    Backoff, Budget, RetryLayer,
+    Backoff, Budget, Policy, RetryLayer, Verdict,
     http::{BodyReplay, StatusPolicy},
 };
 use tower_timeout_ewma::{
@@ -27,18 +27,26 @@ use crate::{
         BalanceConfig, ClusterConfig, ClusterProtocol, Expected, ReconnectConfig, RetryConfig,
         TimeoutConfig,
     },
-    endpoint::Ended,
+    endpoint::{Ended, Unprocessed},
     http::refusal,
 };
 
 /// Retries as this proxy does them.
-pub type HttpRetryLayer = RetryLayer<StatusPolicy, BodyReplay>;
+pub type HttpRetryLayer = RetryLayer<HttpPolicy, BodyReplay>;
 
 /// A timeout that learns from what was served, and not from errors that came quickly.
 pub type HttpTimeoutLayer = AdaptiveTimeoutLayer<ServedOnly>;
 
 /// The balancer as this proxy uses it.
-pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEndOfBody>;
+pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEnd>;
+
+/// A request is in flight to the end of its answer, and is judged by it as by the beginning.
+pub type AtEnd = AtEndOfBodyBlaming<fn(&BoxError) -> bool>;
+
+/// [`StatusPolicy`], but what an endpoint has certainly not processed is sent again whatever its
+/// method.
+#[derive(Clone, Debug)]
+pub struct HttpPolicy(StatusPolicy);
 
 /// [`HttpClassify`], but a request that the client itself spoilt says nothing about its endpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,8 +55,32 @@ pub struct BlameEndpoint(HttpClassify);
 impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
     fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Outcome {
         match result {
-            Err(error) if refusal::is_clients_fault(error.as_ref()) => Outcome::Neutral,
+            Err(error) if !blames(error) => Outcome::Neutral,
             result => self.0.classify(result),
+        }
+    }
+}
+
+impl HttpPolicy {
+    /// Those rules for all else.
+    pub fn new(rules: StatusPolicy) -> Self {
+        Self(rules)
+    }
+}
+
+impl<B, B2> Policy<Request<B>, Response<B2>, BoxError> for HttpPolicy {
+    fn retryable(&self, request: &Request<B>) -> bool {
+        Policy::<_, Response<B2>, BoxError>::retryable(&self.0, request)
+    }
+
+    fn resendable(&self, _: &Request<B>) -> bool {
+        true
+    }
+
+    fn classify(&self, result: Result<&Response<B2>, &BoxError>) -> Verdict {
+        match result {
+            Err(error) if Unprocessed::caused(error.as_ref()) => Verdict::Unprocessed,
+            result => Policy::<Request<B>, _, _>::classify(&self.0, result),
         }
     }
 }
@@ -62,13 +94,14 @@ pub fn balance(
         .choices(config.choices)
         .wait(config.wait)
         .classify(BlameEndpoint::default())
-        .completion(AtEndOfBody)
+        .completion(AtEndOfBody.blame(blames as fn(&BoxError) -> bool))
         .build()
 }
 
 /// `[cluster.retry]`, and the budget that its metrics show.
 pub fn retry(
     config: &RetryConfig,
+    protocol: ClusterProtocol,
 ) -> Result<(HttpRetryLayer, Budget), tower_retry_budget::error::InvalidSetting> {
     let budget = Budget::builder()
         .ratio(config.budget)
@@ -77,24 +110,42 @@ pub fn retry(
         .build()?;
     let layer = RetryLayer::builder(budget.clone())
         .attempts(config.attempts)
+        .resends(resends(protocol))
         .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
-        .policy(
+        .policy(HttpPolicy::new(
             StatusPolicy::new()
                 .methods(config.methods.iter().cloned())
                 .statuses(config.statuses.iter().copied()),
-        )
+        ))
         .replay(BodyReplay::new(config.body_limit.bytes()))
         .build()?;
     Ok((layer, budget))
 }
 
-/// One attempt only, where `[cluster.retry]` is absent: nothing is kept and nothing is cloned.
-pub fn no_retry() -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSetting> {
+/// No retries, where `[cluster.retry]` is absent. Where nothing can come back unprocessed either,
+/// nothing is kept and nothing is cloned.
+pub fn no_retry(
+    protocol: ClusterProtocol,
+) -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSetting> {
     RetryLayer::builder(Budget::new())
         .attempts(1)
-        .policy(StatusPolicy::new())
+        .resends(resends(protocol))
+        .policy(HttpPolicy::new(StatusPolicy::new()))
         .replay(BodyReplay::default())
         .build()
+}
+
+/// Only an HTTP/2 endpoint can say that it has not processed what it was sent.
+fn resends(protocol: ClusterProtocol) -> u32 {
+    match protocol {
+        ClusterProtocol::Http2 | ClusterProtocol::Auto => 2,
+        ClusterProtocol::Http1 | ClusterProtocol::Tcp => 0,
+    }
+}
+
+/// Whether an error is the endpoint's, and not the client's own.
+fn blames(error: &BoxError) -> bool {
+    !refusal::is_clients_fault(error.as_ref())
 }
 
 /// `[cluster.timeout]`.

@@ -1,5 +1,6 @@
 //! Where requests go: deadline, retry, balancer, and one service per endpoint.
 
+mod fate;
 pub mod layers;
 mod status;
 
@@ -8,23 +9,26 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use futures::{StreamExt, stream};
 use http::Request;
 use tower::util::Either;
-use tower_balance_p2c::{Balance, Change, http::AtEndOfBody};
+use tower_balance_p2c::{Balance, Change};
 use tower_layer::Layer;
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle, error::CredentialsError};
 use tower_reconnect::Watch;
 use tower_retry_budget::{
     Budget, Retry,
-    http::{BodyReplay, ReplayBody, StatusPolicy},
+    http::{BodyReplay, ReplayBody},
 };
 use tower_timeout_ewma::{
     AdaptiveTimeout, AdaptiveTimeoutLayer,
     deadline::{Deadlines, http::HttpDeadline},
 };
 
-pub use self::status::{ClusterStatus, EndpointStatus};
+pub use self::{
+    fate::{Fated, FatedBody, FatedFuture},
+    status::{ClusterStatus, EndpointStatus},
+};
 use crate::{
     BoxError,
-    cluster::layers::{BlameEndpoint, HttpRetryLayer, HttpTimeoutLayer},
+    cluster::layers::{AtEnd, BlameEndpoint, HttpPolicy, HttpRetryLayer, HttpTimeoutLayer},
     config::{CertificateFiles, ClusterConfig, TrustFiles},
     endpoint::{Endpoint, EndpointSettings, connector},
     http::body::ClientBody,
@@ -36,15 +40,15 @@ pub type EndpointRequest = Request<ReplayBody<ClientBody>>;
 /// The balancer over a cluster's endpoints.
 pub type Balanced = Balance<
     SocketAddr,
-    Endpoint<ReplayBody<ClientBody>>,
+    Fated<Endpoint<ReplayBody<ClientBody>>>,
     EndpointRequest,
     BlameEndpoint,
-    AtEndOfBody,
+    AtEnd,
 >;
 
 /// The way of a request through a cluster, outermost layer first.
 pub type Stack = Deadlines<
-    Retry<Either<AdaptiveTimeout<Balanced>, Balanced>, StatusPolicy, BodyReplay>,
+    Retry<Either<AdaptiveTimeout<Balanced>, Balanced>, HttpPolicy, BodyReplay>,
     HttpDeadline,
 >;
 
@@ -83,6 +87,7 @@ impl Cluster {
         let mut connections = Vec::with_capacity(config.endpoints.len());
         for &address in &config.endpoints {
             let (endpoint, watch) = settings.endpoint(address)?;
+            let endpoint = Fated::new(endpoint);
             endpoints.push(Ok::<_, BoxError>(Change::Insert(address, endpoint)));
             connections.push((address, watch));
         }
@@ -91,10 +96,10 @@ impl Cluster {
         let balance = layers::balance(&config.balance)?.layer(discovery);
         let (retry, budget) = match &config.retry {
             Some(retry) => {
-                let (layer, budget) = layers::retry(retry)?;
+                let (layer, budget) = layers::retry(retry, config.protocol)?;
                 (layer, Some(budget))
             }
-            None => (layers::no_retry()?, None),
+            None => (layers::no_retry(config.protocol)?, None),
         };
         let attempt = match config.retry.as_ref().and_then(|retry| retry.per_try) {
             Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance.clone())),

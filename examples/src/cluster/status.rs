@@ -130,6 +130,7 @@ fn serialize_retries<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let counts = [
         ("sent", retries.retries),
+        ("resent", retries.resent),
         ("recovered", retries.recovered),
         ("exhausted", retries.exhausted),
         ("not_retryable", retries.not_retryable),

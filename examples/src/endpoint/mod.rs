@@ -6,6 +6,7 @@ mod ended;
 mod handshake;
 mod http1;
 mod resend;
+mod unprocessed;
 
 use std::net::SocketAddr;
 
@@ -25,6 +26,7 @@ pub use self::{
     handshake::{Handshake, HandshakeLayer},
     http1::{Lease, NoFreeConnection, Pool, TooManyPending},
     resend::{Resend, ResendFuture, ResendLayer},
+    unprocessed::Unprocessed,
 };
 use crate::{
     cluster::layers::{self, HttpTimeoutLayer},

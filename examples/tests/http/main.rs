@@ -10,6 +10,7 @@ mod front;
 
 mod admin;
 mod back_pressure;
+mod broken_off;
 mod curl;
 mod exchange;
 mod faults;
@@ -20,6 +21,7 @@ mod limits;
 mod malformed;
 mod pool;
 mod raw;
+mod resends;
 mod short_lives;
 mod timeouts;
 mod trailers;

@@ -62,7 +62,8 @@ impl Simulation {
             self.now = at;
             let (load, _) = &self.endpoints[index];
             if success {
-                load.succeeded(at - started, at);
+                load.answered(at - started, at);
+                load.completed(at);
             } else {
                 load.failed(at);
             }

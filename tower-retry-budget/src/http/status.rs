@@ -27,6 +27,40 @@ use crate::policy::{Policy, Verdict};
 /// are waited for. If they ask for more than [`max_after`](Self::max_after), or cannot be read
 /// as a number (a date, a negative pushback), the answer is returned and not retried: earlier
 /// would be too early.
+///
+/// It knows nothing of errors. A policy of your own around it can tell which of your client's say
+/// that a request was [not processed](Verdict::Unprocessed):
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_retry_budget::{Policy, Verdict, http::StatusPolicy};
+///
+/// # #[derive(Debug)]
+/// # enum ClientError { RefusedStream, Other }
+/// struct Rules(StatusPolicy);
+///
+/// impl<B, B2> Policy<Request<B>, Response<B2>, ClientError> for Rules {
+///     fn retryable(&self, request: &Request<B>) -> bool {
+///         Policy::<_, Response<B2>, ClientError>::retryable(&self.0, request)
+///     }
+///
+///     fn resendable(&self, _: &Request<B>) -> bool {
+///         true
+///     }
+///
+///     fn classify(&self, result: Result<&Response<B2>, &ClientError>) -> Verdict {
+///         match result {
+///             Err(ClientError::RefusedStream) => Verdict::Unprocessed,
+///             result => Policy::<Request<B>, _, _>::classify(&self.0, result),
+///         }
+///     }
+/// }
+/// # let refused = Err::<&Response<()>, _>(&ClientError::RefusedStream);
+/// # let rules = Rules(StatusPolicy::new());
+/// # assert_eq!(Policy::<Request<()>, _, _>::classify(&rules, refused), Verdict::Unprocessed);
+/// # let other = Err::<&Response<()>, _>(&ClientError::Other);
+/// # assert_ne!(Policy::<Request<()>, _, _>::classify(&rules, other), Verdict::Unprocessed);
+/// ```
 #[derive(Clone, Debug)]
 pub struct StatusPolicy {
     methods: Vec<Method>,

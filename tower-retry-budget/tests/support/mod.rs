@@ -1,6 +1,7 @@
 //! A service that holds its callers to tower's contract.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
+pub mod resends;
 pub mod rules;
 
 use std::{

@@ -94,7 +94,9 @@ impl ClusterFile {
             endpoints,
             tls,
             balance: checked(self.balance, layers::balance)?.unwrap_or_default(),
-            retry: checked(self.retry, layers::retry)?,
+            retry: checked(self.retry, |retry| {
+                layers::retry(retry, ClusterProtocol::default())
+            })?,
             timeout: checked(self.timeout, layers::timeout)?,
             reconnect: checked(self.reconnect, |reconnect| layers::reconnect("", reconnect))?
                 .unwrap_or_default(),

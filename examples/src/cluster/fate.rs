@@ -1,0 +1,115 @@
+//! Tells an answer that the endpoint broke off from one that the client's own request has ended.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{BoxError, http::body::BodyFate};
+
+/// Over an endpoint: the error of its answer's body is the client's, where the client's was first.
+///
+/// An upload that fails takes its exchange along, the answer to it included, and that must not
+/// count against the endpoint.
+#[derive(Clone, Debug)]
+pub struct Fated<S> {
+    inner: S,
+}
+
+pin_project! {
+    /// The future of an answer with a [`FatedBody`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct FatedFuture<F> {
+        #[pin]
+        answer: F,
+        fate: Option<BodyFate>,
+    }
+}
+
+pin_project! {
+    /// An endpoint's body that knows of the client's.
+    #[derive(Debug)]
+    pub struct FatedBody<B> {
+        #[pin]
+        body: B,
+        fate: Option<BodyFate>,
+    }
+}
+
+impl<S> Fated<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S, B, B2> Service<Request<B>> for Fated<S>
+where
+    S: Service<Request<B>, Response = Response<B2>>,
+{
+    type Response = Response<FatedBody<B2>>;
+    type Error = S::Error;
+    type Future = FatedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let fate = request.extensions().get::<BodyFate>().cloned();
+        FatedFuture {
+            answer: self.inner.call(request),
+            fate,
+        }
+    }
+}
+
+impl<F, B, E> Future for FatedFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<FatedBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.answer.poll(cx))?;
+        let fate = this.fate.take();
+        Poll::Ready(Ok(response.map(|body| FatedBody { body, fate })))
+    }
+}
+
+impl<B> Body for FatedBody<B>
+where
+    B: Body<Error: Into<BoxError>>,
+{
+    type Data = B::Data;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx));
+        let fate = || this.fate.as_ref().and_then(BodyFate::failure);
+        Poll::Ready(
+            frame.map(|frame| {
+                frame.map_err(|error| fate().map_or_else(|| error.into(), Into::into))
+            }),
+        )
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

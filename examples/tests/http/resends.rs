@@ -1,0 +1,90 @@
+//! What an endpoint has refused to process is sent again, a `POST` as well.
+
+use http::{Request, Version};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    frames::{HEADERS, RST_STREAM, SETTINGS},
+    front::{Front, bounded},
+    raw::RawUpstream,
+    support::{body::full, client::read},
+};
+
+#[tokio::test]
+#[ignore = "until the endpoint's connection recognises what was not processed"]
+async fn a_stream_that_is_refused_is_sent_again_without_any_retries_configured() {
+    let upstream = refusing(2);
+    let front = Front::start("http2", upstream.address, "");
+    let mut client = front.client(Version::HTTP_11).await;
+    let request = Request::post("/").body(full("body")).unwrap();
+    let response = bounded(client.send(request)).await.unwrap();
+    assert_eq!(response.status(), 200);
+    read(response).await;
+    let retries = front.proxy.status()[0].retries;
+    assert_eq!((retries.resent, retries.retries), (2, 0));
+}
+
+#[tokio::test]
+#[ignore = "until the endpoint's connection recognises what was not processed"]
+async fn an_endpoint_that_refuses_everything_is_asked_three_times() {
+    let upstream = refusing(usize::MAX);
+    let front = Front::start("http2", upstream.address, "");
+    let mut client = front.client(Version::HTTP_11).await;
+    for round in 1..=2 {
+        let request = Request::post("/").body(full("body")).unwrap();
+        let response = bounded(client.send(request)).await.unwrap();
+        assert_eq!(response.status(), 502);
+        read(response).await;
+        assert_eq!(front.proxy.status()[0].retries.resent, 2 * round);
+    }
+}
+
+/// An HTTP/2 endpoint that refuses the first streams of each connection.
+fn refusing(refused: usize) -> RawUpstream {
+    RawUpstream::start(move |mut stream, _| async move {
+        // The client's preface.
+        stream.read_exact(&mut [0; 24]).await.unwrap();
+        write(&mut stream, SETTINGS, 0, 0, &[]).await;
+        let mut seen = 0;
+        while let Some((kind, flags, number)) = next(&mut stream).await {
+            match kind {
+                SETTINGS if flags & ACK == 0 => write(&mut stream, SETTINGS, ACK, 0, &[]).await,
+                HEADERS if seen < refused => {
+                    seen += 1;
+                    write(&mut stream, RST_STREAM, 0, number, &REFUSED_STREAM).await;
+                }
+                HEADERS => write(&mut stream, HEADERS, END_OF_BOTH, number, &STATUS_200).await,
+                _ => {}
+            }
+        }
+    })
+}
+
+/// A frame's kind, flags and stream.
+async fn next(stream: &mut TcpStream) -> Option<(u8, u8, u32)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.ok()?;
+    let [a, b, c, kind, flags, number @ ..] = head;
+    let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+    stream.read_exact(&mut payload).await.ok()?;
+    Some((kind, flags, u32::from_be_bytes(number)))
+}
+
+async fn write(stream: &mut TcpStream, kind: u8, flags: u8, number: u32, payload: &[u8]) {
+    let length = u8::try_from(payload.len()).unwrap();
+    let mut frame = vec![0, 0, length, kind, flags];
+    frame.extend_from_slice(&number.to_be_bytes());
+    frame.extend_from_slice(payload);
+    // The proxy may have gone.
+    let _ = stream.write_all(&frame).await;
+}
+
+const ACK: u8 = 1;
+/// END_STREAM and END_HEADERS.
+const END_OF_BOTH: u8 = 1 | 4;
+const REFUSED_STREAM: [u8; 4] = 7_u32.to_be_bytes();
+/// `:status: 200`, from HPACK's static table.
+const STATUS_200: [u8; 1] = [0x88];
