@@ -100,7 +100,9 @@ pub struct Limits {
     /// Concurrent HTTP/2 streams of a client connection.
     #[serde(deserialize_with = "value::streams")]
     pub http2_streams: u32,
-    upgrade_idle: Option<NotYet>,
+    /// How long a tunnel may carry nothing, in both directions.
+    #[serde(deserialize_with = "value::positive_duration")]
+    pub upgrade_idle: Duration,
 }
 
 /// The file as written, before names are resolved.
@@ -272,7 +274,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             connection_age: Duration::from_secs(3600),
             http2_streams: 200,
-            upgrade_idle: None,
+            upgrade_idle: Duration::from_secs(3600),
         }
     }
 }
