@@ -6,7 +6,8 @@ use tower_mtls::{TrustDomain, authorize::AllowList};
 use super::{
     IdentityFile, Span,
     error::{At, Problem},
-    show, tls::{CertificateFiles, Switch, TrustFiles, certificate_files},
+    show,
+    tls::{CertificateFiles, Switch, TrustFiles, certificate_files},
     value::{self, NotYet},
 };
 

@@ -9,5 +9,8 @@ pub(crate) use self::encode::ListenerScrape;
 pub use self::{
     encode::Scrape,
     listener::{Connected, Ending, ListenerMetrics},
-    log::init as init_log,
+    log::{
+        BadFilter, LogFilter, NotOurLog, filter as log_filter, init as init_log,
+        set_filter as set_log_filter,
+    },
 };

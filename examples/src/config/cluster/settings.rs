@@ -53,10 +53,7 @@ pub struct RetryConfig {
     )]
     pub statuses: Vec<StatusCode>,
     /// Methods that may be repeated.
-    #[serde(
-        deserialize_with = "value::methods",
-        serialize_with = "show::texts"
-    )]
+    #[serde(deserialize_with = "value::methods", serialize_with = "show::texts")]
     pub methods: Vec<Method>,
     /// Bytes of a request's body kept for a replay.
     pub body_limit: Size,
