@@ -1,6 +1,6 @@
 //! What the admin listener answers.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::SocketAddr};
 
 use http::{Method, Request, Response, StatusCode, Version};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::{
     front::{Front, bounded, get, noting},
     raw::exchange,
     support::{
-        body::{empty, full},
+        body::{TestBody, empty, full},
         client::{Client, read, text},
         eventually,
         upstream::Upstream,
@@ -283,7 +283,12 @@ pub(crate) async fn fetch(front: &Front, method: &str, path: &str) -> Answer {
         .uri(path)
         .body(empty())
         .unwrap();
-    let mut client = Client::connect(front.admin(), Version::HTTP_11).await;
+    answer(front.admin(), request).await
+}
+
+/// One request, on a connection of its own.
+pub(crate) async fn answer(admin: SocketAddr, request: Request<TestBody>) -> Answer {
+    let mut client = Client::connect(admin, Version::HTTP_11).await;
     let response = bounded(client.send(request)).await.unwrap();
     let field = |name| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
     Answer {
@@ -357,7 +362,7 @@ fn assert_labels(labels: &str, line: &str) {
     }
 }
 
-async fn in_front_of_nothing() -> Front {
+pub(crate) async fn in_front_of_nothing() -> Front {
     let (upstream, _heads) = noting(|| Response::new(empty())).await;
     let address = upstream.kill().await;
     let front = Front::start("http1", address, "");

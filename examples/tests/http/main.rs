@@ -10,6 +10,7 @@ mod front;
 
 mod admin;
 mod back_pressure;
+mod control;
 mod curl;
 mod exchange;
 mod faults;
