@@ -22,6 +22,16 @@ type Answer = Response<Full<Bytes>>;
 /// A path, and the methods that it takes, as `Allow` lists them.
 struct Path(&'static str, &'static str);
 
+/// Why a request is not done.
+enum Refused {
+    /// There is no such path.
+    NoPath,
+    /// The path takes others, these.
+    Method(&'static str),
+    /// For a reason that is told.
+    Because(StatusCode, &'static str),
+}
+
 /// Answers a request; `claimed` is set where its connection is the one that drains the process.
 pub(super) async fn answer(
     admin: &Admin,
@@ -29,15 +39,15 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     let (head, body) = request.into_parts();
-    if let Err(refusal) = admit(&head) {
-        return refusal;
+    if let Err(refused) = admit(&head) {
+        return refused.answer();
     }
     if !writes(&head.method) {
         return shown(admin, head.uri.path());
     }
     let body = match read(body).await {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err(refused) => return refused.answer(),
     };
     match head.uri.path() {
         "/log-level" => set_log_level(&body),
@@ -50,28 +60,18 @@ pub(super) async fn answer(
 }
 
 /// Refuses what no path takes, and what a web page may have sent.
-fn admit(head: &Parts) -> Result<(), Answer> {
-    let Some(Path(path, allowed)) = PATHS.iter().find(|path| path.0 == head.uri.path()) else {
-        return Err(text(StatusCode::NOT_FOUND, &not_found()));
-    };
+fn admit(head: &Parts) -> Result<(), Refused> {
+    let path = PATHS.iter().find(|path| path.0 == head.uri.path());
+    let Path(path, allowed) = path.ok_or(Refused::NoPath)?;
     if !allowed.split(", ").any(|method| head.method == method) {
-        let line = format!("this path takes {allowed}");
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &line);
-        let allowed = HeaderValue::from_static(allowed);
-        answer.headers_mut().insert(header::ALLOW, allowed);
-        return Err(answer);
+        return Err(Refused::Method(allowed));
     }
     let checked = match writes(&head.method) {
         true => guard::no_web_page(head).and_then(|()| guard::no_name(head)),
         false if *path == "/config" => guard::no_name(head),
         false => Ok(()),
     };
-    checked.map_err(|reason| text(StatusCode::FORBIDDEN, reason))
-}
-
-fn not_found() -> String {
-    let paths: Vec<_> = PATHS.iter().map(|path| path.0).collect();
-    format!("no such path; there are {}", paths.join(", "))
+    checked.map_err(|reason| Refused::Because(StatusCode::FORBIDDEN, reason))
 }
 
 fn writes(method: &Method) -> bool {
@@ -79,19 +79,37 @@ fn writes(method: &Method) -> bool {
 }
 
 /// The whole body of a request that may have one.
-async fn read(body: Incoming) -> Result<Bytes, Answer> {
+async fn read(body: Incoming) -> Result<Bytes, Refused> {
     let reading = Limited::new(body, LONGEST_BODY).collect();
-    match tokio::time::timeout(HEADER_TIMEOUT, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(text(
+    let (status, reason) = match tokio::time::timeout(HEADER_TIMEOUT, reading).await {
+        Ok(Ok(body)) => return Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "the body is longer than 4 KiB",
-        )),
-        Ok(Err(_)) => Err(text(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => Err(text(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not come in time",
-        )),
+        ),
+        Ok(Err(_)) => (StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+    };
+    Err(Refused::Because(status, reason))
+}
+
+impl Refused {
+    fn answer(self) -> Answer {
+        match self {
+            Self::NoPath => {
+                let paths: Vec<_> = PATHS.iter().map(|path| path.0).collect();
+                let line = format!("no such path; there are {}", paths.join(", "));
+                text(StatusCode::NOT_FOUND, &line)
+            }
+            Self::Method(allowed) => {
+                let line = format!("this path takes {allowed}");
+                let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, &line);
+                let allowed = HeaderValue::from_static(allowed);
+                answer.headers_mut().insert(header::ALLOW, allowed);
+                answer
+            }
+            Self::Because(status, reason) => text(status, reason),
+        }
     }
 }
 

@@ -121,7 +121,7 @@ async fn the_configuration_that_help_shows_is_good() {
     let example = lines
         .skip(1)
         .take_while(|line| line.is_empty() || line.starts_with("    "));
-    let example: Vec<_> = example.map(|line| line.trim_start()).collect();
+    let example: Vec<_> = example.map(str::trim_start).collect();
     assert_eq!(
         example.iter().filter(|line| line.contains(" = ")).count(),
         5,
