@@ -43,7 +43,7 @@ pub(super) async fn answer(
         return refused.answer();
     }
     if !writes(&head.method) {
-        return shown(admin, head.uri.path());
+        return shown(admin, head.uri.path()).await;
     }
     let body = match read(body).await {
         Ok(body) => body,
@@ -114,10 +114,10 @@ impl Refused {
 }
 
 /// What is read, not done.
-fn shown(admin: &Admin, path: &str) -> Answer {
+async fn shown(admin: &Admin, path: &str) -> Answer {
     match path {
         "/live" => text(StatusCode::OK, "live"),
-        "/ready" => ready(&admin.clusters, admin.phase.phase()),
+        "/ready" => ready(&admin.clusters, admin.phase.phase()).await,
         "/metrics" => metrics(&admin.scrape),
         "/clusters" => clusters(&admin.clusters),
         "/log-level" => log_level(telemetry::log_filter()),
@@ -126,21 +126,17 @@ fn shown(admin: &Admin, path: &str) -> Answer {
 }
 
 /// Ready while the process takes requests and each cluster has an endpoint for them.
-fn ready(clusters: &[Arc<Cluster>], phase: Phase) -> Answer {
+async fn ready(clusters: &[Arc<Cluster>], phase: Phase) -> Answer {
     if phase > Phase::Running {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining");
     }
-    let down = clusters
-        .iter()
-        .map(|cluster| cluster.status())
-        .find(|status| status.ready == 0);
-    match down {
-        Some(cluster) => {
-            let reason = format!("cluster {} has no ready endpoint", cluster.name);
-            text(StatusCode::SERVICE_UNAVAILABLE, &reason)
+    for cluster in clusters {
+        if !cluster.is_ready().await {
+            let reason = format!("cluster {} has no ready endpoint", cluster.name());
+            return text(StatusCode::SERVICE_UNAVAILABLE, &reason);
         }
-        None => text(StatusCode::OK, "ready"),
     }
+    text(StatusCode::OK, "ready")
 }
 
 fn metrics(scrape: &Scrape) -> Answer {
