@@ -89,6 +89,18 @@ async fn a_drain_is_asked_for_once() {
 }
 
 #[tokio::test]
+async fn a_client_that_keeps_its_connection_does_not_keep_the_drain_waiting() {
+    let front = in_front_of_nothing().await;
+    let mut client = Client::connect(front.admin(), Version::HTTP_11).await;
+    let response = client.send(post("/drain")).await.unwrap();
+    assert_eq!(response.headers()[header::CONNECTION], "close");
+    read(response).await;
+    let asked = timeout(Duration::from_secs(10), front.proxy.drain_asked()).await;
+    assert!(asked.is_ok());
+    drop(client);
+}
+
+#[tokio::test]
 async fn no_web_page_can_do_anything() {
     let front = in_front_of_nothing().await;
     for (name, value) in [
