@@ -1,8 +1,14 @@
 //! How everything that runs learns that the process is ending, and how the process waits for it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Where the process is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +29,16 @@ pub struct Drain {
     phase: watch::Sender<Phase>,
     alive: mpsc::Sender<()>,
     gone: mpsc::Receiver<()>,
+}
+
+/// One who may ask for the drain; whoever runs the process begins it.
+#[derive(Clone, Debug, Default)]
+pub struct DrainRequest(Arc<Request>);
+
+#[derive(Debug, Default)]
+struct Request {
+    claimed: AtomicBool,
+    begun: Notify,
 }
 
 /// One who listens; the drain waits until all are dropped.
@@ -80,6 +96,23 @@ impl Drain {
 impl Default for Drain {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl DrainRequest {
+    /// Whether this is the first to ask. Who is told so must [`begin`](Self::begin).
+    pub fn claim(&self) -> bool {
+        !self.0.claimed.swap(true, Relaxed)
+    }
+
+    /// Tells [`asked`](Self::asked), once what was left to say is said.
+    pub fn begin(&self) {
+        self.0.begun.notify_one();
+    }
+
+    /// Waits until somebody has asked.
+    pub async fn asked(&self) {
+        self.0.begun.notified().await;
     }
 }
 

@@ -2,11 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod help;
+
 use std::{
     fmt::Display,
     io::{self, Write},
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
     time::Duration,
 };
@@ -26,11 +29,10 @@ use tokio::{
 
 /// A reference proxy made of five tower layers: mutual TLS, balancing, retries, timeouts, reconnecting.
 ///
-/// Without a command it runs the demo. Logs go to standard error and are filtered by PROXY_LOG
-/// (default: info,access=off; with access lines: info). Exit codes: 0 done, 1 bad
-/// configuration or a promise not kept, 2 bad usage, 3 could not start.
+/// It carries HTTP/1.1, HTTP/2 and gRPC from its listeners to clusters of endpoints. Without a
+/// command it runs the demo.
 #[derive(Debug, Parser)]
-#[command(name = "proxy", version)]
+#[command(name = "proxy", version, after_help = help::SHORT, after_long_help = help::LONG)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -39,10 +41,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Embedded upstreams, an embedded CA, mutual TLS, load, live figures; ends on Ctrl-C.
+    #[command(after_help = "Example: proxy demo --seconds 30")]
     Demo(DemoArgs),
-    /// Serve what a configuration says, until SIGTERM or SIGINT drains it.
+    /// Serve what a configuration says, until SIGTERM, SIGINT or POST /drain drains it.
+    #[command(after_help = "Example: proxy run --config proxy.toml", after_long_help = help::RUN)]
     Run(ConfigArgs),
     /// Say whether a configuration is good, and if not, what to write instead.
+    #[command(after_help = "Example: proxy check --config proxy.toml", after_long_help = help::CHECK)]
     Check(ConfigArgs),
 }
 
@@ -87,15 +92,33 @@ fn check(path: &Path) -> Exit {
         Ok(config) => config,
         Err(error) => return fail(Exit::BadConfiguration, error),
     };
-    let cleartext: Vec<_> = config.cleartext().collect();
-    let mut report = format!("{}: good", path.display());
-    if !cleartext.is_empty() {
-        report = format!("{report}; cleartext: {}", cleartext.join(", "));
-    }
-    match writeln!(io::stdout(), "{report}") {
+    match writeln!(io::stdout(), "{}", report(path, &config)) {
         Ok(()) => Exit::Done,
         Err(error) => fail(Exit::CouldNotStart, error),
     }
+}
+
+/// What a good configuration has, and what of it deserves a second look.
+fn report(path: &Path, config: &Config) -> String {
+    let listeners = count(config.listeners.len(), "listener");
+    let clusters = count(config.clusters.len(), "cluster");
+    let mut report = format!("{}: {listeners}, {clusters}: good", path.display());
+    let cleartext: Vec<_> = config.cleartext().collect();
+    if !cleartext.is_empty() {
+        report = format!("{report}; cleartext: {}", cleartext.join(", "));
+    }
+    if !config.admin.ip().is_loopback() {
+        report = format!(
+            "{report}\nwarning: the admin listener ({}) is not on loopback: whoever reaches it can drain the process",
+            config.admin
+        );
+    }
+    report
+}
+
+fn count(number: usize, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{ending}")
 }
 
 fn run(path: &Path) -> Exit {
@@ -130,22 +153,32 @@ fn run(path: &Path) -> Exit {
     }
 }
 
-/// Serves until the first signal, drains until all is over or the second.
+/// Serves until the first signal or `POST /drain`, drains until all is over or the second signal.
 async fn serve(proxy: Proxy, mut terminate: Signal, mut interrupt: Signal, mut hangup: Signal) {
-    loop {
+    let mut signalled = loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break true,
+            _ = interrupt.recv() => break true,
+            () = proxy.drain_asked() => break false,
             _ = hangup.recv() => tracing::warn!("SIGHUP: reloading is not supported yet; restart to change the configuration"),
         }
-    }
-    tokio::select! {
-        whole = proxy.drain() => match whole {
-            true => tracing::info!("drained"),
-            false => tracing::warn!("the grace period is over: what was still in flight is cut"),
-        },
-        _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
-        _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
+    };
+    let mut draining = pin!(proxy.drain());
+    loop {
+        tokio::select! {
+            whole = &mut draining => return match whole {
+                true => tracing::info!("drained"),
+                false => tracing::warn!("the grace period is over: what was still in flight is cut"),
+            },
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        // Whoever asks by POST before the platform sends its signal has not asked for a cut.
+        if signalled {
+            return tracing::warn!("second signal: ending at once");
+        }
+        signalled = true;
+        tracing::info!("a signal while draining; a second one ends at once");
     }
 }
 

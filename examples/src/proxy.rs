@@ -13,10 +13,11 @@ use tower_layer::Layer;
 use tower_mtls::{accept::Acceptor, authorize::AuthorizeLayer};
 
 use crate::{
-    BoxError, admin,
+    BoxError,
+    admin::{self, Admin},
     cluster::{Cluster, ClusterStatus, load_credentials, load_trust},
     config::{Config, ListenerConfig, ListenerTls, ShutdownConfig},
-    drain::Drain,
+    drain::{Drain, DrainRequest},
     listen::{Accepting, bind},
     server::Door,
     telemetry::{ListenerMetrics, ListenerScrape, Scrape},
@@ -30,6 +31,7 @@ pub struct Proxy {
     clusters: Arc<[Arc<Cluster>]>,
     shutdown: ShutdownConfig,
     drain: Drain,
+    drain_request: DrainRequest,
     tasks: JoinSet<()>,
 }
 
@@ -86,21 +88,34 @@ impl Proxy {
             drain, mut tasks, ..
         } = starting;
         tracing::info!(listener = "admin", address = %admin, "listening");
-        let scrape = Scrape::new(scrapes, clusters.clone());
-        tasks.spawn(admin::run(
-            socket,
-            scrape,
-            clusters.clone(),
-            drain.observe(),
-        ));
+        if !config.admin.ip().is_loopback() {
+            tracing::warn!(address = %admin, "the admin listener is not on loopback: whoever reaches it can drain this process");
+        }
+        let drain_request = DrainRequest::default();
+        let shown = Admin {
+            scrape: Scrape::new(scrapes, clusters.clone()),
+            clusters: clusters.clone(),
+            config: config
+                .to_json()
+                .map_err(|error| StartError::of("admin", error))?,
+            phase: drain.observe(),
+            drain: drain_request.clone(),
+        };
+        tasks.spawn(admin::run(socket, shown));
         Ok(Self {
             listeners,
             admin,
             clusters,
             shutdown: config.shutdown,
             drain,
+            drain_request,
             tasks,
         })
+    }
+
+    /// Waits until `POST /drain` asks for [`drain`](Self::drain).
+    pub async fn drain_asked(&self) {
+        self.drain_request.asked().await;
     }
 
     /// Where a listener listens: useful where the configuration said port 0.

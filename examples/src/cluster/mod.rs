@@ -8,11 +8,12 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use http::Request;
+use tokio::time::interval;
 use tower::util::Either;
 use tower_balance_p2c::{Balance, Change};
 use tower_layer::Layer;
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle, error::CredentialsError};
-use tower_reconnect::Watch;
+use tower_reconnect::State;
 use tower_retry_budget::{
     Budget, Retry,
     http::{BodyReplay, ReplayBody},
@@ -30,7 +31,7 @@ use crate::{
     BoxError,
     cluster::layers::{AtEnd, BlameEndpoint, HttpPolicy, HttpRetryLayer, HttpTimeoutLayer},
     config::{CertificateFiles, ClusterConfig, TrustFiles},
-    endpoint::{Endpoint, EndpointSettings, connector},
+    endpoint::{Endpoint, EndpointSettings, Link, connector},
     http::body::ClientBody,
 };
 
@@ -63,7 +64,7 @@ pub struct Cluster {
     retry: HttpRetryLayer,
     budget: Option<Budget>,
     timeout: Option<HttpTimeoutLayer>,
-    connections: Vec<(SocketAddr, Watch)>,
+    connections: Vec<(SocketAddr, Link<ReplayBody<ClientBody>>)>,
 }
 
 impl Cluster {
@@ -86,10 +87,10 @@ impl Cluster {
         let mut endpoints = Vec::with_capacity(config.endpoints.len());
         let mut connections = Vec::with_capacity(config.endpoints.len());
         for &address in &config.endpoints {
-            let (endpoint, watch) = settings.endpoint(address)?;
+            let (endpoint, link) = settings.endpoint(address)?;
             let endpoint = Fated::new(endpoint);
             endpoints.push(Ok::<_, BoxError>(Change::Insert(address, endpoint)));
-            connections.push((address, watch));
+            connections.push((address, link));
         }
         // A static set never changes; discovery that never ends says so.
         let discovery = stream::iter(endpoints).chain(stream::pending());
@@ -133,6 +134,24 @@ impl Cluster {
         self.body_idle
     }
 
+    /// Whether an endpoint would take a request now, found out without one. Where a connection
+    /// has just ended, it waits a little for the next.
+    pub async fn is_ready(&self) -> bool {
+        let mut looks = interval(LOOK_AGAIN);
+        for _ in 0..LOOKS {
+            looks.tick().await;
+            self.connections.iter().for_each(|(_, link)| link.look());
+            if self.status().ready > 0 {
+                return true;
+            }
+            let mut states = self.connections.iter().map(|(_, link)| link.state());
+            if !states.any(|state| matches!(state, State::Idle | State::Connecting)) {
+                return false;
+            }
+        }
+        false
+    }
+
     /// What `/clusters`, `/metrics` and the demo show.
     pub fn status(&self) -> ClusterStatus {
         ClusterStatus::of(self)
@@ -167,3 +186,7 @@ pub(crate) fn load_trust(files: &TrustFiles) -> Result<TrustBundle, CredentialsE
         None => bundle,
     })
 }
+
+/// How long [`Cluster::is_ready`] waits, in all half a second: probes have little time.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 50;

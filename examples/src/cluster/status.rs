@@ -2,10 +2,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Serialize, Serializer};
 use tower_balance_p2c::EndpointStats;
-use tower_reconnect::{State, Watch};
+use tower_reconnect::State;
 use tower_retry_budget::RetryStats;
 
 use super::Cluster;
+use crate::endpoint::Link;
 
 /// What a cluster is doing at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -65,17 +66,18 @@ pub struct EndpointStatus {
 impl ClusterStatus {
     pub(super) fn of(cluster: &Cluster) -> Self {
         let balance = cluster.balance.stats();
-        let endpoints = cluster.connections.iter().filter_map(|(address, watch)| {
+        let endpoints = cluster.connections.iter().filter_map(|(address, link)| {
             let stats = balance
                 .endpoints
                 .iter()
                 .find(|stats| stats.key == *address)?;
-            Some(EndpointStatus::of(stats, watch))
+            Some(EndpointStatus::of(stats, link))
         });
+        let endpoints: Vec<_> = endpoints.collect();
         Self {
             name: cluster.name.to_string(),
             cleartext: cluster.cleartext,
-            ready: balance.ready,
+            ready: endpoints.iter().filter(|endpoint| endpoint.ready).count(),
             waits: balance.waits,
             retries: cluster.retry.stats(),
             retry_budget: cluster.budget.as_ref().map(|budget| budget.stats().balance),
@@ -83,22 +85,24 @@ impl ClusterStatus {
                 .timeout
                 .as_ref()
                 .map(|timeout| milliseconds(timeout.limit())),
-            endpoints: endpoints.collect(),
+            endpoints,
         }
     }
 }
 
 impl EndpointStatus {
-    fn of(stats: &EndpointStats<SocketAddr>, watch: &Watch) -> Self {
-        let (state, cause) = describe(&watch.state());
-        let connection = watch.stats();
+    fn of<B>(stats: &EndpointStats<SocketAddr>, link: &Link<B>) -> Self {
+        let connection_state = link.state();
+        let (state, cause) = describe(&connection_state);
+        let connection = link.stats();
         Self {
             address: stats.key,
             state,
             cause,
             dials: connection.dials,
             dial_failures: connection.failures,
-            ready: stats.ready,
+            // The balancer hears of a lost connection when it next picks it.
+            ready: stats.ready && connection_state.is_connected(),
             weight: 1,
             in_flight: stats.in_flight,
             latency_ms: stats.latency.map(milliseconds),

@@ -1,17 +1,18 @@
 use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tower_mtls::{TrustDomain, authorize::AllowList};
 
 use super::{
     IdentityFile, Span,
     error::{At, Problem},
+    show,
     tls::{CertificateFiles, Switch, TrustFiles, certificate_files},
     value::{self, NotYet},
 };
 
 /// One `[[listener]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ListenerConfig {
     /// Its name in logs and metrics.
     pub name: String,
@@ -20,15 +21,18 @@ pub struct ListenerConfig {
     /// The cluster that everything goes to.
     pub cluster: String,
     /// TLS, or `None` for cleartext.
+    #[serde(serialize_with = "show::tls")]
     pub tls: Option<ListenerTls>,
 }
 
 /// `[listener.tls]`, or what `[identity]` makes of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ListenerTls {
     /// Who we are.
+    #[serde(flatten)]
     pub certificate: CertificateFiles,
     /// Who may come in; `None`: no client certificate is asked for.
+    #[serde(flatten)]
     pub clients: Option<Clients>,
     /// From accept to the end of the handshake.
     pub handshake_timeout: Duration,
@@ -43,6 +47,8 @@ pub struct Clients {
     pub trust: TrustFiles,
     /// Which of them are let in.
     pub allow: AllowList,
+    /// The same as written; empty: any verified identity.
+    pub allowed: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -137,11 +143,13 @@ impl TlsFile {
             }
             None => identity.map(TrustFiles::from_identity),
         };
+        let allowed = self.allow.as_ref().map(|list| list.get_ref().clone());
+        let allowed = allowed.unwrap_or_default();
         let allow = check_allow(self.allow, self.allow_any, trust.is_some(), table)?;
         Ok(ListenerTls {
             certificate: certificate_files(self.certificate, self.private_key, identity, table)?
                 .ok_or_else(|| table.problem("a TLS listener needs certificate = \"server.pem\" and private_key = \"server.key\""))?,
-            clients: trust.zip(allow).map(|(trust, allow)| Clients { trust, allow }),
+            clients: trust.zip(allow).map(|(trust, allow)| Clients { trust, allow, allowed }),
             handshake_timeout: self.handshake_timeout,
             max_handshakes: self.max_handshakes,
         })
@@ -156,6 +164,7 @@ impl ListenerTls {
             clients: Some(Clients {
                 trust: TrustFiles::from_identity(identity),
                 allow: AllowList::any_verified(),
+                allowed: Vec::new(),
             }),
             handshake_timeout: default_handshake_timeout(),
             max_handshakes: default_max_handshakes(),

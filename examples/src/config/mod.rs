@@ -7,6 +7,7 @@
 mod cluster;
 mod error;
 mod listener;
+mod show;
 mod tls;
 mod value;
 mod words;
@@ -19,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     cluster::ClusterFile,
@@ -39,24 +40,27 @@ pub use self::{
 };
 
 /// Everything that `proxy run` needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Config {
     /// Worker threads; one means a single-threaded runtime.
     pub threads: NonZeroUsize,
     /// How the process ends.
     pub shutdown: ShutdownConfig,
     /// Where metrics and health are served.
+    #[serde(serialize_with = "show::listen")]
     pub admin: SocketAddr,
     /// Where clients come in; at least one.
+    #[serde(rename = "listener")]
     pub listeners: Vec<ListenerConfig>,
     /// Where requests go; at least one.
+    #[serde(rename = "cluster")]
     pub clusters: Vec<ClusterConfig>,
     /// What one process will take on.
     pub limits: Limits,
 }
 
 /// How the process ends.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
     /// How long `/ready` answers 503 while connections are still accepted.
@@ -68,7 +72,7 @@ pub struct ShutdownConfig {
 }
 
 /// What one process will take on.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Client connections at once; further ones wait in the accept backlog.
@@ -100,7 +104,7 @@ pub struct Limits {
     /// Concurrent HTTP/2 streams of a client connection.
     #[serde(deserialize_with = "value::streams")]
     pub http2_streams: u32,
-    /// How long a tunnel may be silent in both directions.
+    /// How long a tunnel may carry nothing, in both directions.
     #[serde(deserialize_with = "value::positive_duration")]
     pub upgrade_idle: Duration,
 }

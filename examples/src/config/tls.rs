@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData, path::PathBuf};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use tower_mtls::TrustDomain;
@@ -11,14 +11,17 @@ use tower_mtls::TrustDomain;
 use super::{
     IdentityFile, Span,
     error::{At, Problem},
+    show,
 };
 
 /// Our own certificate and its key, both PEM.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CertificateFiles {
     /// The chain, leaf first.
+    #[serde(serialize_with = "show::path")]
     pub certificate: PathBuf,
     /// The leaf's key.
+    #[serde(skip)]
     pub private_key: PathBuf,
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration}
 
 use http::{Method, StatusCode};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{Error, IgnoredAny, Visitor},
 };
 
@@ -19,7 +19,7 @@ pub struct Size(u64);
 
 /// A key that belongs to the contract and is not served yet. Reading it is an error, so that no
 /// setting is ever silently ignored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(super) enum NotYet {}
 
 impl Size {

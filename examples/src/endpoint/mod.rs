@@ -5,6 +5,7 @@ mod connection;
 mod ended;
 mod handshake;
 mod http1;
+mod link;
 mod resend;
 mod unprocessed;
 
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 
 use tower::util::Either;
 use tower_layer::Layer;
-use tower_reconnect::{Reconnect, Watch};
+use tower_reconnect::Reconnect;
 use tower_timeout_ewma::{
     AdaptiveTimeout,
     deadline::{Deadlines, http::HttpDeadline},
@@ -25,6 +26,7 @@ pub use self::{
     ended::Ended,
     handshake::{Handshake, HandshakeLayer},
     http1::{Lease, NoFreeConnection, Pool, TooManyPending},
+    link::Link,
     resend::{Resend, ResendFuture, ResendLayer},
     unprocessed::Unprocessed,
 };
@@ -55,7 +57,7 @@ pub struct EndpointSettings {
 }
 
 impl EndpointSettings {
-    /// Builds the service for `address`, and the watch that tells its connection's state.
+    /// Builds the service for `address`, and the link that tells its connection's state.
     ///
     /// # Errors
     ///
@@ -63,19 +65,19 @@ impl EndpointSettings {
     pub fn endpoint<B>(
         &self,
         address: SocketAddr,
-    ) -> Result<(Endpoint<B>, Watch), tower_reconnect::error::InvalidSetting>
+    ) -> Result<(Endpoint<B>, Link<B>), tower_reconnect::error::InvalidSetting>
     where
         B: RequestBody,
     {
         let handshake = HandshakeLayer::new(self.protocol, self.reconnect);
         let reconnect = layers::reconnect(address, &self.reconnect)?
             .layer(handshake.layer(self.connector.clone()));
-        let watch = reconnect.watch();
+        let link = Link::new(&reconnect);
         let connected = ResendLayer::new(self.reconnect.connect_timeout).layer(reconnect);
         let endpoint = match &self.timeout {
             Some(timeout) => Either::Left(timeout.layer(connected)),
             None => Either::Right(connected),
         };
-        Ok((layers::deadline().layer(endpoint), watch))
+        Ok((layers::deadline().layer(endpoint), link))
     }
 }

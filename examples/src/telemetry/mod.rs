@@ -11,5 +11,8 @@ pub use self::{
     encode::Scrape,
     limit::Limit,
     listener::{Connected, Ending, ListenerMetrics, Tunnelled},
-    log::init as init_log,
+    log::{
+        BadFilter, LogFilter, NotOurLog, filter as log_filter, init as init_log,
+        set_filter as set_log_filter,
+    },
 };

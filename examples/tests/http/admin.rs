@@ -1,15 +1,15 @@
 //! What the admin listener answers.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use http::{Method, Request, Response, StatusCode, Version};
 use serde_json::Value;
 
 use crate::{
     front::{Front, bounded, get, noting},
-    raw::exchange,
+    raw::{RawUpstream, exchange},
     support::{
-        body::{empty, full},
+        body::{TestBody, empty, full},
         client::{Client, read, text},
         eventually,
         upstream::Upstream,
@@ -44,6 +44,43 @@ async fn readiness_needs_an_endpoint() {
         (answer.status, answer.body.as_str()),
         (StatusCode::OK, "ready\n")
     );
+}
+
+/// Nobody sends a request meanwhile.
+#[tokio::test]
+async fn readiness_follows_an_endpoint_that_ends_and_comes_back() {
+    for protocol in ["http1", "http2"] {
+        let upstream = Upstream::start(|_| async { Response::new(empty()) }).await;
+        let front = Front::start(
+            protocol,
+            upstream.address,
+            "[cluster.reconnect]\nbackoff = { base = \"10ms\", max = \"50ms\" }",
+        );
+        until_ready_is(&front, StatusCode::OK).await;
+        let address = upstream.kill().await;
+        until_ready_is(&front, StatusCode::SERVICE_UNAVAILABLE).await;
+        assert_eq!(front.proxy.status()[0].ready, 0, "{protocol}");
+        let _upstream =
+            Upstream::start_at(address, None, |_| async { Response::new(empty()) }).await;
+        until_ready_is(&front, StatusCode::OK).await;
+    }
+}
+
+/// Servers close connections for many reasons: that is no outage.
+#[tokio::test]
+async fn readiness_survives_a_connection_that_ended_after_its_work() {
+    let upstream = RawUpstream::answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    let front = Front::start("http1", upstream.address, "");
+    until_ready_is(&front, StatusCode::OK).await;
+    for round in 1..=10 {
+        let response = front.client(Version::HTTP_11).await.send(get("/")).await;
+        assert_eq!(response.unwrap().status(), StatusCode::OK);
+        for _ in 0..5 {
+            let answer = fetch(&front, "GET", "/ready").await;
+            assert_eq!(answer.status, StatusCode::OK, "round {round}");
+        }
+    }
+    assert!(upstream.connections() > 10, "each was closed");
 }
 
 #[tokio::test]
@@ -283,7 +320,12 @@ pub(crate) async fn fetch(front: &Front, method: &str, path: &str) -> Answer {
         .uri(path)
         .body(empty())
         .unwrap();
-    let mut client = Client::connect(front.admin(), Version::HTTP_11).await;
+    answer(front.admin(), request).await
+}
+
+/// One request, on a connection of its own.
+pub(crate) async fn answer(admin: SocketAddr, request: Request<TestBody>) -> Answer {
+    let mut client = Client::connect(admin, Version::HTTP_11).await;
     let response = bounded(client.send(request)).await.unwrap();
     let field = |name| Some(response.headers().get(name)?.to_str().unwrap().to_owned());
     Answer {
@@ -357,10 +399,20 @@ fn assert_labels(labels: &str, line: &str) {
     }
 }
 
-async fn in_front_of_nothing() -> Front {
+pub(crate) async fn in_front_of_nothing() -> Front {
     let (upstream, _heads) = noting(|| Response::new(empty())).await;
     let address = upstream.kill().await;
     let front = Front::start("http1", address, "");
     front.listed().await;
     front
+}
+
+async fn until_ready_is(front: &Front, status: StatusCode) {
+    let asking = async {
+        while fetch(front, "GET", "/ready").await.status != status {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(10), asking).await;
+    assert!(asked.is_ok(), "/ready never says {status}");
 }

@@ -11,6 +11,7 @@ mod front;
 mod admin;
 mod back_pressure;
 mod broken_off;
+mod control;
 mod curl;
 mod exchange;
 mod faults;

@@ -2,6 +2,8 @@
 
 use std::{net::TcpListener, path::Path};
 
+use examples::config::Config;
+
 use crate::support::{
     cleartext,
     pki::Pki,
@@ -113,78 +115,38 @@ async fn a_clusters_trust_bundle_that_cannot_be_used() {
     }
 }
 
-#[tokio::test]
-async fn bad_usage() {
-    for args in [
-        &["fly"][..],
-        &["run"],
-        &["check"],
-        &["run", "--config"],
-        &["run", "--config", "a.toml", "--fast"],
-        &["demo", "--seconds", "soon"],
-        &["demo", "--seconds", "0"],
-    ] {
-        let ended = run(args).await;
-        assert_eq!(ended.code, Some(2), "{args:?}");
-        assert_eq!(ended.stdout, "", "{args:?}");
-        assert!(
-            ended.stderr.contains("error: ") && ended.stderr.contains("--help"),
-            "{args:?}: {}",
-            ended.stderr
-        );
-    }
+#[test]
+fn the_admin_listener_is_on_loopback_unless_said_otherwise() {
+    let listener =
+        "[[listener]]\nname = \"web\"\nlisten = \"127.0.0.1:0\"\ncluster = \"backend\"\n";
+    let config = format!("{listener}[[cluster]]\nname = \"backend\"\n{CLUSTER}");
+    let config = Config::parse(&config, Path::new("proxy.toml")).unwrap();
+    assert_eq!(config.admin.to_string(), "127.0.0.1:9990");
 }
 
 #[tokio::test]
-async fn version_and_help_teach() {
-    let version = run(&["--version"]).await;
-    assert_eq!(version.code, Some(0));
-    assert_eq!(
-        version.stdout,
-        format!("proxy {}\n", env!("CARGO_PKG_VERSION"))
-    );
-
-    let help = run(&["--help"]).await;
-    assert_eq!(help.code, Some(0));
-    for word in [
-        "demo",
-        "run",
-        "check",
-        "Without a command",
-        "PROXY_LOG",
-        "Exit codes",
-        "standard error",
-    ] {
-        assert!(help.stdout.contains(word), "no {word:?} in {}", help.stdout);
-    }
-    for (command, words) in [
-        ("demo", ["--seconds", "--chaos"]),
-        ("run", ["--config", "FILE"]),
-        ("check", ["--config", "FILE"]),
-    ] {
-        let help = run(&[command, "--help"]).await;
-        assert_eq!(help.code, Some(0));
-        assert!(
-            words.iter().all(|word| help.stdout.contains(word)),
-            "{}",
-            help.stdout
-        );
-    }
-}
-
-#[tokio::test]
-async fn check_says_good_and_names_what_is_cleartext() {
+async fn a_log_filter_of_the_environment_that_is_none_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("proxy.toml");
-    std::fs::write(&path, cleartext(CLUSTER)).unwrap();
-    let ended = on_file("check", &path).await;
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stderr, "");
-    let expected = format!(
-        "{}: good; cleartext: listener `web`, cluster `backend`\n",
-        path.display()
+    std::fs::write(
+        &path,
+        cleartext(&format!(
+            "{CLUSTER}\ntls = {{ ca = \"no.pem\", server_name = \"a.test\" }}"
+        )),
+    )
+    .unwrap();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_proxy"));
+    command
+        .args(["run", "--config"])
+        .arg(&path)
+        .env("PROXY_LOG", "debgu");
+    let ended = command.output().await.unwrap();
+    let log = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{log}");
+    assert!(
+        log.contains("PROXY_LOG is ignored") && log.contains("`debgu` is no level"),
+        "{log}"
     );
-    assert_eq!(ended.stdout, expected);
 }
 
 /// Runs it, and returns the one line that says why it did not start.

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Version};
-use http_body_util::Empty;
+use http_body_util::{Empty, Full};
 use serde_json::Value;
 
 use super::client::{Client, text};
@@ -11,6 +11,24 @@ use super::client::{Client, text};
 pub async fn get(admin: SocketAddr, path: &str) -> (StatusCode, String) {
     let mut client = Client::connect(admin, Version::HTTP_11).await;
     let request = Request::get(path).body(Empty::<Bytes>::new()).unwrap();
+    let response = client.send(request).await.unwrap();
+    (response.status(), text(response).await)
+}
+
+/// What an operator's `curl` sends: the listener's address is the host.
+pub async fn ask(
+    admin: SocketAddr,
+    method: &str,
+    path: &str,
+    body: impl Into<Bytes>,
+) -> (StatusCode, String) {
+    let mut client = Client::connect(admin, Version::HTTP_11).await;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", admin.to_string())
+        .body(Full::new(body.into()))
+        .unwrap();
     let response = client.send(request).await.unwrap();
     (response.status(), text(response).await)
 }

@@ -6,7 +6,7 @@ mod upstream_tls;
 
 use std::{fmt, net::SocketAddr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::{
     endpoint::{EndpointFile, check_endpoints},
@@ -19,13 +19,14 @@ pub use self::{
 use super::{
     IdentityFile, Span,
     error::{At, Problem},
+    show,
     tls::Switch,
     value::NotYet,
 };
 use crate::cluster::layers;
 
 /// One `[[cluster]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ClusterConfig {
     /// Its name in logs, metrics and routes.
     pub name: String,
@@ -34,6 +35,7 @@ pub struct ClusterConfig {
     /// Where they are; at least one, none twice.
     pub endpoints: Vec<SocketAddr>,
     /// TLS, or `None` for cleartext.
+    #[serde(serialize_with = "show::tls")]
     pub tls: Option<UpstreamTls>,
     /// How an endpoint is chosen.
     pub balance: BalanceConfig,
@@ -46,7 +48,7 @@ pub struct ClusterConfig {
 }
 
 /// What is spoken to endpoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClusterProtocol {
     /// HTTP/1.1, with a pool of connections per endpoint.

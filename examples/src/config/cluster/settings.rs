@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Size,
+    Size, show,
     value::{self, NotYet},
 };
 
 /// `[cluster.balance]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BalanceConfig {
     /// How fast an endpoint's latency is forgotten.
@@ -30,7 +30,7 @@ pub struct BalanceConfig {
 }
 
 /// `[cluster.retry]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryConfig {
     /// In all, the first one included.
@@ -47,10 +47,13 @@ pub struct RetryConfig {
     #[serde(deserialize_with = "value::some_duration")]
     pub per_try: Option<Duration>,
     /// Statuses that are worth another attempt.
-    #[serde(deserialize_with = "value::failure_statuses")]
+    #[serde(
+        deserialize_with = "value::failure_statuses",
+        serialize_with = "show::statuses"
+    )]
     pub statuses: Vec<StatusCode>,
     /// Methods that may be repeated.
-    #[serde(deserialize_with = "value::methods")]
+    #[serde(deserialize_with = "value::methods", serialize_with = "show::texts")]
     pub methods: Vec<Method>,
     /// Bytes of a request's body kept for a replay.
     pub body_limit: Size,
@@ -58,7 +61,7 @@ pub struct RetryConfig {
 }
 
 /// A backoff's two ends.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackoffConfig {
     /// The first delay.
@@ -70,7 +73,7 @@ pub struct BackoffConfig {
 }
 
 /// `[cluster.timeout]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutConfig {
     /// The shortest limit.
@@ -91,7 +94,7 @@ pub struct TimeoutConfig {
 }
 
 /// `[cluster.reconnect]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReconnectConfig {
     /// Over the whole of connect: TCP, TLS, HTTP handshake.

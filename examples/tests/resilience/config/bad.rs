@@ -292,8 +292,8 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: "requests = 1000",
-        to: "upgrade_idle = ^\"1h\"",
-        says: &["upgrade_idle", "not supported yet"],
+        to: "upgrade_idle = ^\"0s\"",
+        says: &["longer than zero", "write"],
     },
     Bad {
         from: CLUSTER,

@@ -1,0 +1,95 @@
+//! The admin listener: health, metrics, what the clusters are doing; drain and log level.
+
+mod answer;
+mod guard;
+mod seats;
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use self::seats::{Seat, Seats};
+use crate::{
+    cluster::Cluster,
+    drain::{DrainRequest, Observed},
+    telemetry::Scrape,
+};
+
+/// What the admin listener shows, and what it can do.
+#[derive(Debug)]
+pub struct Admin {
+    /// `/metrics`.
+    pub scrape: Scrape,
+    /// `/clusters`, and what `/ready` is about.
+    pub clusters: Arc<[Arc<Cluster>]>,
+    /// `/config`, as it is shown.
+    pub config: String,
+    /// The process's phase.
+    pub phase: Observed,
+    /// `/drain`.
+    pub drain: DrainRequest,
+}
+
+/// Serves the admin paths until the process ends.
+pub async fn run(socket: TcpListener, admin: Admin) {
+    let admin = Arc::new(admin);
+    let seats = Seats::new(MAX_CONNECTIONS);
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => {
+                let seat = seats.take().await;
+                tokio::spawn(serve(stream, admin.clone(), seat));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept an admin connection; trying again soon");
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// One connection, until it ends or a newer one needs its seat.
+async fn serve(stream: TcpStream, admin: Arc<Admin>, mut seat: Seat) {
+    let claimed = Arc::new(AtomicBool::new(false));
+    let occupant = seat.occupant();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (admin, claimed, occupant) = (admin.clone(), claimed.clone(), occupant.clone());
+        async move {
+            let answer = answer::answer(&admin, &claimed, request).await;
+            Ok::<_, Infallible>(answer.map(|body| occupant.sending(body)))
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%error, "admin connection ended");
+        },
+        () = seat.wanted() => tracing::debug!("an idle admin connection made room for a new one"),
+    }
+    // Only now, so that who asked for the end has been told that it comes.
+    if claimed.load(Relaxed) {
+        admin.drain.begin();
+    }
+}
+
+/// Scrapes and people; a new one takes the place of the one that has been idle for longest.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Between the first and the last byte of a head or of a body, and between two requests.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait when the system has no room for another connection.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
