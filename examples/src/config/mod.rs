@@ -8,6 +8,7 @@ mod cluster;
 mod error;
 mod listener;
 mod tls;
+mod trust;
 mod value;
 mod words;
 
@@ -35,6 +36,7 @@ pub use self::{
     error::ConfigError,
     listener::{Clients, ListenerConfig, ListenerTls},
     tls::{CertificateFiles, TrustFiles},
+    trust::{Nets, TrustConfig},
     value::{Size, Span},
 };
 
@@ -53,6 +55,8 @@ pub struct Config {
     pub clusters: Vec<ClusterConfig>,
     /// What one process will take on.
     pub limits: Limits,
+    /// Who may tell us things.
+    pub trust: TrustConfig,
 }
 
 /// How the process ends.
@@ -122,8 +126,8 @@ struct File {
     limits: Limits,
     #[serde(rename = "route")]
     _route: Option<NotYet>,
-    #[serde(rename = "trust")]
-    _trust: Option<NotYet>,
+    #[serde(default)]
+    trust: TrustConfig,
 }
 
 #[derive(Deserialize)]
@@ -238,6 +242,7 @@ impl File {
             listeners: check_all(self.listeners, |listener| listener.check(identity))?,
             clusters: check_all(self.clusters, |cluster| cluster.check(identity))?,
             limits: self.limits,
+            trust: self.trust,
         })
     }
 }

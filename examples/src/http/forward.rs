@@ -7,7 +7,10 @@ use http::{
 };
 use http_body::Body;
 
-use super::refusal::Refusal;
+use super::{
+    forwarded::{is_claim, pass_via},
+    refusal::Refusal,
+};
 
 /// Checks a request and makes it neutral: `Host` names the authority, the target is in origin
 /// form, and no field belongs to the client's connection any more.
@@ -32,7 +35,7 @@ pub fn admit<B>(request: &mut Request<B>, max_fields: usize) -> Result<(), Refus
     Ok(())
 }
 
-/// Removes what belongs to the endpoint's connection.
+/// Removes what belongs to the endpoint's connection, and says that the response came through here.
 pub fn release<B>(response: &mut Response<B>) {
     // hyper has read the body by its transfer coding, which overrides a length (RFC 9112, section
     // 6.3); and these statuses have no body whose length could be told.
@@ -42,7 +45,8 @@ pub fn release<B>(response: &mut Response<B>) {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     remove_hop_by_hop(response.headers_mut());
-    *response.version_mut() = Version::HTTP_11;
+    let version = std::mem::replace(response.version_mut(), Version::HTTP_11);
+    pass_via(response.headers_mut(), version);
 }
 
 /// Writes an admitted request for HTTP/1.1.
@@ -182,10 +186,11 @@ fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
         .iter()
         .filter_map(|value| value.to_str().ok());
     let options = values.flat_map(|value| value.split(',')).map(str::trim);
-    // An end-to-end field that the message cannot do without is not the connection's to remove.
+    // An end-to-end field that the message cannot do without, or that tells who has sent it, is not
+    // the connection's to remove.
     options
         .filter_map(|option| HeaderName::try_from(option).ok())
-        .filter(|name| !PROTECTED.contains(name))
+        .filter(|name| !PROTECTED.contains(name) && !is_claim(name))
         .collect()
 }
 
@@ -223,9 +228,10 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-const PROTECTED: [HeaderName; 4] = [
+const PROTECTED: [HeaderName; 5] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
+    header::VIA,
 ];

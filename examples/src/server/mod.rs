@@ -42,6 +42,7 @@ use crate::{
     http::{
         body::{ClientBody, ResponseBody},
         forward,
+        forwarded::Client,
         refusal::Refusal,
     },
     telemetry::ListenerMetrics,
@@ -109,6 +110,7 @@ impl Door {
 pub async fn serve<IO, S>(
     door: Arc<Door>,
     io: IO,
+    client: Arc<Client>,
     peer: Option<PeerIdentity>,
     stack: S,
     draining: Draining,
@@ -121,9 +123,10 @@ pub async fn serve<IO, S>(
         let (door, activity, draining) = (door.clone(), activity.clone(), draining.clone());
         move |request: Request<Incoming>| {
             let (door, stack, peer) = (door.clone(), stack.clone(), peer.clone());
+            let client = client.clone();
             let (in_use, phase) = (activity.request(request.version()), draining.phase());
             async move {
-                let response = answer(&door, stack, peer, phase, &in_use, request).await;
+                let response = answer(&door, stack, &client, peer, phase, &in_use, request).await;
                 Ok::<_, Infallible>(response.map(|body| body.keep(in_use)))
             }
         }
@@ -197,15 +200,16 @@ fn noticed(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
 async fn answer<S: RequestStack>(
     door: &Arc<Door>,
     stack: S,
+    client: &Client,
     peer: Option<PeerIdentity>,
     phase: Phase,
     in_use: &InUse,
     request: Request<Incoming>,
 ) -> Response<ExchangeBody<S::Body>> {
-    let exchange = Exchange::begin(door, &request, peer.as_ref());
+    let exchange = Exchange::begin(door, &request, client.address(), peer.as_ref());
     let grpc = forward::is_grpc(request.headers());
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-    let result = match prepare(door, &exchange, peer, in_use, request) {
+    let result = match prepare(door, &exchange, client, peer, in_use, request) {
         Ok(request) => stack
             .oneshot(request)
             .await
@@ -238,6 +242,7 @@ async fn answer<S: RequestStack>(
 fn prepare(
     door: &Door,
     exchange: &Exchange,
+    client: &Client,
     peer: Option<PeerIdentity>,
     in_use: &InUse,
     mut request: Request<Incoming>,
@@ -246,6 +251,7 @@ fn prepare(
         return Err(Refusal::Overloaded);
     }
     forward::admit(&mut request, door.limits.header_count)?;
+    client.introduce(&mut request);
     let (mut parts, body) = request.into_parts();
     let body = ClientBody::new(body, &door.limits, in_use).map_err(|error| Refusal::of(&error))?;
     if let Some(peer) = peer {
