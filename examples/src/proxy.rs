@@ -220,6 +220,7 @@ impl Starting<'_> {
             socket,
             tls: tls.clone(),
             door: Arc::new(door),
+            trust: self.config.trust.clone(),
             stack: option_layer(authorize).layer(cluster.stack()),
             slots: self.slots.clone(),
             draining: self.drain.listen(),

@@ -9,6 +9,7 @@ mod error;
 mod listener;
 mod show;
 mod tls;
+mod trust;
 mod value;
 mod words;
 
@@ -36,6 +37,7 @@ pub use self::{
     error::ConfigError,
     listener::{Clients, ListenerConfig, ListenerTls},
     tls::{CertificateFiles, TrustFiles},
+    trust::{Nets, TrustConfig},
     value::{Size, Span},
 };
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub clusters: Vec<ClusterConfig>,
     /// What one process will take on.
     pub limits: Limits,
+    /// Who may tell us things.
+    pub trust: TrustConfig,
 }
 
 /// How the process ends.
@@ -128,8 +132,8 @@ struct File {
     limits: Limits,
     #[serde(rename = "route")]
     _route: Option<NotYet>,
-    #[serde(rename = "trust")]
-    _trust: Option<NotYet>,
+    #[serde(default)]
+    trust: TrustConfig,
 }
 
 #[derive(Deserialize)]
@@ -244,6 +248,7 @@ impl File {
             listeners: check_all(self.listeners, |listener| listener.check(identity))?,
             clusters: check_all(self.clusters, |cluster| cluster.check(identity))?,
             limits: self.limits,
+            trust: self.trust,
         })
     }
 }

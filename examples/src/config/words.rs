@@ -121,9 +121,8 @@ fn is_of_a_key(c: char) -> bool {
 }
 
 /// Known, and refused: no advice to give.
-const UNSUPPORTED: [&str; 13] = [
+const UNSUPPORTED: [&str; 12] = [
     "route",
-    "trust",
     "discovery",
     "slow_start",
     "zone",

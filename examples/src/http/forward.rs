@@ -7,7 +7,12 @@ use http::{
 };
 use http_body::Body;
 
-use super::{body::Expectation, interim, refusal::Refusal};
+use super::{
+    body::Expectation,
+    forwarded::{is_claim, pass_via},
+    interim,
+    refusal::Refusal,
+};
 use crate::config::Limits;
 
 /// Checks a request and makes it neutral: `Host` names the authority, the target is in origin
@@ -37,7 +42,7 @@ pub fn admit<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Refusal
     Ok(())
 }
 
-/// Removes what belongs to the endpoint's connection.
+/// Removes what belongs to the endpoint's connection, and says that the response came through here.
 pub fn release<B>(response: &mut Response<B>) {
     // hyper has read the body by its transfer coding, which overrides a length (RFC 9112, section
     // 6.3); and these statuses have no body whose length could be told.
@@ -47,7 +52,8 @@ pub fn release<B>(response: &mut Response<B>) {
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     remove_hop_by_hop(response.headers_mut());
-    *response.version_mut() = Version::HTTP_11;
+    let version = std::mem::replace(response.version_mut(), Version::HTTP_11);
+    pass_via(response.headers_mut(), version);
 }
 
 /// Writes an admitted request for HTTP/1.1.
@@ -203,10 +209,11 @@ fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
         .iter()
         .filter_map(|value| value.to_str().ok());
     let options = values.flat_map(|value| value.split(',')).map(str::trim);
-    // An end-to-end field that the message cannot do without is not the connection's to remove.
+    // An end-to-end field that the message cannot do without, or that tells who has sent it, is not
+    // the connection's to remove.
     options
         .filter_map(|option| HeaderName::try_from(option).ok())
-        .filter(|name| !PROTECTED.contains(name))
+        .filter(|name| !PROTECTED.contains(name) && !is_claim(name))
         .collect()
 }
 
@@ -247,9 +254,10 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-const PROTECTED: [HeaderName; 4] = [
+const PROTECTED: [HeaderName; 5] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
+    header::VIA,
 ];

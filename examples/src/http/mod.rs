@@ -2,5 +2,10 @@
 
 pub mod body;
 pub mod forward;
+pub mod forwarded;
 pub mod interim;
 pub mod refusal;
+
+/// The peer may lengthen a route's timeout.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadlineTrusted;

@@ -46,7 +46,12 @@ pub(super) async fn answer<S: RequestStack>(
         is_head: request.method() == Method::HEAD,
         version: request.version(),
     };
-    let exchange = Exchange::begin(&shared.door, &request, shared.peer.as_ref());
+    let exchange = Exchange::begin(
+        &shared.door,
+        &request,
+        shared.client.address(),
+        shared.peer.as_ref(),
+    );
     let interim = (asked.version == Version::HTTP_11).then(|| shared.interims.exchange());
     let result = match prepare(shared, &exchange, interim.as_ref(), in_use, request) {
         Ok(request) => passing_on(interim.as_ref(), stack.oneshot(request))
@@ -96,6 +101,7 @@ fn prepare<B>(
             shared.door.metrics.reached(limit);
         }
     })?;
+    shared.client.introduce(&mut request);
     let (mut parts, body) = request.into_parts();
     let mut body = ClientBody::new(body, limits, in_use).map_err(|error| Refusal::of(&error))?;
     if wishes.expects_continue() {

@@ -1,6 +1,7 @@
 //! One request and its response, counted from the first to the last byte.
 
 use std::{
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -39,6 +40,7 @@ pub(super) struct Exchange {
 struct LogLine {
     method: Method,
     uri: Uri,
+    client: SocketAddr,
     peer: Option<PeerIdentity>,
     status: Option<StatusCode>,
 }
@@ -58,11 +60,17 @@ pin_project! {
 }
 
 impl Exchange {
-    pub(super) fn begin<B>(door: &Door, request: &Request<B>, peer: Option<&PeerIdentity>) -> Self {
+    pub(super) fn begin<B>(
+        door: &Door,
+        request: &Request<B>,
+        client: SocketAddr,
+        peer: Option<&PeerIdentity>,
+    ) -> Self {
         let log = tracing::enabled!(target: "access", tracing::Level::INFO).then(|| {
             Box::new(LogLine {
                 method: request.method().clone(),
                 uri: request.uri().clone(),
+                client,
                 peer: peer.cloned(),
                 status: None,
             })
@@ -147,6 +155,7 @@ impl Drop for Exchange {
                 method = %log.method,
                 uri = %log.uri,
                 status = log.status.map(|status| status.as_u16()),
+                client = %log.client,
                 peer = log.peer.as_ref().map(tracing::field::display),
                 duration_ms = duration.as_secs_f64() * 1e3,
                 ending = self.ending.as_str(),

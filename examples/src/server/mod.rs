@@ -39,7 +39,7 @@ use crate::{
     BoxError,
     config::Limits,
     drain::Draining,
-    http::{body::ClientBody, interim::Interims, refusal::Refusal},
+    http::{body::ClientBody, forwarded::Client, interim::Interims, refusal::Refusal},
     telemetry::{Limit, ListenerMetrics},
 };
 
@@ -86,6 +86,7 @@ pub struct Door {
 /// What all requests of a connection share.
 struct Shared<B> {
     door: Arc<Door>,
+    client: Arc<Client>,
     peer: Option<PeerIdentity>,
     activity: Arc<Activity>,
     interims: Interims,
@@ -117,6 +118,7 @@ impl Door {
 pub async fn serve<IO, S>(
     door: Arc<Door>,
     io: IO,
+    client: Arc<Client>,
     peer: Option<PeerIdentity>,
     is_http2: Option<bool>,
     stack: S,
@@ -131,6 +133,7 @@ pub async fn serve<IO, S>(
         interims: Interims::default(),
         tunnel: Mutex::new(None),
         door,
+        client,
         peer,
     });
     let io = Watched::new(io, shared.activity.clone(), shared.interims.clone());

@@ -102,6 +102,14 @@ impl Families<'_> {
             }),
         )?;
         self.counters(
+            "proxy_protocol_refused",
+            "Connections of trusted peers that ended within their PROXY protocol header",
+            each().map(|(name, metrics)| {
+                let refused = metrics.proxy_protocol_refused.load(Relaxed);
+                ([("listener", name)], refused)
+            }),
+        )?;
+        self.counters(
             "requests",
             "Requests that came",
             each().map(|(name, metrics)| ([("listener", name)], metrics.began.load(Relaxed))),

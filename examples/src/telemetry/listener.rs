@@ -22,6 +22,7 @@ pub struct ListenerMetrics {
     pub(super) connections: AtomicU64,
     pub(super) connections_ended: AtomicU64,
     pub(super) connections_failed: AtomicU64,
+    pub(super) proxy_protocol_refused: AtomicU64,
     pub(super) began: AtomicU64,
     pub(super) endings: [AtomicU64; Ending::ALL.len()],
     pub(super) statuses: [AtomicU64; STATUSES],
@@ -73,6 +74,7 @@ impl ListenerMetrics {
             connections: AtomicU64::new(0),
             connections_ended: AtomicU64::new(0),
             connections_failed: AtomicU64::new(0),
+            proxy_protocol_refused: AtomicU64::new(0),
             began: AtomicU64::new(0),
             endings: Default::default(),
             statuses: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -122,6 +124,11 @@ impl ListenerMetrics {
     /// A head was refused before it was a request.
     pub fn head_refused(&self, status: StatusCode) {
         self.count(status);
+    }
+
+    /// A trusted peer began with a header of the PROXY protocol that could not be taken.
+    pub fn proxy_protocol_refused(&self) {
+        self.proxy_protocol_refused.fetch_add(1, Relaxed);
     }
 
     /// A request came.

@@ -231,7 +231,7 @@ const END_TO_END: [(&str, &str); 10] = [
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     ),
     ("accept-encoding", "gzip"),
-    ("x-forwarded-by", "me"),
+    ("x-by", "me"),
     ("x-trailing", "a;b=\"c, d\""),
 ];
 

@@ -9,7 +9,7 @@ pub(super) const BAD: &[Bad] = &[
         to: "^thread = 1",
         says: &[
             "`thread`",
-            "write one of threads, shutdown, admin, identity, listener, cluster, limits",
+            "write one of threads, shutdown, admin, identity, listener, cluster, limits, trust",
         ],
     },
     Bad {
@@ -522,5 +522,80 @@ pub(super) const BAD: &[Bad] = &[
         from: "\"web\"",
         to: "\"web^",
         says: &["not TOML"],
+    },
+    // Whom to trust.
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\n^forward = []",
+        says: &["`forward`", "write one of forwarded, deadline"],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = ^\"10.0.0.0/8\"",
+        says: &["`forwarded`", "write a list of nets", "[\"10.0.0.0/8\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = ^true",
+        says: &["`forwarded`", "write a list of nets"],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^8]",
+        says: &["8 cannot stand here", "write a net such as \"10.0.0.0/8\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [\"::1\", ^\"10.0.0.1/8\"]",
+        says: &[
+            "`10.0.0.1/8`",
+            "bits set after its prefix",
+            "write \"10.0.0.0/8\", or \"10.0.0.1\"",
+        ],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\ndeadline = [^\"2001:db8::1/64\"]",
+        says: &["write \"2001:db8::/64\", or \"2001:db8::1\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\ndeadline = [^\"10.0.0.0/33\"]",
+        says: &["`10.0.0.0/33`", "write \"10.0.0.0/8\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^\"10.0.0.0/255.0.0.0\"]",
+        says: &["`10.0.0.0/255.0.0.0`", "write \"10.0.0.0/8\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^\"10.0.0.1:8080\"]",
+        says: &["has a port", "write \"10.0.0.1\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^\"[2001:db8::1]:8080\"]",
+        says: &["has a port", "write \"2001:db8::1\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^\"[2001:db8::1]\"]",
+        says: &["`[2001:db8::1]`", "write \"10.0.0.0/8\" or \"2001:db8::1\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^\"::ffff:10.0.0.0/104\"]",
+        says: &["IPv4 written as IPv6", "write \"10.0.0.0/8\""],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^\"localhost\"]",
+        says: &["`localhost`", "no net and no IP address"],
+    },
+    Bad {
+        from: "requests = 1000",
+        to: "requests = 1000\n[trust]\nforwarded = [^\"fe80::1%eth0\"]",
+        says: &["no net and no IP address"],
     },
 ];

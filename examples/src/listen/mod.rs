@@ -1,4 +1,8 @@
-//! Accepting client connections: how many at once, TLS, and the last ones of a process that ends.
+//! Accepting client connections: how many at once, who they speak for, TLS, and the last ones of a
+//! process that ends.
+
+mod proxy_header;
+mod proxy_protocol;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,8 +14,11 @@ use tokio::{
 use tower::ServiceExt;
 use tower_mtls::accept::Acceptor;
 
+use self::proxy_protocol::{Refused, announced};
 use crate::{
+    config::TrustConfig,
     drain::{Draining, Phase},
+    http::forwarded::Client,
     server::{self, Door, RequestStack},
     telemetry::Limit,
 };
@@ -46,6 +53,8 @@ pub struct Accepting<S> {
     pub door: Arc<Door>,
     /// Where requests go.
     pub stack: S,
+    /// Whose word counts.
+    pub trust: TrustConfig,
     /// As many connections at once, over all listeners.
     pub slots: Arc<Semaphore>,
     /// The process's phase.
@@ -62,7 +71,7 @@ impl<S: RequestStack> Accepting<S> {
                 accepted = accept(&self.socket, &self.slots, &self.door) => accepted,
             };
             match accepted {
-                Ok((stream, slot)) => self.spawn(stream, slot),
+                Ok((stream, peer, slot)) => self.spawn(stream, peer, slot),
                 Err(error) if is_one_clients_fault(&error) => {}
                 // Out of file descriptors or memory: a busy loop would help nobody.
                 Err(error) => {
@@ -78,28 +87,38 @@ impl<S: RequestStack> Accepting<S> {
     ///
     /// Asks the kernel itself: what tokio knows of the socket is as old as its last look.
     fn empty_backlog(self) {
-        while let Ok((stream, _)) = SockRef::from(&self.socket).accept() {
+        while let Ok((stream, peer)) = SockRef::from(&self.socket).accept() {
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
                 return;
             };
+            let Some(peer) = peer.as_socket() else {
+                continue;
+            };
             match into_tokio(stream) {
-                Ok(stream) => self.spawn(stream, slot),
+                Ok(stream) => self.spawn(stream, peer, slot),
                 Err(error) => tracing::debug!(%error, "a client left before it was accepted"),
             }
         }
     }
 
-    fn spawn(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
-        let door = self.door.clone();
+    fn spawn(&self, mut stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+        let (door, trust) = (self.door.clone(), self.trust.clone());
         let (tls, stack, draining) = (self.tls.clone(), self.stack.clone(), self.draining.clone());
         tokio::spawn(async move {
             let _connected = door.metrics.connected();
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
-            match tls {
-                None => server::serve(door, stream, None, None, stack, draining).await,
-                Some(tls) => serve_tls(&door, stream, tls, stack, draining).await,
+            let behind = match trust.forwarded.contain(peer.ip()) {
+                true => introduction(&door, &mut stream, peer, draining.clone()).await,
+                false => Ok(None),
+            };
+            if let Ok(announced) = behind {
+                let client = Arc::new(Client::new(peer, announced, tls.is_some(), &trust));
+                match tls {
+                    None => server::serve(door, stream, client, None, None, stack, draining).await,
+                    Some(tls) => serve_tls(&door, stream, client, tls, stack, draining).await,
+                }
             }
             drop(slot);
         });
@@ -115,7 +134,7 @@ async fn accept(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
     door: &Door,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = match slots.clone().try_acquire_owned() {
         Ok(slot) => slot,
         Err(_) => {
@@ -124,27 +143,64 @@ async fn accept(
             slot.map_err(io::Error::other)?
         }
     };
-    let (stream, _) = socket.accept().await?;
-    Ok((stream, slot))
+    let (stream, peer) = socket.accept().await?;
+    Ok((stream, peer, slot))
+}
+
+/// Whom a trusted peer announces by the PROXY protocol, if anybody.
+async fn introduction(
+    door: &Door,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    mut draining: Draining,
+) -> Result<Option<SocketAddr>, Refused> {
+    let left_alone = async {
+        draining.reached(Phase::Closing).await;
+        tokio::time::sleep(QUIET).await;
+    };
+    let told = tokio::select! {
+        told = announced(stream, door.limits.header_timeout) => told,
+        () = left_alone => Err(Refused::Silent),
+    };
+    match &told {
+        Ok(_) => {}
+        Err(Refused::Silent) => {
+            tracing::debug!(listener = %door.metrics.name(), %peer, "a trusted peer said nothing");
+        }
+        Err(reason) => {
+            door.metrics.proxy_protocol_refused();
+            tracing::warn!(listener = %door.metrics.name(), %peer, %reason, "PROXY protocol refused");
+        }
+    }
+    told
 }
 
 async fn serve_tls<S: RequestStack>(
     door: &Arc<Door>,
     stream: TcpStream,
+    client: Arc<Client>,
     tls: Acceptor,
     stack: S,
     draining: Draining,
 ) {
-    let client = stream.peer_addr().ok();
     match tls.oneshot(stream).await {
         Ok(stream) => {
             let peer = stream.peer().cloned();
             let is_http2 = stream.alpn().map(|protocol| protocol == b"h2");
-            server::serve(door.clone(), stream, peer, is_http2, stack, draining).await;
+            server::serve(
+                door.clone(),
+                stream,
+                client,
+                peer,
+                is_http2,
+                stack,
+                draining,
+            )
+            .await;
         }
         Err(error) => tracing::warn!(
             listener = %door.metrics.name(),
-            client = client.map(tracing::field::display),
+            client = %client.address(),
             reason = error.reason().as_str(),
             %error,
             "TLS handshake refused"
@@ -165,3 +221,6 @@ const BACKLOG: i32 = 1024;
 
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// How long a connection that has said nothing may still speak when the listener has closed.
+const QUIET: Duration = Duration::from_millis(500);
