@@ -121,7 +121,7 @@ fn is_of_a_key(c: char) -> bool {
 }
 
 /// Known, and refused: no advice to give.
-const UNSUPPORTED: [&str; 14] = [
+const UNSUPPORTED: [&str; 13] = [
     "route",
     "trust",
     "upgrade_idle",
@@ -131,7 +131,6 @@ const UNSUPPORTED: [&str; 14] = [
     "subset",
     "eject",
     "hedge",
-    "max_age",
     "weight",
     "crl",
     "spiffe",

@@ -12,15 +12,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, uri::Scheme};
-use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, client::conn::http2};
-use pin_project_lite::pin_project;
+use http::{HeaderValue, Request, Response, StatusCode, header, uri::Scheme};
+use http_body::Body;
+use hyper::client::conn::http2;
 use tower_service::Service;
 
 use super::{
+    body::EndpointBody,
     ended::{Ended, Unsent},
-    http1::{Lease, Pool},
+    http1::Pool,
 };
 use crate::{
     BoxError,
@@ -52,16 +52,6 @@ pub struct Http2<B> {
     answered: Arc<AtomicBool>,
 }
 
-pin_project! {
-    /// An endpoint's response body; an HTTP/1 connection goes back to its pool when it has ended.
-    #[derive(Debug)]
-    pub struct EndpointBody<B> {
-        #[pin]
-        body: Incoming,
-        lease: Option<Lease<B>>,
-    }
-}
-
 /// hyper's futures of sent requests have no names, so each is boxed: the one allocation of this
 /// crate on the way of a request.
 type Sending<B> = Pin<Box<dyn Future<Output = Result<Response<EndpointBody<B>>, BoxError>> + Send>>;
@@ -87,6 +77,9 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
                 Box::pin(async move { answer(pool.send(request).await, fate) })
             }
             Self::Http2(http2) => {
+                // A stream cannot become a tunnel by these (RFC 9113, section 8.6).
+                request.headers_mut().remove(header::CONNECTION);
+                request.headers_mut().remove(header::UPGRADE);
                 for_http2(&mut request, http2.scheme.clone());
                 let answered = http2.answered.clone();
                 let sending = http2.sender.try_send_request(request);
@@ -114,17 +107,27 @@ fn answer<B>(
     fate: Option<BodyFate>,
 ) -> Result<Response<EndpointBody<B>>, BoxError> {
     match response {
-        Ok(response) if response.status().is_informational() => {
-            Err("the endpoint switched to a protocol that nobody asked for".into())
-        }
         Ok(mut response) => {
+            let upgrade = tunnels_to(&response);
             release(&mut response);
+            if let Some(protocol) = upgrade {
+                let headers = response.headers_mut();
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(header::UPGRADE, protocol);
+            }
             Ok(response)
         }
         Err(error) => Err(fate
             .and_then(|fate| fate.failure())
             .map_or(error, Into::into)),
     }
+}
+
+/// The protocol that a 101 switches to, which is for the client to know.
+fn tunnels_to<B>(response: &Response<B>) -> Option<HeaderValue> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = response.headers().get(header::UPGRADE);
+    protocol.filter(|_| switches).cloned()
 }
 
 impl<B> Http2<B> {
@@ -179,54 +182,5 @@ impl<B> fmt::Debug for Http2<B> {
         f.debug_struct("Http2")
             .field("scheme", &self.scheme)
             .finish_non_exhaustive()
-    }
-}
-
-impl<B: RequestBody> EndpointBody<B> {
-    /// A body whose connection is not exclusive.
-    fn stream(body: Incoming) -> Self {
-        Self { body, lease: None }
-    }
-
-    /// A body whose connection is given back at its end.
-    pub(super) fn leased(body: Incoming, lease: Lease<B>) -> Self {
-        if body.is_end_stream() {
-            lease.give_back();
-            return Self { body, lease: None };
-        }
-        Self {
-            body,
-            lease: Some(lease),
-        }
-    }
-}
-
-impl<B: RequestBody> Body for EndpointBody<B> {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut this = self.project();
-        let polled = this.body.as_mut().poll_frame(cx);
-        let ended = match &polled {
-            Poll::Ready(None) => true,
-            Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
-            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
-        };
-        if ended && let Some(lease) = this.lease.take() {
-            lease.give_back();
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -6,6 +6,7 @@ use std::{
     marker::PhantomData,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,6 +21,7 @@ use super::{
     Connection, Connector, Io,
     connection::{Http2, RequestBody},
     http1::Pool,
+    idle_limit::IdleLimits,
 };
 use crate::{
     BoxError,
@@ -38,6 +40,8 @@ pub struct Handshake<B> {
     connector: Connector,
     protocol: ClusterProtocol,
     settings: ReconnectConfig,
+    /// Outlives the pools, whose connections it is learnt from.
+    idle_limits: Arc<IdleLimits>,
     _body: PhantomData<fn(B)>,
 }
 
@@ -68,6 +72,7 @@ impl<B> Layer<Connector> for HandshakeLayer<B> {
             connector,
             protocol: self.protocol,
             settings: self.settings,
+            idle_limits: Arc::new(IdleLimits::new()),
             _body: PhantomData,
         }
     }
@@ -86,6 +91,7 @@ impl<B: RequestBody> Service<SocketAddr> for Handshake<B> {
         let spare = self.connector.clone();
         let mut connector = std::mem::replace(&mut self.connector, spare);
         let (protocol, settings) = (self.protocol, self.settings);
+        let idle_limits = self.idle_limits.clone();
         Box::pin(async move {
             let io = connector.call(address).await?;
             let http2 = match protocol {
@@ -104,7 +110,8 @@ impl<B: RequestBody> Service<SocketAddr> for Handshake<B> {
                 address,
                 timeout: settings.connect_timeout,
             };
-            Ok(Connection::Http1(Pool::new(dialer, first, &settings)))
+            let pool = Pool::new(dialer, first, &settings, idle_limits);
+            Ok(Connection::Http1(pool))
         })
     }
 }

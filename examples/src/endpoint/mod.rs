@@ -1,10 +1,13 @@
 //! One endpoint: its adaptive timeout, its reconnecting connection, its protocol, its TLS.
 
+mod age;
+mod body;
 mod connect;
 mod connection;
 mod ended;
 mod handshake;
 mod http1;
+mod idle_limit;
 mod resend;
 
 use std::net::SocketAddr;
@@ -19,8 +22,9 @@ use tower_timeout_ewma::{
 };
 
 pub use self::{
+    body::EndpointBody,
     connect::{Connector, Io, connector},
-    connection::{Connection, EndpointBody, Http2, RequestBody},
+    connection::{Connection, Http2, RequestBody},
     ended::Ended,
     handshake::{Handshake, HandshakeLayer},
     http1::{Lease, NoFreeConnection, Pool, TooManyPending},
