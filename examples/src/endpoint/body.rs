@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::{connection::RequestBody, http1::Lease};
+use super::{connection::RequestBody, http1::Lease, http2::Stream};
 
 pin_project! {
     /// An endpoint's response body; an HTTP/1 connection goes back to its pool when it has ended.
@@ -29,14 +29,18 @@ pin_project! {
 #[derive(Debug)]
 enum Hold<B> {
     Nothing,
+    Stream { _stream: Stream<B> },
     Lease(Lease<B>),
     Tunnel { _lease: Lease<B> },
 }
 
 impl<B: RequestBody> EndpointBody<B> {
-    /// A body whose connection is not exclusive.
-    pub(super) fn stream(body: Incoming) -> Self {
-        let hold = Hold::Nothing;
+    /// A body whose connection carries others as well.
+    pub(super) fn stream(body: Incoming, stream: Stream<B>) -> Self {
+        let hold = match body.is_end_stream() {
+            true => Hold::Nothing,
+            false => Hold::Stream { _stream: stream },
+        };
         Self { body, hold }
     }
 
@@ -44,7 +48,8 @@ impl<B: RequestBody> EndpointBody<B> {
     pub(super) fn leased(body: Incoming, lease: Lease<B>) -> Self {
         if body.is_end_stream() {
             lease.give_back();
-            return Self::stream(body);
+            let hold = Hold::Nothing;
+            return Self { body, hold };
         }
         let hold = Hold::Lease(lease);
         Self { body, hold }
@@ -84,14 +89,14 @@ impl<B: RequestBody> Body for EndpointBody<B> {
     fn is_end_stream(&self) -> bool {
         match self.hold {
             Hold::Tunnel { .. } => false,
-            Hold::Nothing | Hold::Lease(_) => self.body.is_end_stream(),
+            Hold::Nothing | Hold::Stream { .. } | Hold::Lease(_) => self.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.hold {
             Hold::Tunnel { .. } => SizeHint::new(),
-            Hold::Nothing | Hold::Lease(_) => self.body.size_hint(),
+            Hold::Nothing | Hold::Stream { .. } | Hold::Lease(_) => self.body.size_hint(),
         }
     }
 }

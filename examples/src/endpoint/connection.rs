@@ -4,29 +4,20 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header, uri::Scheme};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
-use hyper::client::conn::http2;
 use tower_service::Service;
 
-use super::{
-    body::EndpointBody,
-    ended::{Ended, Unsent},
-    http1::Pool,
-};
+use super::{body::EndpointBody, http1::Pool, http2::Http2};
 use crate::{
     BoxError,
     http::{
         body::BodyFate,
-        forward::{for_anyone, for_http1, for_http2, release},
+        forward::{for_http1, release},
     },
 };
 
@@ -40,16 +31,8 @@ impl<B> RequestBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + S
 pub enum Connection<B> {
     /// A pool of connections that carry one request at a time.
     Http1(Pool<B>),
-    /// One connection that carries many.
+    /// Connections that carry many.
     Http2(Http2<B>),
-}
-
-/// One HTTP/2 connection.
-pub struct Http2<B> {
-    sender: http2::SendRequest<B>,
-    scheme: Scheme,
-    /// Whether it has answered: then its end is no failure.
-    answered: Arc<AtomicBool>,
 }
 
 /// hyper's futures of sent requests have no names, so each is boxed: the one allocation of this
@@ -61,10 +44,10 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
     type Error = BoxError;
     type Future = Sending<B>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
             Self::Http1(pool) => pool.poll_ready(),
-            Self::Http2(http2) => http2.poll_ready(cx),
+            Self::Http2(http2) => http2.poll_ready(),
         }
     }
 
@@ -80,22 +63,8 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
                 // A stream cannot become a tunnel by these (RFC 9113, section 8.6).
                 request.headers_mut().remove(header::CONNECTION);
                 request.headers_mut().remove(header::UPGRADE);
-                for_http2(&mut request, http2.scheme.clone());
-                let answered = http2.answered.clone();
-                let sending = http2.sender.try_send_request(request);
-                Box::pin(async move {
-                    let response = match sending.await {
-                        Ok(response) => {
-                            answered.store(true, Relaxed);
-                            Ok(response.map(EndpointBody::stream))
-                        }
-                        Err(mut error) => Err(match error.take_message() {
-                            Some(request) => Unsent::new(for_anyone(request), error.error()).into(),
-                            None => error.into_error().into(),
-                        }),
-                    };
-                    answer(response, fate)
-                })
+                let http2 = http2.clone();
+                Box::pin(async move { answer(http2.send(request).await, fate) })
             }
         }
     }
@@ -130,35 +99,6 @@ fn tunnels_to<B>(response: &Response<B>) -> Option<HeaderValue> {
     protocol.filter(|_| switches).cloned()
 }
 
-impl<B> Http2<B> {
-    pub(super) fn new(sender: http2::SendRequest<B>, scheme: Scheme) -> Self {
-        Self {
-            sender,
-            scheme,
-            answered: Arc::default(),
-        }
-    }
-}
-
-impl<B: RequestBody> Http2<B> {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        let answered = self.answered.load(Relaxed);
-        self.sender
-            .poll_ready(cx)
-            .map_err(|error| Ended::new(answered, error).into())
-    }
-}
-
-impl<B> Clone for Http2<B> {
-    fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            scheme: self.scheme.clone(),
-            answered: self.answered.clone(),
-        }
-    }
-}
-
 impl<B> Clone for Connection<B> {
     fn clone(&self) -> Self {
         match self {
@@ -174,13 +114,5 @@ impl<B> fmt::Debug for Connection<B> {
             Self::Http1(pool) => fmt::Debug::fmt(pool, f),
             Self::Http2(http2) => fmt::Debug::fmt(http2, f),
         }
-    }
-}
-
-impl<B> fmt::Debug for Http2<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http2")
-            .field("scheme", &self.scheme)
-            .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,6 @@
 mod link;
 
 use std::{
-    error::Error,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
@@ -28,6 +27,7 @@ use super::{
     ended::{Ended, Unsent},
     handshake::{Dialer, Http1Parts},
     idle_limit::IdleLimits,
+    queue::{NoFreeConnection, Queue},
 };
 use crate::{BoxError, config::ReconnectConfig};
 
@@ -55,21 +55,10 @@ pub struct Lease<B> {
     slot: OwnedSemaphorePermit,
 }
 
-/// No connection, or no stream of one, became free within `reconnect.connect_timeout`.
-#[derive(Clone, Copy, Debug)]
-pub struct NoFreeConnection;
-
-/// More requests wait for a connection than `reconnect.max_pending` allows.
-#[derive(Clone, Copy, Debug)]
-pub struct TooManyPending {
-    limit: usize,
-}
-
 struct Shared<B> {
     dialer: Dialer,
     slots: Arc<Semaphore>,
-    pending: AtomicUsize,
-    max_pending: usize,
+    queue: Queue,
     /// In the order in which they were given back. Held for a push or a pop only, by requests to
     /// this endpoint only.
     idle: Mutex<Vec<Idle<B>>>,
@@ -103,8 +92,7 @@ impl<B: RequestBody> Pool<B> {
             slots: Arc::new(Semaphore::new(
                 settings.max_connections.min(Semaphore::MAX_PERMITS),
             )),
-            pending: AtomicUsize::new(0),
-            max_pending: settings.max_pending,
+            queue: Queue::new(settings.max_pending),
             idle: Mutex::new(Vec::new()),
             idle_limit: settings.idle,
             learnt,
@@ -175,7 +163,7 @@ impl<B: RequestBody> Shared<B> {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             return Ok(slot);
         }
-        let _waiting = Waiting::enter(&self.pending, self.max_pending)?;
+        let _waiting = self.queue.enter()?;
         let slot = timeout(self.dialer.timeout(), self.slots.clone().acquire_owned());
         Ok(slot.await.map_err(|_| NoFreeConnection)??)
     }
@@ -205,7 +193,7 @@ impl<B: RequestBody> Shared<B> {
 
     async fn dial(&self) -> Result<(http1::SendRequest<B>, Arc<Link>), BoxError> {
         self.make_room();
-        match self.dialer.clone().dial().await {
+        match self.dialer.clone().dial_http1().await {
             Ok(connected) => Ok(self.drive(connected)),
             Err(error) => {
                 // The first failure is the cause; later ones only repeat it.
@@ -344,27 +332,6 @@ impl<B: RequestBody> Lease<B> {
     }
 }
 
-// === impl Waiting ===
-
-/// One request in the queue; leaves it when dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(pending: &'a AtomicUsize, limit: usize) -> Result<Self, TooManyPending> {
-        if pending.fetch_add(1, Ordering::Relaxed) >= limit {
-            pending.fetch_sub(1, Ordering::Relaxed);
-            return Err(TooManyPending { limit });
-        }
-        Ok(Self(pending))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 // === impl Abandoned ===
 
 /// A request whose caller may leave: then the connection ends by our doing.
@@ -384,7 +351,7 @@ impl Drop for Abandoned<'_> {
     }
 }
 
-// === Debug, Display, Error ===
+// === Clone, Debug ===
 
 impl<B> Clone for Pool<B> {
     fn clone(&self) -> Self {
@@ -409,23 +376,3 @@ impl<B> fmt::Debug for Lease<B> {
         f.debug_struct("Lease").finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for NoFreeConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no connection became free in time: raise reconnect.max_connections")
-    }
-}
-
-impl Error for NoFreeConnection {}
-
-impl fmt::Display for TooManyPending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} requests wait for a connection already: raise reconnect.max_pending or max_connections",
-            self.limit
-        )
-    }
-}
-
-impl Error for TooManyPending {}

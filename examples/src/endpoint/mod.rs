@@ -7,8 +7,11 @@ mod connection;
 mod ended;
 mod handshake;
 mod http1;
+mod http2;
 mod idle_limit;
+mod queue;
 mod resend;
+mod unprocessed;
 
 use std::net::SocketAddr;
 
@@ -24,11 +27,14 @@ use tower_timeout_ewma::{
 pub use self::{
     body::EndpointBody,
     connect::{Connector, Io, connector},
-    connection::{Connection, Http2, RequestBody},
+    connection::{Connection, RequestBody},
     ended::Ended,
     handshake::{Handshake, HandshakeLayer},
-    http1::{Lease, NoFreeConnection, Pool, TooManyPending},
+    http1::{Lease, Pool},
+    http2::Http2,
+    queue::{NoFreeConnection, TooManyPending},
     resend::{Resend, ResendFuture, ResendLayer},
+    unprocessed::Unprocessed,
 };
 use crate::{
     cluster::layers::{self, HttpTimeoutLayer},

@@ -1,11 +1,11 @@
 //! Connections to an endpoint that become tunnels, seen by the endpoint's service itself.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use examples::{
     config::{ClusterProtocol, ReconnectConfig},
-    endpoint::{Endpoint, EndpointSettings, NoFreeConnection, connector},
+    endpoint::NoFreeConnection,
 };
 use futures::FutureExt;
 use http::{Request, Response, StatusCode};
@@ -16,16 +16,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
 
 use crate::{
+    endpoint::{body, plain, service},
     front::bounded,
     raw::{RawUpstream, head},
 };
 
-type Service = Endpoint<Full<Bytes>>;
-
 #[tokio::test]
 async fn a_protocol_that_was_asked_for_is_passed_on() {
-    let (upstream, service) = (echoing(), service);
-    let service = service(upstream.address, ClusterProtocol::Http1, 2);
+    let upstream = echoing();
+    let service = service(upstream.address, ClusterProtocol::Http1, connections(2));
     let mut response = bounded(service.oneshot(upgrade())).await.unwrap();
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     assert_eq!(response.headers()["upgrade"], "echo");
@@ -48,7 +47,7 @@ async fn a_protocol_that_was_asked_for_is_passed_on() {
 #[tokio::test]
 async fn a_tunnel_keeps_its_place_in_the_pool_until_its_body_is_dropped() {
     let upstream = echoing();
-    let service = service(upstream.address, ClusterProtocol::Http1, 1);
+    let service = service(upstream.address, ClusterProtocol::Http1, connections(1));
     let mut response = bounded(service.clone().oneshot(upgrade())).await.unwrap();
     let tunnel = bounded(hyper::upgrade::on(&mut response)).await.unwrap();
     // Long enough for whoever drives the connection to see that it is none any more.
@@ -70,7 +69,7 @@ async fn an_upgrade_that_is_declined_is_an_answer_like_others() {
             stream.write_all(answer).await.unwrap();
         }
     });
-    let service = service(upstream.address, ClusterProtocol::Http1, 1);
+    let service = service(upstream.address, ClusterProtocol::Http1, connections(1));
     for _ in 0..3 {
         let response = bounded(service.clone().oneshot(upgrade())).await.unwrap();
         assert_eq!(body(response).await, "no");
@@ -81,7 +80,7 @@ async fn an_upgrade_that_is_declined_is_an_answer_like_others() {
 #[tokio::test]
 async fn a_protocol_that_nobody_asked_for_is_an_error() {
     let upstream = RawUpstream::answering(SWITCHING);
-    let service = service(upstream.address, ClusterProtocol::Http1, 1);
+    let service = service(upstream.address, ClusterProtocol::Http1, connections(1));
     let error = bounded(service.oneshot(plain())).await.unwrap_err();
     assert!(error.to_string().contains("nobody asked for"), "{error}");
 }
@@ -95,23 +94,16 @@ async fn over_http2_the_request_goes_without_its_upgrade() {
         },
     )
     .await;
-    let service = service(upstream.address, ClusterProtocol::Http2, 1);
+    let service = service(upstream.address, ClusterProtocol::Http2, connections(1));
     let response = bounded(service.oneshot(upgrade())).await.unwrap();
     assert_eq!(body(response).await, "[false, false]");
 }
 
-fn service(endpoint: SocketAddr, protocol: ClusterProtocol, max_connections: usize) -> Service {
-    let reconnect = ReconnectConfig {
+fn connections(max_connections: usize) -> ReconnectConfig {
+    ReconnectConfig {
         max_connections,
         ..ReconnectConfig::default()
-    };
-    let settings = EndpointSettings {
-        connector: connector(reconnect.keepalive, None),
-        protocol,
-        timeout: None,
-        reconnect,
-    };
-    settings.endpoint(endpoint).unwrap().0
+    }
 }
 
 fn upgrade() -> Request<Full<Bytes>> {
@@ -121,16 +113,6 @@ fn upgrade() -> Request<Full<Bytes>> {
         .header("upgrade", "echo")
         .body(Full::default())
         .unwrap()
-}
-
-fn plain() -> Request<Full<Bytes>> {
-    let request = Request::get("/").header("host", "proxy.test");
-    request.body(Full::default()).unwrap()
-}
-
-async fn body<B: Body<Error: std::fmt::Debug>>(response: Response<B>) -> String {
-    let body = bounded(response.into_body().collect()).await.unwrap();
-    String::from_utf8(body.to_bytes().to_vec()).unwrap()
 }
 
 /// Switches where it is asked to, says `first`, and repeats then what it hears.
