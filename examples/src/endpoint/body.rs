@@ -29,14 +29,14 @@ pin_project! {
 #[derive(Debug)]
 enum Hold<B> {
     Nothing,
-    Stream { _stream: Stream<B> },
+    Stream { _stream: Stream },
     Lease(Lease<B>),
     Tunnel { _lease: Lease<B> },
 }
 
 impl<B: RequestBody> EndpointBody<B> {
     /// A body whose connection carries others as well.
-    pub(super) fn stream(body: Incoming, stream: Stream<B>) -> Self {
+    pub(super) fn stream(body: Incoming, stream: Stream) -> Self {
         let hold = match body.is_end_stream() {
             true => Hold::Nothing,
             false => Hold::Stream { _stream: stream },

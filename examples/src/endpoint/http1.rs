@@ -4,6 +4,7 @@ mod link;
 
 use std::{
     fmt,
+    future::{Future, poll_fn},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,7 +14,10 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode, header};
-use hyper::client::conn::http1;
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -47,7 +51,8 @@ pub struct Pool<B> {
 ///
 /// A lease that is dropped instead of given back closes its connection.
 pub struct Lease<B> {
-    sender: http1::SendRequest<B>,
+    /// None after a connection that has ended.
+    sender: Option<http1::SendRequest<B>>,
     link: Arc<Link>,
     /// How long the last response lets us keep it unused.
     told: Option<Duration>,
@@ -126,7 +131,7 @@ impl<B: RequestBody> Pool<B> {
         let slot = self.shared.slot().await?;
         let asks_for_upgrade = request.headers().contains_key(header::UPGRADE);
         loop {
-            let (mut sender, link, reused) = match self.shared.take_idle() {
+            let (sender, link, reused) = match self.shared.take_idle() {
                 Some((sender, link)) => (sender, link, true),
                 None => match self.shared.dial().await {
                     Ok((sender, link)) => (sender, link, false),
@@ -134,7 +139,7 @@ impl<B: RequestBody> Pool<B> {
                 },
             };
             let abandoned = Abandoned(Some(&self.shared.worked));
-            let sent = sender.try_send_request(request).await;
+            let (sent, sender) = exchange(sender, request).await;
             abandoned.not();
             match sent {
                 Ok(response) => {
@@ -266,6 +271,34 @@ impl<B> Idle<B> {
     }
 }
 
+/// Sends a request, and keeps the connection only as long as it lives.
+///
+/// A request that is handed over at the moment when its connection ends may be stuck between the
+/// two: it comes back when the sender is gone.
+async fn exchange<B: RequestBody>(
+    mut sender: http1::SendRequest<B>,
+    request: Request<B>,
+) -> (Sent<B>, Option<http1::SendRequest<B>>) {
+    let mut sent = std::pin::pin!(sender.try_send_request(request));
+    let mut sender = Some(sender);
+    let sent = poll_fn(|cx| {
+        let polled = sent.as_mut().poll(cx);
+        let ended = match &mut sender {
+            Some(sender) if polled.is_pending() => sender.poll_ready(cx),
+            _ => return polled,
+        };
+        if let Poll::Ready(Err(_)) = ended {
+            sender = None;
+            return sent.as_mut().poll(cx);
+        }
+        polled
+    });
+    let sent = sent.await;
+    (sent, sender)
+}
+
+type Sent<B> = Result<Response<Incoming>, TrySendError<Request<B>>>;
+
 /// Ends connections that nobody has used for `limit`, whether or not there is traffic.
 async fn sweep<B>(shared: Weak<Shared<B>>, limit: Duration) {
     loop {
@@ -295,7 +328,7 @@ async fn sweep<B>(shared: Weak<Shared<B>>, limit: Duration) {
 impl<B: RequestBody> Lease<B> {
     fn answer(
         self,
-        response: Response<hyper::body::Incoming>,
+        response: Response<Incoming>,
         asked_for_upgrade: bool,
     ) -> Result<Response<EndpointBody<B>>, BoxError> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -310,12 +343,15 @@ impl<B: RequestBody> Lease<B> {
     /// The response has ended: the connection may carry another request.
     pub(super) fn give_back(self) {
         let Self {
-            mut sender,
+            sender: Some(mut sender),
             link,
             told,
             shared,
             slot,
-        } = self;
+        } = self
+        else {
+            return;
+        };
         if sender.is_ready() {
             shared.keep(sender, &link, told);
         } else if !sender.is_closed()

@@ -16,20 +16,20 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{Request, Response, uri::Scheme};
 use hyper::client::conn::http2;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-pub(super) use self::driver::handshake;
-use self::{driver::Driver, streams::Streams};
+use self::{
+    driver::Driver,
+    streams::{Room, Streams},
+};
+pub(super) use self::{driver::handshake, streams::Stream};
 use super::{
     age::retirement,
     body::EndpointBody,
     connection::RequestBody,
     ended::{Ended, Unsent},
     handshake::Dialer,
-    queue::{NoFreeConnection, Queue},
+    queue::NoFreeConnection,
     unprocessed::Unprocessed,
 };
 use crate::{
@@ -48,9 +48,6 @@ pub struct Http2<B> {
     shared: Arc<Shared<B>>,
 }
 
-/// One stream, counted until its response has ended.
-pub(super) struct Stream<B>(Arc<Member<B>>);
-
 /// What dialling gives.
 pub(super) type Http2Parts<B> = (http2::SendRequest<B>, Driver<B>);
 
@@ -68,20 +65,18 @@ struct Shared<B> {
 }
 
 /// One connection. It is closed when its last stream has ended and the set has let it go.
+///
+/// Nobody else keeps the sender. A request that is handed over at the moment when its connection
+/// ends may be stuck between the two: it comes back when the last sender is gone.
 struct Member<B> {
     sender: http2::SendRequest<B>,
     streams: Arc<Streams>,
-    room: Arc<Room>,
 }
 
-/// Where requests wait for a stream.
-struct Room {
-    queue: Queue,
-    freed: Notify,
-}
+type Taken<B> = (http2::SendRequest<B>, Stream);
 
 enum Pick<B> {
-    Stream(Stream<B>),
+    Stream(http2::SendRequest<B>, Stream),
     Full,
     Over,
 }
@@ -98,10 +93,7 @@ impl<B: RequestBody> Http2<B> {
             scheme,
             settings: *settings,
             members: ArcSwap::default(),
-            room: Arc::new(Room {
-                queue: Queue::new(settings.max_pending),
-                freed: Notify::new(),
-            }),
+            room: Arc::new(Room::new(settings.max_pending)),
             growing: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             worked: AtomicBool::new(false),
@@ -126,12 +118,14 @@ impl<B: RequestBody> Http2<B> {
         self,
         mut request: Request<B>,
     ) -> Result<Response<EndpointBody<B>>, BoxError> {
-        let Some(stream) = self.shared.stream().await? else {
+        let Some((mut sender, stream)) = self.shared.stream().await? else {
             let cause = "the connection takes no more requests";
             return Err(Unsent::new(request, cause).into());
         };
         for_http2(&mut request, self.shared.scheme.clone());
-        match stream.0.sender.clone().try_send_request(request).await {
+        let sending = sender.try_send_request(request);
+        drop(sender);
+        match sending.await {
             Ok(response) => {
                 self.shared.worked.store(true, Relaxed);
                 Ok(response.map(|body| EndpointBody::stream(body, stream)))
@@ -146,9 +140,9 @@ impl<B: RequestBody> Http2<B> {
 
 impl<B: RequestBody> Shared<B> {
     /// A stream, at once or as soon as there is one; none when this is over.
-    async fn stream(self: &Arc<Self>) -> Result<Option<Stream<B>>, BoxError> {
+    async fn stream(self: &Arc<Self>) -> Result<Option<Taken<B>>, BoxError> {
         match self.pick() {
-            Pick::Stream(stream) => return Ok(Some(stream)),
+            Pick::Stream(sender, stream) => return Ok(Some((sender, stream))),
             Pick::Over => return Ok(None),
             Pick::Full => {}
         }
@@ -157,13 +151,13 @@ impl<B: RequestBody> Shared<B> {
         Ok(found.await.map_err(|_| NoFreeConnection)?)
     }
 
-    async fn wait(self: &Arc<Self>) -> Option<Stream<B>> {
+    async fn wait(self: &Arc<Self>) -> Option<Taken<B>> {
         loop {
             let mut freed = std::pin::pin!(self.room.freed.notified());
             // Before the look, so that nothing is missed after it.
             freed.as_mut().enable();
             match self.pick() {
-                Pick::Stream(stream) => return Some(stream),
+                Pick::Stream(sender, stream) => return Some((sender, stream)),
                 Pick::Over => return None,
                 Pick::Full => self.grow(),
             }
@@ -183,11 +177,12 @@ impl<B: RequestBody> Shared<B> {
                 .min_by_key(|member| member.streams.in_flight());
             match least {
                 None => return Pick::Full,
-                Some(member) if member.streams.enter() => {
-                    return Pick::Stream(Stream(member.clone()));
+                Some(member) => {
+                    if let Some(stream) = Stream::enter(&member.streams) {
+                        return Pick::Stream(member.sender.clone(), stream);
+                    }
+                    // Somebody else was faster.
                 }
-                // Somebody else was faster.
-                Some(_) => {}
             }
         }
     }
@@ -241,8 +236,7 @@ impl<B: RequestBody> Shared<B> {
     fn join(self: &Arc<Self>, (sender, mut driver): Http2Parts<B>) {
         let member = Arc::new(Member {
             sender,
-            streams: driver.streams().clone(),
-            room: self.room.clone(),
+            streams: driver.count_in(&self.room),
         });
         let (shared, ours) = (Arc::downgrade(self), Arc::downgrade(&member));
         tokio::spawn(async move {
@@ -338,15 +332,6 @@ fn is<B>(member: &Arc<Member<B>>, other: &Weak<Member<B>>) -> bool {
     std::ptr::eq(Arc::as_ptr(member), other.as_ptr())
 }
 
-impl<B> Drop for Stream<B> {
-    fn drop(&mut self) {
-        self.0.streams.leave();
-        if !self.0.room.queue.is_empty() {
-            self.0.room.freed.notify_one();
-        }
-    }
-}
-
 impl<B> Clone for Http2<B> {
     fn clone(&self) -> Self {
         Self {
@@ -362,12 +347,6 @@ impl<B> fmt::Debug for Http2<B> {
             .field("scheme", &self.shared.scheme)
             .field("connections", &members.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl<B> fmt::Debug for Stream<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Stream").field(&self.0.streams).finish()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use std::{
 use hyper::{client::conn::http2, rt::Executor};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::streams::Streams;
+use super::streams::{Limit, Room, Streams};
 use crate::{
     BoxError,
     endpoint::{Io, connection::RequestBody},
@@ -28,7 +28,9 @@ pub(in crate::endpoint) struct Driver<B: RequestBody> {
     opening: Option<http2::Connection<TokioIo<Io>, B, Together>>,
     /// Until the last stream has ended.
     reading: Option<Half>,
-    streams: Arc<Streams>,
+    limit: Arc<Limit>,
+    /// Where to tell that the limit has changed.
+    room: Option<Arc<Room>>,
 }
 
 /// Says the first words, and waits for the peer's: before its SETTINGS it could be anybody, and
@@ -50,16 +52,18 @@ pub(in crate::endpoint) async fn handshake<B: RequestBody>(
     let mut driver = Driver {
         opening: Some(opening),
         reading: together.taken(),
-        streams: Arc::default(),
+        limit: Arc::default(),
+        room: None,
     };
     poll_fn(|cx| driver.poll_settings(cx)).await?;
     Ok((sender, driver))
 }
 
 impl<B: RequestBody> Driver<B> {
-    /// How many streams there are, and may be.
-    pub(super) fn streams(&self) -> &Arc<Streams> {
-        &self.streams
+    /// Begins to count streams, for those who wait in `room`.
+    pub(super) fn count_in(&mut self, room: &Arc<Room>) -> Arc<Streams> {
+        self.room = Some(room.clone());
+        Arc::new(Streams::new(self.limit.clone(), room.clone()))
     }
 
     /// Moves bytes until the connection takes no more requests.
@@ -80,7 +84,7 @@ impl<B: RequestBody> Driver<B> {
                 "the endpoint ended the connection before its SETTINGS".into()
             ));
         }
-        match self.streams.limit() {
+        match self.limit.load(Relaxed) {
             0 => Poll::Pending,
             _ => Poll::Ready(Ok(())),
         }
@@ -97,7 +101,13 @@ impl<B: RequestBody> Driver<B> {
             return Poll::Ready(());
         };
         let polled = Pin::new(&mut *opening).poll(cx);
-        self.streams.allow(opening.current_max_send_streams());
+        let limit = opening.current_max_send_streams();
+        if self.limit.load(Relaxed) != limit {
+            self.limit.store(limit, Relaxed);
+            if let Some(room) = &self.room {
+                room.freed.notify_waiters();
+            }
+        }
         if let Err(error) = ready!(polled) {
             tracing::debug!(%error, "HTTP/2 connection to an endpoint ended");
         }
