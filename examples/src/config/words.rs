@@ -121,7 +121,7 @@ fn is_of_a_key(c: char) -> bool {
 }
 
 /// Known, and refused: no advice to give.
-const UNSUPPORTED: [&str; 12] = [
+const UNSUPPORTED: &[&str] = &[
     "route",
     "discovery",
     "slow_start",
@@ -129,7 +129,6 @@ const UNSUPPORTED: [&str; 12] = [
     "subset",
     "eject",
     "hedge",
-    "max_age",
     "weight",
     "crl",
     "spiffe",

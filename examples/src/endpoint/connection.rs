@@ -4,29 +4,20 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Request, Response, uri::Scheme};
-use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, client::conn::http2};
-use pin_project_lite::pin_project;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
 use tower_service::Service;
 
-use super::{
-    ended::{Ended, Unsent},
-    http1::{Lease, Pool},
-};
+use super::{body::EndpointBody, http1::Pool, http2::Http2};
 use crate::{
     BoxError,
     http::{
         body::BodyFate,
-        forward::{for_anyone, for_http1, for_http2, release},
+        forward::{for_http1, release},
     },
 };
 
@@ -40,26 +31,8 @@ impl<B> RequestBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + S
 pub enum Connection<B> {
     /// A pool of connections that carry one request at a time.
     Http1(Pool<B>),
-    /// One connection that carries many.
+    /// Connections that carry many.
     Http2(Http2<B>),
-}
-
-/// One HTTP/2 connection.
-pub struct Http2<B> {
-    sender: http2::SendRequest<B>,
-    scheme: Scheme,
-    /// Whether it has answered: then its end is no failure.
-    answered: Arc<AtomicBool>,
-}
-
-pin_project! {
-    /// An endpoint's response body; an HTTP/1 connection goes back to its pool when it has ended.
-    #[derive(Debug)]
-    pub struct EndpointBody<B> {
-        #[pin]
-        body: Incoming,
-        lease: Option<Lease<B>>,
-    }
 }
 
 /// hyper's futures of sent requests have no names, so each is boxed: the one allocation of this
@@ -71,10 +44,10 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
     type Error = BoxError;
     type Future = Sending<B>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
             Self::Http1(pool) => pool.poll_ready(),
-            Self::Http2(http2) => http2.poll_ready(cx),
+            Self::Http2(http2) => http2.poll_ready(),
         }
     }
 
@@ -87,22 +60,11 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
                 Box::pin(async move { answer(pool.send(request).await, fate) })
             }
             Self::Http2(http2) => {
-                for_http2(&mut request, http2.scheme.clone());
-                let answered = http2.answered.clone();
-                let sending = http2.sender.try_send_request(request);
-                Box::pin(async move {
-                    let response = match sending.await {
-                        Ok(response) => {
-                            answered.store(true, Relaxed);
-                            Ok(response.map(EndpointBody::stream))
-                        }
-                        Err(mut error) => Err(match error.take_message() {
-                            Some(request) => Unsent::new(for_anyone(request), error.error()).into(),
-                            None => error.into_error().into(),
-                        }),
-                    };
-                    answer(response, fate)
-                })
+                // A stream cannot become a tunnel by these (RFC 9113, section 8.6).
+                request.headers_mut().remove(header::CONNECTION);
+                request.headers_mut().remove(header::UPGRADE);
+                let http2 = http2.clone();
+                Box::pin(async move { answer(http2.send(request).await, fate) })
             }
         }
     }
@@ -114,11 +76,14 @@ fn answer<B>(
     fate: Option<BodyFate>,
 ) -> Result<Response<EndpointBody<B>>, BoxError> {
     match response {
-        Ok(response) if response.status().is_informational() => {
-            Err("the endpoint switched to a protocol that nobody asked for".into())
-        }
         Ok(mut response) => {
+            let upgrade = tunnels_to(&response);
             release(&mut response);
+            if let Some(protocol) = upgrade {
+                let headers = response.headers_mut();
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(header::UPGRADE, protocol);
+            }
             Ok(response)
         }
         Err(error) => Err(fate
@@ -127,33 +92,11 @@ fn answer<B>(
     }
 }
 
-impl<B> Http2<B> {
-    pub(super) fn new(sender: http2::SendRequest<B>, scheme: Scheme) -> Self {
-        Self {
-            sender,
-            scheme,
-            answered: Arc::default(),
-        }
-    }
-}
-
-impl<B: RequestBody> Http2<B> {
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        let answered = self.answered.load(Relaxed);
-        self.sender
-            .poll_ready(cx)
-            .map_err(|error| Ended::new(answered, error).into())
-    }
-}
-
-impl<B> Clone for Http2<B> {
-    fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            scheme: self.scheme.clone(),
-            answered: self.answered.clone(),
-        }
-    }
+/// The protocol that a 101 switches to, which is for the client to know.
+fn tunnels_to<B>(response: &Response<B>) -> Option<HeaderValue> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let protocol = response.headers().get(header::UPGRADE);
+    protocol.filter(|_| switches).cloned()
 }
 
 impl<B> Clone for Connection<B> {
@@ -171,62 +114,5 @@ impl<B> fmt::Debug for Connection<B> {
             Self::Http1(pool) => fmt::Debug::fmt(pool, f),
             Self::Http2(http2) => fmt::Debug::fmt(http2, f),
         }
-    }
-}
-
-impl<B> fmt::Debug for Http2<B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http2")
-            .field("scheme", &self.scheme)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<B: RequestBody> EndpointBody<B> {
-    /// A body whose connection is not exclusive.
-    fn stream(body: Incoming) -> Self {
-        Self { body, lease: None }
-    }
-
-    /// A body whose connection is given back at its end.
-    pub(super) fn leased(body: Incoming, lease: Lease<B>) -> Self {
-        if body.is_end_stream() {
-            lease.give_back();
-            return Self { body, lease: None };
-        }
-        Self {
-            body,
-            lease: Some(lease),
-        }
-    }
-}
-
-impl<B: RequestBody> Body for EndpointBody<B> {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut this = self.project();
-        let polled = this.body.as_mut().poll_frame(cx);
-        let ended = match &polled {
-            Poll::Ready(None) => true,
-            Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
-            Poll::Ready(Some(Err(_))) | Poll::Pending => false,
-        };
-        if ended && let Some(lease) = this.lease.take() {
-            lease.give_back();
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

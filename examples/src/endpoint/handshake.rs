@@ -6,20 +6,23 @@ use std::{
     marker::PhantomData,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use http::uri::Scheme;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
     Connection, Connector, Io,
-    connection::{Http2, RequestBody},
+    connection::RequestBody,
     http1::Pool,
+    http2::{self, Http2, Http2Parts},
+    idle_limit::IdleLimits,
 };
 use crate::{
     BoxError,
@@ -38,15 +41,18 @@ pub struct Handshake<B> {
     connector: Connector,
     protocol: ClusterProtocol,
     settings: ReconnectConfig,
+    /// Outlives the pools, whose connections it is learnt from.
+    idle_limits: Arc<IdleLimits>,
     _body: PhantomData<fn(B)>,
 }
 
-/// Dials HTTP/1 connections to one endpoint.
+/// Dials further connections to one endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Dialer {
     connector: Connector,
     address: SocketAddr,
     timeout: Duration,
+    keepalive: Duration,
 }
 
 impl<B> HandshakeLayer<B> {
@@ -68,6 +74,7 @@ impl<B> Layer<Connector> for HandshakeLayer<B> {
             connector,
             protocol: self.protocol,
             settings: self.settings,
+            idle_limits: Arc::new(IdleLimits::new()),
             _body: PhantomData,
         }
     }
@@ -86,34 +93,49 @@ impl<B: RequestBody> Service<SocketAddr> for Handshake<B> {
         let spare = self.connector.clone();
         let mut connector = std::mem::replace(&mut self.connector, spare);
         let (protocol, settings) = (self.protocol, self.settings);
+        let idle_limits = self.idle_limits.clone();
         Box::pin(async move {
             let io = connector.call(address).await?;
+            let dialer = Dialer {
+                connector,
+                address,
+                timeout: settings.connect_timeout,
+                keepalive: settings.keepalive,
+            };
             let http2 = match protocol {
                 ClusterProtocol::Http2 => true,
                 ClusterProtocol::Auto => io.is_http2(),
                 ClusterProtocol::Http1 | ClusterProtocol::Tcp => false,
             };
             if http2 {
-                return Ok(Connection::Http2(
-                    http2_handshake(io, settings.keepalive).await?,
-                ));
+                let scheme = if io.is_tls() {
+                    Scheme::HTTPS
+                } else {
+                    Scheme::HTTP
+                };
+                let first = http2::handshake(io, settings.keepalive).await?;
+                let http2 = Http2::new(dialer, first, scheme, &settings);
+                return Ok(Connection::Http2(http2));
             }
             let first = http1_handshake(io).await?;
-            let dialer = Dialer {
-                connector,
-                address,
-                timeout: settings.connect_timeout,
-            };
-            Ok(Connection::Http1(Pool::new(dialer, first, &settings)))
+            let pool = Pool::new(dialer, first, &settings, idle_limits);
+            Ok(Connection::Http1(pool))
         })
     }
 }
 
 impl Dialer {
-    /// One more connection, within the connect timeout.
-    pub(super) async fn dial<B: RequestBody>(&mut self) -> Result<Http1Parts<B>, BoxError> {
+    /// One more HTTP/1 connection, within the connect timeout.
+    pub(super) async fn dial_http1<B: RequestBody>(mut self) -> Result<Http1Parts<B>, BoxError> {
         let timeout = self.timeout;
         let dialled = async { http1_handshake(self.connect().await?).await };
+        tokio::time::timeout(timeout, dialled).await?
+    }
+
+    /// One more HTTP/2 connection, within the connect timeout.
+    pub(super) async fn dial_http2<B: RequestBody>(mut self) -> Result<Http2Parts<B>, BoxError> {
+        let (timeout, keepalive) = (self.timeout, self.keepalive);
+        let dialled = async { http2::handshake(self.connect().await?, keepalive).await };
         tokio::time::timeout(timeout, dialled).await?
     }
 
@@ -132,31 +154,6 @@ pub(super) type Http1Parts<B> = (http1::SendRequest<B>, http1::Connection<TokioI
 
 async fn http1_handshake<B: RequestBody>(io: Io) -> Result<Http1Parts<B>, BoxError> {
     Ok(http1::handshake(TokioIo::new(io)).await?)
-}
-
-async fn http2_handshake<B: RequestBody>(
-    io: Io,
-    keepalive: Duration,
-) -> Result<Http2<B>, BoxError> {
-    let scheme = if io.is_tls() {
-        Scheme::HTTPS
-    } else {
-        Scheme::HTTP
-    };
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(keepalive)
-        .keep_alive_timeout(keepalive)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .handshake(TokioIo::new(io))
-        .await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "HTTP/2 connection to an endpoint ended");
-        }
-    });
-    Ok(Http2::new(sender, scheme))
 }
 
 impl<B> Clone for HandshakeLayer<B> {
@@ -182,9 +179,3 @@ impl<B> fmt::Debug for Handshake<B> {
             .finish_non_exhaustive()
     }
 }
-
-/// What one stream may have in flight, in bytes: enough for 1 Gbit/s at 2 ms.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// What all streams of a connection may have in flight together, in bytes.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;

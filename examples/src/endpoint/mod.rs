@@ -1,11 +1,16 @@
 //! One endpoint: its adaptive timeout, its reconnecting connection, its protocol, its TLS.
 
+mod age;
+mod body;
 mod connect;
 mod connection;
 mod ended;
 mod handshake;
 mod http1;
+mod http2;
+mod idle_limit;
 mod link;
+mod queue;
 mod resend;
 mod unprocessed;
 
@@ -21,12 +26,15 @@ use tower_timeout_ewma::{
 };
 
 pub use self::{
+    body::EndpointBody,
     connect::{Connector, Io, connector},
-    connection::{Connection, EndpointBody, Http2, RequestBody},
+    connection::{Connection, RequestBody},
     ended::Ended,
     handshake::{Handshake, HandshakeLayer},
-    http1::{Lease, NoFreeConnection, Pool, TooManyPending},
+    http1::{Lease, Pool},
+    http2::Http2,
     link::Link,
+    queue::{NoFreeConnection, TooManyPending},
     resend::{Resend, ResendFuture, ResendLayer},
     unprocessed::Unprocessed,
 };

@@ -1,68 +1,62 @@
+//! Requests that were sent, and certainly not processed.
+
 use std::{error::Error, fmt};
+
+use h2::Reason;
 
 use crate::BoxError;
 
-/// The endpoint has certainly not processed a request: it may be sent again, whatever its method.
+/// The endpoint said that it has not processed this request: it may be sent again, whatever its
+/// method.
+///
+/// It said so by a GOAWAY whose last stream comes before the request's, or by REFUSED_STREAM (RFC
+/// 9113, sections 6.8 and 8.7). A stream that the GOAWAY included may have been processed, however
+/// the connection ends: it is not one of these.
 #[derive(Debug)]
 pub struct Unprocessed {
-    cause: BoxError,
+    source: hyper::Error,
 }
 
 impl Unprocessed {
-    /// Says so of a request that came back with `cause`.
-    pub fn new(cause: impl Into<BoxError>) -> Self {
-        Self {
-            cause: cause.into(),
-        }
-    }
-
     /// Whether `error`, or what caused it, says that.
     pub fn caused(error: &(dyn Error + 'static)) -> bool {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if error.is::<Self>() {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+        sources(error).any(|cause| cause.is::<Self>())
     }
+
+    /// Gives `error` this type if it says that.
+    pub(super) fn recognise(error: hyper::Error) -> BoxError {
+        let said = sources(&error)
+            .filter_map(|cause| cause.downcast_ref())
+            .any(is_before_processing);
+        match said {
+            true => Self { source: error }.into(),
+            false => error.into(),
+        }
+    }
+}
+
+/// Only what came from the peer, and for this stream: our own end of a connection says nothing of
+/// what the peer did, and neither does the end of the bytes. h2 gives the error of a GOAWAY to no
+/// stream up to its last.
+fn is_before_processing(error: &h2::Error) -> bool {
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    error.is_remote() && (error.is_go_away() || refused)
+}
+
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 impl fmt::Display for Unprocessed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the endpoint has not processed the request: {}",
-            self.cause
-        )
+        f.write_str("the endpoint has not processed the request, and said so")
     }
 }
 
 impl Error for Unprocessed {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.cause.as_ref())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ::http::{Request, Response};
-    use tower_retry_budget::{Policy, Verdict, http::StatusPolicy};
-
-    use super::*;
-    use crate::cluster::layers::HttpPolicy;
-
-    #[test]
-    fn it_is_found_wherever_it_is_in_the_chain_of_causes() {
-        let rules = HttpPolicy::new(StatusPolicy::new());
-        let classify =
-            |error: BoxError| Policy::<Request<()>, Response<()>, _>::classify(&rules, Err(&error));
-        let once = || Unprocessed::new("refused");
-        let wrapped = std::io::Error::other(std::io::Error::other(once()));
-        assert_eq!(classify(once().into()), Verdict::Unprocessed);
-        assert_eq!(classify(wrapped.into()), Verdict::Unprocessed);
-        let other = Verdict::Retry { after: None };
-        assert_eq!(classify(std::io::Error::other("reset").into()), other);
+        Some(&self.source)
     }
 }

@@ -31,6 +31,33 @@ impl Frames {
         frames
     }
 
+    /// The endpoint's side of a connection; `None` where the proxy left before its preface.
+    pub(crate) async fn accept(mut stream: TcpStream) -> Option<Self> {
+        stream.read_exact(&mut [0; 24]).await.ok()?;
+        let mut frames = Self(stream);
+        frames.send(SETTINGS, 0, 0, &[]).await;
+        Some(frames)
+    }
+
+    /// Waits for so many requests, and returns the stream of the last of them.
+    pub(crate) async fn requests(&mut self, count: usize) -> Option<u32> {
+        let mut stream = None;
+        for _ in 0..count {
+            stream = Some(self.next_of(&[HEADERS]).await?.stream);
+        }
+        stream
+    }
+
+    /// Says that streams after `last` were not processed, and that no more may come.
+    pub(crate) async fn goaway(&mut self, last: u32) {
+        let payload = u64::from(last) << 32;
+        self.send(GOAWAY, 0, 0, &payload.to_be_bytes()).await;
+    }
+
+    pub(crate) async fn reset(&mut self, stream: u32, code: u32) {
+        self.send(RST_STREAM, 0, stream, &code.to_be_bytes()).await;
+    }
+
     /// Sends a request's head on a stream; fields are written as literals.
     pub(crate) async fn headers(&mut self, stream: u32, fields: &[(&str, &str)], ends: bool) {
         let mut block = Vec::new();

@@ -105,18 +105,21 @@ pub struct ReconnectConfig {
     /// Uptime after which the backoff starts anew.
     #[serde(deserialize_with = "value::positive_duration")]
     pub stable_after: Duration,
-    /// HTTP/1 connections per endpoint.
+    /// Connections per endpoint. HTTP/2 needs a second one only when the streams of the first have
+    /// run out.
     #[serde(deserialize_with = "value::positive")]
     pub max_connections: usize,
-    /// Requests per endpoint that wait for an HTTP/1 connection.
+    /// Requests per endpoint that wait for a connection, or for a stream of one.
     pub max_pending: usize,
-    /// How long an HTTP/1 connection is kept unused.
+    /// The age, less up to a tenth, at which a connection takes no more requests.
+    #[serde(deserialize_with = "value::pace")]
+    pub max_age: Duration,
+    /// How long a connection is kept unused; the last HTTP/2 one is always kept.
     #[serde(deserialize_with = "value::pace")]
     pub idle: Duration,
     /// Between two HTTP/2 PINGs of a connection in use.
     #[serde(deserialize_with = "value::keepalive")]
     pub keepalive: Duration,
-    max_age: Option<NotYet>,
 }
 
 impl Default for BalanceConfig {
@@ -186,9 +189,9 @@ impl Default for ReconnectConfig {
             stable_after: Duration::from_secs(5),
             max_connections: 512,
             max_pending: 1024,
+            max_age: Duration::from_secs(600),
             idle: Duration::from_secs(90),
             keepalive: Duration::from_secs(30),
-            max_age: None,
         }
     }
 }

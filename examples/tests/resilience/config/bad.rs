@@ -327,8 +327,8 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = { max_age = ^\"10m\" }\n",
-        says: &["max_age", "not supported yet"],
+        to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = { max_age = ^\"1ms\" }\n",
+        says: &["at least \"10ms\""],
     },
     Bad {
         from: "[\"127.0.0.1:9001\"]",

@@ -1,0 +1,354 @@
+//! HTTP/2 connections to one endpoint: one, and more while its streams have run out.
+
+mod driver;
+mod streams;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response, uri::Scheme};
+use hyper::client::conn::http2;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use self::{
+    driver::Driver,
+    streams::{Room, Streams},
+};
+pub(super) use self::{driver::handshake, streams::Stream};
+use super::{
+    age::retirement,
+    body::EndpointBody,
+    connection::RequestBody,
+    ended::{Ended, Unsent},
+    handshake::Dialer,
+    queue::NoFreeConnection,
+    unprocessed::Unprocessed,
+};
+use crate::{
+    BoxError,
+    config::ReconnectConfig,
+    http::forward::{for_anyone, for_http2},
+};
+
+/// The HTTP/2 connections to one endpoint, behind one cheap handle.
+///
+/// A request takes a stream of the connection that has the fewest. Where each has as many as its
+/// peer allows, it waits, and another connection is made meanwhile. One that was told to go away
+/// takes no more requests; its streams go on. When none is left this is over, and says so by an
+/// error in `poll_ready`.
+pub struct Http2<B> {
+    shared: Arc<Shared<B>>,
+}
+
+/// What dialling gives.
+pub(super) type Http2Parts<B> = (http2::SendRequest<B>, Driver<B>);
+
+struct Shared<B> {
+    dialer: Dialer,
+    scheme: Scheme,
+    settings: ReconnectConfig,
+    /// Those that take requests. Read without a lock.
+    members: ArcSwap<Vec<Arc<Member<B>>>>,
+    room: Arc<Room>,
+    growing: AtomicBool,
+    failures: AtomicU32,
+    /// Whether one has answered: then their end is no failure.
+    worked: AtomicBool,
+}
+
+/// One connection. It is closed when its last stream has ended and the set has let it go.
+///
+/// Nobody else keeps the sender. A request that is handed over at the moment when its connection
+/// ends may be stuck between the two: it comes back when the last sender is gone.
+struct Member<B> {
+    sender: http2::SendRequest<B>,
+    streams: Arc<Streams>,
+}
+
+type Taken<B> = (http2::SendRequest<B>, Stream);
+
+enum Pick<B> {
+    Stream(http2::SendRequest<B>, Stream),
+    Full,
+    Over,
+}
+
+impl<B: RequestBody> Http2<B> {
+    pub(super) fn new(
+        dialer: Dialer,
+        first: Http2Parts<B>,
+        scheme: Scheme,
+        settings: &ReconnectConfig,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            dialer,
+            scheme,
+            settings: *settings,
+            members: ArcSwap::default(),
+            room: Arc::new(Room::new(settings.max_pending)),
+            growing: AtomicBool::new(false),
+            failures: AtomicU32::new(0),
+            worked: AtomicBool::new(false),
+        });
+        shared.join(first);
+        tokio::spawn(sweep(Arc::downgrade(&shared), settings.idle));
+        Self { shared }
+    }
+
+    pub(super) fn poll_ready(&self) -> Poll<Result<(), BoxError>> {
+        let members = self.shared.members.load();
+        Poll::Ready(match members.iter().any(|member| member.is_open()) {
+            true => Ok(()),
+            false => {
+                let worked = self.shared.worked.load(Relaxed);
+                Err(Ended::new(worked, "the connection takes no more requests").into())
+            }
+        })
+    }
+
+    pub(super) async fn send(
+        self,
+        mut request: Request<B>,
+    ) -> Result<Response<EndpointBody<B>>, BoxError> {
+        let Some((mut sender, stream)) = self.shared.stream().await? else {
+            let cause = "the connection takes no more requests";
+            return Err(Unsent::new(request, cause).into());
+        };
+        for_http2(&mut request, self.shared.scheme.clone());
+        let sending = sender.try_send_request(request);
+        drop(sender);
+        match sending.await {
+            Ok(response) => {
+                self.shared.worked.store(true, Relaxed);
+                Ok(response.map(|body| EndpointBody::stream(body, stream)))
+            }
+            Err(mut error) => Err(match error.take_message() {
+                Some(request) => Unsent::new(for_anyone(request), error.error()).into(),
+                None => Unprocessed::recognise(error.into_error()),
+            }),
+        }
+    }
+}
+
+impl<B: RequestBody> Shared<B> {
+    /// A stream, at once or as soon as there is one; none when this is over.
+    async fn stream(self: &Arc<Self>) -> Result<Option<Taken<B>>, BoxError> {
+        match self.pick() {
+            Pick::Stream(sender, stream) => return Ok(Some((sender, stream))),
+            Pick::Over => return Ok(None),
+            Pick::Full => {}
+        }
+        let _waiting = self.room.queue.enter()?;
+        let found = timeout(self.dialer.timeout(), self.wait());
+        Ok(found.await.map_err(|_| NoFreeConnection)?)
+    }
+
+    async fn wait(self: &Arc<Self>) -> Option<Taken<B>> {
+        loop {
+            let mut freed = std::pin::pin!(self.room.freed.notified());
+            // Before the look, so that nothing is missed after it.
+            freed.as_mut().enable();
+            match self.pick() {
+                Pick::Stream(sender, stream) => return Some((sender, stream)),
+                Pick::Over => return None,
+                Pick::Full => self.grow(),
+            }
+            freed.await;
+        }
+    }
+
+    fn pick(&self) -> Pick<B> {
+        let members = self.members.load();
+        loop {
+            let mut open = members.iter().filter(|member| member.is_open()).peekable();
+            if open.peek().is_none() {
+                return Pick::Over;
+            }
+            let least = open
+                .filter(|member| member.streams.in_flight() < member.streams.limit())
+                .min_by_key(|member| member.streams.in_flight());
+            match least {
+                None => return Pick::Full,
+                Some(member) => {
+                    if let Some(stream) = Stream::enter(&member.streams) {
+                        return Pick::Stream(member.sender.clone(), stream);
+                    }
+                    // Somebody else was faster.
+                }
+            }
+        }
+    }
+
+    /// Begins to make one more connection, if there may be one.
+    fn grow(self: &Arc<Self>) {
+        let is_full = self.members.load().len() >= self.settings.max_connections;
+        if is_full || self.growing.swap(true, Relaxed) {
+            return;
+        }
+        let shared = Arc::downgrade(self);
+        let dialer = self.dialer.clone();
+        tokio::spawn(async move {
+            let dialled = dialer.dial_http2().await;
+            let pause = match shared.upgrade() {
+                Some(shared) => shared.dialled(dialled),
+                None => return,
+            };
+            if let Some(pause) = pause {
+                sleep(pause).await;
+            }
+            if let Some(shared) = shared.upgrade() {
+                shared.growing.store(false, Relaxed);
+                shared.room.freed.notify_waiters();
+            }
+        });
+    }
+
+    /// Takes a connection in, or says how long not to dial.
+    fn dialled(self: &Arc<Self>, dialled: Result<Http2Parts<B>, BoxError>) -> Option<Duration> {
+        match dialled {
+            Ok(connection) => {
+                self.failures.store(0, Relaxed);
+                self.join(connection);
+                None
+            }
+            Err(error) => {
+                let failures = self.failures.fetch_add(1, Relaxed);
+                tracing::debug!(
+                    error,
+                    failures,
+                    "no further HTTP/2 connection to an endpoint"
+                );
+                let backoff = self.settings.backoff;
+                let pause = backoff.base.saturating_mul(1 << failures.min(16));
+                Some(pause.min(backoff.max))
+            }
+        }
+    }
+
+    fn join(self: &Arc<Self>, (sender, mut driver): Http2Parts<B>) {
+        let member = Arc::new(Member {
+            sender,
+            streams: driver.count_in(&self.room),
+        });
+        let (shared, ours) = (Arc::downgrade(self), Arc::downgrade(&member));
+        tokio::spawn(async move {
+            driver.while_open().await;
+            if let Some(shared) = shared.upgrade() {
+                shared.leave(&ours);
+            }
+            drop((shared, ours));
+            driver.to_the_end().await;
+        });
+        let retires = retirement(Instant::now(), self.settings.max_age);
+        tokio::spawn(retire(
+            Arc::downgrade(self),
+            Arc::downgrade(&member),
+            retires,
+        ));
+        self.members.rcu(|members| {
+            let mut members = Vec::clone(members);
+            members.push(member.clone());
+            members
+        });
+        self.room.freed.notify_waiters();
+    }
+
+    /// Lets a connection go: it takes no more requests.
+    fn leave(&self, gone: &Weak<Member<B>>) {
+        self.members.rcu(|members| {
+            let stay = members.iter().filter(|member| !is(member, gone));
+            stay.cloned().collect::<Vec<_>>()
+        });
+        // They may have to look for another set of connections.
+        self.room.freed.notify_waiters();
+    }
+
+    /// Whether there is an open connection besides this one.
+    fn can_do_without(&self, member: &Weak<Member<B>>) -> bool {
+        let members = self.members.load();
+        members
+            .iter()
+            .any(|other| other.is_open() && !is(other, member))
+    }
+}
+
+/// Replaces a connection that is too old: the next one is made first.
+async fn retire<B: RequestBody>(
+    shared: Weak<Shared<B>>,
+    member: Weak<Member<B>>,
+    retires: Instant,
+) {
+    sleep_until(retires).await;
+    loop {
+        let Some(shared) = shared.upgrade().filter(|_| member.strong_count() > 0) else {
+            return;
+        };
+        if shared.can_do_without(&member) {
+            return shared.leave(&member);
+        }
+        if let Some(pause) = shared.dialled(shared.dialer.clone().dial_http2().await) {
+            drop(shared);
+            sleep(pause).await;
+        }
+    }
+}
+
+/// Ends further connections that nobody has used for `limit`.
+async fn sweep<B: RequestBody>(shared: Weak<Shared<B>>, limit: Duration) {
+    loop {
+        sleep(limit / LOOKS).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let members = shared.members.load_full();
+        // One look more, as the first may come at once.
+        for member in members
+            .iter()
+            .filter(|member| member.streams.look_unused(LOOKS + 1))
+        {
+            let member = Arc::downgrade(member);
+            if shared.can_do_without(&member) {
+                shared.leave(&member);
+            }
+        }
+    }
+}
+
+impl<B> Member<B> {
+    fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+}
+
+fn is<B>(member: &Arc<Member<B>>, other: &Weak<Member<B>>) -> bool {
+    std::ptr::eq(Arc::as_ptr(member), other.as_ptr())
+}
+
+impl<B> Clone for Http2<B> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+impl<B> fmt::Debug for Http2<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = self.shared.members.load();
+        f.debug_struct("Http2")
+            .field("scheme", &self.shared.scheme)
+            .field("connections", &members.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How often within `reconnect.idle` connections are looked at.
+const LOOKS: u32 = 4;

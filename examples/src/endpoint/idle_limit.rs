@@ -1,0 +1,429 @@
+//! How long an endpoint keeps an idle HTTP/1 connection: told by it, or learnt from what it closes.
+//!
+//! A server closes connections that were idle for too long, and a request may cross that close on
+//! the wire. It then fails, and nobody can know whether it was processed. So a connection is not
+//! used again shortly before its server would close it.
+//!
+//! - **Told**: `Keep-Alive: timeout=N` in a response holds for its connection, and for those that
+//!   have had no response yet.
+//! - **Learnt**: two closes in a row after the same idle time teach it; closes at one moment count
+//!   as one. Where their idle times differ it was a restart, which teaches nothing. A connection
+//!   that outlives what was learnt weakens it, and so does a long time without a close.
+//!
+//! What remains: the first such crossings, before anything is learnt; servers whose idle times are
+//! irregular, or shorter than a quarter of a second; and servers that are further away than the
+//! margin. A request that was sent and got no answer then fails, as it may have been processed.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName};
+use tokio::time::Instant;
+
+/// What all pools of one endpoint learn together, one after the other.
+#[derive(Debug)]
+pub(super) struct IdleLimits {
+    core: Mutex<IdleLimit>,
+    /// In microseconds, for requests, which take no lock.
+    limit: AtomicU64,
+    /// What the last response told, in microseconds: for connections that have had none.
+    told: AtomicU64,
+}
+
+/// What is known of an endpoint's idle timeout.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IdleLimit {
+    known: Known,
+    /// What was known before the last event, which may turn out to be none.
+    before: Known,
+    event: Option<Event>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    timeout: Option<Timeout>,
+    /// The idle time that the last event showed.
+    last: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timeout {
+    idle: Duration,
+    trust: u8,
+    confirmed: Instant,
+}
+
+/// Connections that were closed at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    began: Instant,
+    shortest: Duration,
+    longest: Duration,
+}
+
+impl IdleLimits {
+    pub(super) fn new() -> Self {
+        Self {
+            core: Mutex::default(),
+            limit: AtomicU64::new(UNKNOWN),
+            told: AtomicU64::new(UNKNOWN),
+        }
+    }
+
+    /// How long the connection of this response may be idle and be used again, if it says so.
+    pub(super) fn hear(&self, headers: &HeaderMap) -> Option<Duration> {
+        let told = told(headers);
+        let latest = told.map_or(UNKNOWN, micros);
+        if self.told.load(Relaxed) != latest {
+            self.told.store(latest, Relaxed);
+        }
+        told
+    }
+
+    /// How long a connection that has had no response may be idle and be used.
+    pub(super) fn untold(&self) -> Duration {
+        Duration::from_micros(self.told.load(Relaxed))
+    }
+
+    /// How long a connection may have been idle and be used again.
+    pub(super) fn limit(&self) -> Duration {
+        Duration::from_micros(self.limit.load(Relaxed))
+    }
+
+    /// The endpoint closed a connection that was idle for so long.
+    pub(super) fn closed(&self, idle: Duration, now: Instant) {
+        let mut core = self.core();
+        core.closed(idle, now);
+        self.publish(&core, now);
+    }
+
+    /// The longest that a connection has been idle for and is open, if there is any.
+    pub(super) fn open(&self, idle: Option<Duration>, now: Instant) {
+        let mut core = self.core();
+        if let Some(idle) = idle {
+            core.open(idle);
+        }
+        self.publish(&core, now);
+    }
+
+    fn publish(&self, core: &IdleLimit, now: Instant) {
+        let limit = core.limit(now).map_or(UNKNOWN, micros);
+        if self.limit.swap(limit, Relaxed) != limit {
+            tracing::debug!(?core, "idle limit of an endpoint");
+        }
+    }
+
+    fn core(&self) -> MutexGuard<'_, IdleLimit> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl IdleLimit {
+    /// How long a connection may have been idle and be used again, once that is known.
+    pub(super) fn limit(&self, now: Instant) -> Option<Duration> {
+        let timeout = self.known.timeout?;
+        let age = now.saturating_duration_since(timeout.confirmed);
+        (age < FORGOTTEN_AFTER).then(|| less_a_margin(timeout.idle))
+    }
+
+    pub(super) fn closed(&mut self, idle: Duration, now: Instant) {
+        // Not a timeout that one could stay below: a restart, or a close without a word.
+        if idle < SHORTEST {
+            return;
+        }
+        let event = match self.event {
+            Some(event) if now.saturating_duration_since(event.began) < ONE_MOMENT => {
+                event.joined_by(idle)
+            }
+            _ => {
+                self.before = self.known;
+                Event {
+                    began: now,
+                    shortest: idle,
+                    longest: idle,
+                }
+            }
+        };
+        self.event = Some(event);
+        self.known = match alike(event.shortest, event.longest) {
+            true => self.before.after(event.shortest, now),
+            false => self.before,
+        };
+    }
+
+    pub(super) fn open(&mut self, idle: Duration) {
+        self.known.timeout = self
+            .known
+            .timeout
+            .and_then(|timeout| timeout.outlived(idle));
+    }
+}
+
+impl Event {
+    fn joined_by(self, idle: Duration) -> Self {
+        Self {
+            shortest: self.shortest.min(idle),
+            longest: self.longest.max(idle),
+            ..self
+        }
+    }
+}
+
+impl Known {
+    /// What is known after one more event.
+    fn after(self, idle: Duration, now: Instant) -> Self {
+        let repeated = self.last.is_some_and(|last| alike(last, idle));
+        let learnt = repeated.then(|| Timeout {
+            idle: self.last.map_or(idle, |last| last.min(idle)),
+            trust: 1,
+            confirmed: now,
+        });
+        let timeout = match self.timeout {
+            Some(timeout) if alike(timeout.idle, idle) => Some(timeout.confirmed(idle, now)),
+            Some(timeout) if idle > timeout.idle => timeout.outlived(idle).or(learnt),
+            known => learnt.or(known),
+        };
+        Self {
+            timeout,
+            last: Some(idle),
+        }
+    }
+}
+
+impl Timeout {
+    /// Shorter is believed at once, longer step by step.
+    fn confirmed(self, idle: Duration, now: Instant) -> Self {
+        Self {
+            idle: idle.min(self.idle * 3 / 4 + idle / 4),
+            trust: self.trust.saturating_add(1).min(FULL_TRUST),
+            confirmed: now,
+        }
+    }
+
+    /// What is left of it after a connection was idle for longer.
+    fn outlived(mut self, idle: Duration) -> Option<Self> {
+        if idle > self.idle && !alike(idle, self.idle) {
+            self.trust = self.trust.saturating_sub(1);
+        }
+        (self.trust > 0).then_some(self)
+    }
+}
+
+/// What a response says of its connection.
+fn told(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all(KEEP_ALIVE).iter();
+    let options = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let timeouts = options.filter_map(|option| {
+        let (name, value) = option.split_once('=')?;
+        let seconds: u32 = value.trim().trim_matches('"').parse().ok()?;
+        name.trim()
+            .eq_ignore_ascii_case("timeout")
+            .then(|| Duration::from_secs(seconds.into()))
+    });
+    timeouts.min().map(less_a_margin)
+}
+
+/// Ten percent, for a timer that is coarse or begins earlier than ours; and 100 ms at least, for
+/// the way there and back and a machine that is busy.
+fn less_a_margin(timeout: Duration) -> Duration {
+    timeout.saturating_sub((timeout / 10).max(MARGIN))
+}
+
+fn alike(one: Duration, other: Duration) -> bool {
+    one.abs_diff(other) <= (one.max(other) / 10).max(TOLERANCE)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(UNKNOWN)
+}
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+const UNKNOWN: u64 = u64::MAX;
+
+const MARGIN: Duration = Duration::from_millis(100);
+
+const TOLERANCE: Duration = Duration::from_millis(50);
+
+/// A limit below it would leave next to nothing to use a connection in.
+const SHORTEST: Duration = Duration::from_millis(250);
+
+/// Closes that are no further apart have one cause.
+const ONE_MOMENT: Duration = Duration::from_millis(100);
+
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
+/// So many connections that live longer, and it is forgotten.
+const FULL_TRUST: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// After closes at these moments, each with its idle time, in milliseconds.
+    fn after(closes: &[(u64, u64)]) -> (IdleLimit, Instant) {
+        let begun = Instant::now();
+        let mut limit = IdleLimit::default();
+        for &(at, idle) in closes {
+            limit.closed(ms(idle), begun + ms(at));
+        }
+        let end = closes.last().map_or(0, |&(at, _)| at);
+        (limit, begun + ms(end))
+    }
+
+    fn limit(closes: &[(u64, u64)]) -> Option<Duration> {
+        let (limit, now) = after(closes);
+        limit.limit(now)
+    }
+
+    #[test]
+    fn two_closes_after_the_same_idle_time_teach_it() {
+        assert_eq!(limit(&[(0, 1000)]), None);
+        assert_eq!(limit(&[(0, 1010), (2000, 1000)]), Some(ms(900)));
+        assert_eq!(limit(&[(0, 60_000), (90_000, 60_010)]), Some(SECOND * 54));
+        assert_eq!(limit(&[(0, 1000), (2000, 1500)]), None);
+    }
+
+    #[test]
+    fn closes_at_one_moment_are_one() {
+        assert_eq!(limit(&[(0, 1000), (5, 1005), (20, 1020)]), None);
+        assert_eq!(
+            limit(&[(0, 1000), (5, 1005), (2000, 1000), (2003, 1003)]),
+            Some(ms(900))
+        );
+    }
+
+    #[test]
+    fn a_restart_teaches_nothing_and_costs_nothing() {
+        assert_eq!(limit(&[(0, 300), (1, 5000), (2, 40_000)]), None);
+        assert_eq!(
+            limit(&[(0, 700), (1, 5000), (9000, 700), (9001, 3000)]),
+            None
+        );
+        let learnt = [(0, 5000), (9000, 5000), (20_000, 700), (20_001, 3000)];
+        assert_eq!(limit(&learnt), Some(ms(4500)));
+        let by_chance = [(0, 700), (9000, 700), (9001, 3000)];
+        assert_eq!(limit(&by_chance), None, "the first of them seemed to agree");
+    }
+
+    #[test]
+    fn what_is_too_short_to_stay_below_is_no_timeout() {
+        assert_eq!(limit(&[(0, 10), (1000, 10), (2000, 12)]), None);
+    }
+
+    #[test]
+    fn a_shorter_timeout_replaces_a_longer_one() {
+        let closes = [(0, 5000), (9000, 5000), (20_000, 1000), (30_000, 1000)];
+        assert_eq!(limit(&closes), Some(ms(900)));
+        assert_eq!(limit(&closes[..3]), Some(ms(4500)), "one may be chance");
+    }
+
+    #[test]
+    fn a_longer_timeout_replaces_a_shorter_one_slowly() {
+        let mut closes = vec![(0, 1000), (9000, 1000), (20_000, 1000)];
+        assert_eq!(limit(&closes), Some(ms(900)));
+        closes.push((30_000, 5000));
+        assert_eq!(limit(&closes), Some(ms(900)));
+        closes.push((40_000, 5000));
+        assert_eq!(limit(&closes), Some(ms(4500)));
+    }
+
+    #[test]
+    fn connections_that_live_longer_make_it_forgotten() {
+        let (mut limit, now) = after(&[(0, 1000), (9000, 1000), (20_000, 1000)]);
+        limit.open(ms(1050));
+        limit.open(ms(900));
+        assert!(limit.limit(now).is_some());
+        limit.open(ms(1200));
+        assert!(limit.limit(now).is_some(), "one survivor is not enough");
+        limit.open(ms(1200));
+        assert_eq!(limit.limit(now), None);
+    }
+
+    #[test]
+    fn what_was_long_not_seen_is_forgotten() {
+        let (limit, now) = after(&[(0, 1000), (9000, 1000)]);
+        assert!(limit.limit(now + FORGOTTEN_AFTER - SECOND).is_some());
+        assert_eq!(limit.limit(now + FORGOTTEN_AFTER), None);
+    }
+
+    #[test]
+    fn a_response_may_tell() {
+        let tells = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(KEEP_ALIVE, value.parse().unwrap());
+            told(&headers)
+        };
+        assert_eq!(tells("timeout=1"), Some(ms(900)));
+        assert_eq!(tells("max=100, Timeout = \"60\""), Some(SECOND * 54));
+        assert_eq!(tells("timeout=0"), Some(Duration::ZERO));
+        assert_eq!(tells("timeout=5, timeout=2"), Some(ms(1800)));
+        for none in ["max=5", "timeout", "timeout=soon", "timeout=-1", ""] {
+            assert_eq!(tells(none), None, "{none}");
+        }
+        assert_eq!(told(&HeaderMap::new()), None);
+    }
+
+    proptest! {
+        /// Whatever came before: the endpoint's own timeout is learnt, with jitter, and held.
+        #[test]
+        fn a_steady_timeout_is_always_learnt(
+            noise in prop::collection::vec((0..100_000_u64, 0..100_000_u64), 0..20),
+            timeout in 300..80_000_u64,
+            jitter in prop::collection::vec(0..25_u64, 8),
+        ) {
+            let begun = Instant::now();
+            let mut limit = IdleLimit::default();
+            let mut now = begun;
+            for (pause, idle) in noise {
+                now += ms(pause);
+                limit.closed(ms(idle), now);
+            }
+            for jitter in jitter {
+                now += ms(timeout + 1000);
+                limit.closed(ms(timeout + jitter), now);
+            }
+            let learnt = limit.limit(now).unwrap();
+            prop_assert!(learnt <= less_a_margin(ms(timeout + 25)), "{learnt:?}");
+            prop_assert!(learnt >= less_a_margin(ms(timeout)) * 8 / 10, "{learnt:?}");
+        }
+
+        /// One restart, however many connections it ends, never teaches anything.
+        #[test]
+        fn a_single_moment_teaches_nothing(
+            closes in prop::collection::vec((0..99_u64, 0..100_000_u64), 0..50),
+        ) {
+            let begun = Instant::now();
+            let mut limit = IdleLimit::default();
+            let mut closes = closes;
+            closes.sort_unstable();
+            for (at, idle) in closes {
+                limit.closed(ms(idle), begun + ms(at));
+                prop_assert_eq!(limit.limit(begun + ms(at)), None);
+            }
+        }
+
+        /// Never longer than what was told or seen, and at least half of it.
+        #[test]
+        fn a_limit_is_below_its_timeout_and_useful(timeout in 250..1_000_000_u64) {
+            let limit = less_a_margin(ms(timeout));
+            prop_assert!(limit < ms(timeout));
+            prop_assert!(limit * 2 >= ms(timeout));
+        }
+    }
+}
