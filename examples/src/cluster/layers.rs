@@ -66,16 +66,21 @@ pub fn balance(
         .build()
 }
 
-/// `[cluster.retry]`, and the budget that its metrics show.
-pub fn retry(
-    config: &RetryConfig,
-) -> Result<(HttpRetryLayer, Budget), tower_retry_budget::error::InvalidSetting> {
-    let budget = Budget::builder()
+/// The budget of `[cluster.retry]`.
+pub fn budget(config: &RetryConfig) -> Result<Budget, tower_retry_budget::error::InvalidSetting> {
+    Budget::builder()
         .ratio(config.budget)
         .min_per_second(config.min_per_second)
         .burst(config.burst)
-        .build()?;
-    let layer = RetryLayer::builder(budget.clone())
+        .build()
+}
+
+/// `[cluster.retry]`, or what a route makes of it, paid from the cluster's budget.
+pub fn retry(
+    config: &RetryConfig,
+    budget: Budget,
+) -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSetting> {
+    RetryLayer::builder(budget)
         .attempts(config.attempts)
         .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
         .policy(
@@ -84,8 +89,7 @@ pub fn retry(
                 .statuses(config.statuses.iter().copied()),
         )
         .replay(BodyReplay::new(config.body_limit.bytes()))
-        .build()?;
-    Ok((layer, budget))
+        .build()
 }
 
 /// One attempt only, where `[cluster.retry]` is absent: nothing is kept and nothing is cloned.

@@ -121,8 +121,7 @@ fn is_of_a_key(c: char) -> bool {
 }
 
 /// Known, and refused: no advice to give.
-const UNSUPPORTED: [&str; 14] = [
-    "route",
+const UNSUPPORTED: [&str; 13] = [
     "trust",
     "upgrade_idle",
     "discovery",

@@ -3,3 +3,7 @@
 pub mod body;
 pub mod forward;
 pub mod refusal;
+
+/// In a request's extensions: its `grpc-timeout` may also be longer than its route's timeout.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadlineTrusted;

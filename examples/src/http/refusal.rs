@@ -8,7 +8,10 @@ use tower_mtls::error::Denied;
 use tower_timeout_ewma::error::{Elapsed, Expired};
 
 use super::body::{ClientBodyError, Paused, ResponseBody};
-use crate::endpoint::{Ended, NoFreeConnection, TooManyPending};
+use crate::{
+    endpoint::{Ended, NoFreeConnection, TooManyPending},
+    route::Unroutable,
+};
 
 /// Why the proxy answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,10 @@ pub enum Refusal {
     Malformed(&'static str),
     /// The client's identity is not allowed.
     NotAllowed,
+    /// No route takes the request.
+    NoRoute,
+    /// No route is for the authority that was asked for.
+    Misdirected,
     /// The body paused for too long.
     SlowBody,
     /// The body is over the limit.
@@ -71,6 +78,9 @@ impl Refusal {
                 ClientBodyError::Paused(_) => Self::SlowBody,
                 ClientBodyError::Broken(_) => Self::Malformed("the body broke off"),
             });
+        }
+        if let Some(error) = error.downcast_ref::<Unroutable>() {
+            return Some(error.refusal());
         }
         if error.is::<TooManyPending>() || error.is::<NoFreeConnection>() {
             return Some(Self::Overloaded);
@@ -130,6 +140,20 @@ impl Refusal {
                 PERMISSION_DENIED,
                 "http_request_denied",
                 "this identity is not allowed here",
+            ),
+            Self::NoRoute => Words(
+                StatusCode::NOT_FOUND,
+                UNIMPLEMENTED,
+                "destination_not_found",
+                "no route takes this request",
+            ),
+            // Not denied by a policy, but unknown: an operator who adds the host has mended it. A
+            // gRPC client shall not come back to the wrong door, as UNAVAILABLE would make it.
+            Self::Misdirected => Words(
+                StatusCode::MISDIRECTED_REQUEST,
+                UNIMPLEMENTED,
+                "destination_not_found",
+                "this authority is not served here",
             ),
             Self::SlowBody => Words(
                 StatusCode::REQUEST_TIMEOUT,

@@ -22,6 +22,29 @@ pub struct ListenerMetrics {
     pub(super) endings: [AtomicU64; Ending::ALL.len()],
     pub(super) statuses: [AtomicU64; STATUSES],
     pub(super) latency: Histogram,
+    pub(super) routes: Vec<Arc<RouteCount>>,
+}
+
+/// How many requests a route has taken.
+#[derive(Debug)]
+pub struct RouteCount {
+    pub(super) name: Box<str>,
+    pub(super) requests: AtomicU64,
+}
+
+impl RouteCount {
+    /// For the route of this name.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// One more.
+    pub fn one(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
 }
 
 /// A client's connection that is counted as open.
@@ -58,7 +81,15 @@ impl ListenerMetrics {
             endings: Default::default(),
             statuses: std::array::from_fn(|_| AtomicU64::new(0)),
             latency: Histogram::default(),
+            routes: Vec::new(),
         }
+    }
+
+    /// With the routes of the listener.
+    #[must_use]
+    pub fn routes(mut self, routes: Vec<Arc<RouteCount>>) -> Self {
+        self.routes = routes;
+        self
     }
 
     /// The listener's name.

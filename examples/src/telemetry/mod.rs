@@ -8,6 +8,6 @@ mod log;
 pub(crate) use self::encode::ListenerScrape;
 pub use self::{
     encode::Scrape,
-    listener::{Connected, Ending, ListenerMetrics},
+    listener::{Connected, Ending, ListenerMetrics, RouteCount},
     log::init as init_log,
 };
