@@ -4,6 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -24,7 +25,7 @@ pub struct RouteDeadline {
 }
 
 impl RouteDeadline {
-    pub(super) fn new(limit: Option<std::time::Duration>) -> Self {
+    pub(super) fn new(limit: Option<Duration>) -> Self {
         let theirs = HttpDeadline::new();
         Self {
             capped: limit.map_or(theirs, |limit| theirs.local(limit)),
@@ -111,5 +112,68 @@ where
             response.extensions_mut().insert(deadline);
         }
         Poll::Ready(Ok(response))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::{ServiceExt, service_fn};
+    use tower_timeout_ewma::deadline::Deadlines;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(2);
+
+    fn request(grpc_timeout: Option<&str>, is_trusted: bool) -> Request<()> {
+        let mut request = Request::new(());
+        if let Some(timeout) = grpc_timeout {
+            let timeout = timeout.parse().unwrap();
+            request.headers_mut().insert("grpc-timeout", timeout);
+        }
+        if is_trusted {
+            request.extensions_mut().insert(DeadlineTrusted);
+        }
+        request
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn anybody_may_shorten_the_routes_timeout_and_trusted_peers_replace_it() {
+        let now = Instant::now();
+        let (with, without) = (RouteDeadline::new(Some(LIMIT)), RouteDeadline::new(None));
+        for (theirs, is_trusted, limited, unlimited) in [
+            (None, false, Some(2), None),
+            (None, true, Some(2), None),
+            (Some("1S"), false, Some(1), Some(1)),
+            (Some("1S"), true, Some(1), Some(1)),
+            (Some("9S"), false, Some(2), Some(9)),
+            (Some("9S"), true, Some(9), Some(9)),
+            (Some("soon"), true, Some(2), None),
+        ] {
+            let request = request(theirs, is_trusted);
+            let left = |deadline: RouteDeadline| {
+                let deadline = deadline.deadline(&request, now);
+                deadline.map(|deadline| deadline.remaining(now).as_secs())
+            };
+            assert_eq!(left(with), limited, "{theirs:?} {is_trusted}");
+            assert_eq!(left(without), unlimited, "{theirs:?} {is_trusted}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_servers_part_learns_the_deadline() {
+        for (limit, expected) in [(Some(LIMIT), Some(LIMIT)), (None, None)] {
+            let inner = service_fn(|_: Request<()>| async {
+                tokio::time::sleep(LIMIT / 2).await;
+                Ok::<_, Infallible>(Response::new(()))
+            });
+            let now = Instant::now();
+            let noted = Noted::new(inner, None);
+            let service = Deadlines::new(noted, RouteDeadline::new(limit));
+            let response = service.oneshot(request(None, false)).await.unwrap();
+            let deadline = response.extensions().get::<Deadline>();
+            assert_eq!(deadline.map(|deadline| deadline.remaining(now)), expected);
+        }
     }
 }
