@@ -32,6 +32,7 @@ impl PathPrefix {
     /// # Errors
     ///
     /// Where an empty segment follows the prefix: an endpoint might take `//` for something else.
+    /// Where the path has dot segments, which might lead out of the new prefix.
     pub fn replace(
         &self,
         matched: &Self,
@@ -44,6 +45,9 @@ impl PathPrefix {
         };
         if rest.starts_with("//") {
             return Err(Unroutable::EmptySegment);
+        }
+        if has_dot_segments(path) {
+            return Err(Unroutable::DotSegments);
         }
         let query = target.as_str().get(path.len()..).unwrap_or_default();
         let path = match (&*self.0, rest) {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     BoxError,
     cluster::{Cluster, Stack},
-    config::{Action, RouteConfig},
+    config::{Action, RouteConfig, TimeoutConfig},
     http::forward,
     telemetry::RouteCount,
 };
@@ -76,7 +76,7 @@ impl Routes {
             .chain(default);
         let used: Result<Vec<_>, _> = names.map(|name| find(clusters, name)).collect();
         let body_idle = used?.iter().map(|cluster| cluster.body_idle()).max();
-        let body_idle = body_idle.unwrap_or_default();
+        let body_idle = body_idle.unwrap_or(TimeoutConfig::default().body_idle);
         let way = |cluster: &Cluster, stack| Way {
             stack,
             pause: Some(cluster.body_idle()).filter(|pause| *pause < body_idle),

@@ -59,6 +59,20 @@ rewrite = { prefix = "/rest/" }
 }
 
 #[tokio::test]
+async fn dots_lead_nobody_out_of_the_new_prefix() {
+    let routed = Routed::start(
+        None,
+        "[[route]]\nlistener = \"web\"\ncluster = \"a\"\nrewrite = { prefix = \"/mine\" }\n",
+    )
+    .await;
+    for path in ["/../yours", "/x/..%2f../yours"] {
+        let answer = routed.get("a.test", path).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
+    }
+    assert_eq!(routed.get("a.test", "/x").await.body(), "a /mine/x");
+}
+
+#[tokio::test]
 async fn options_of_the_server_itself_has_no_path_to_rewrite() {
     let routed = Routed::start(
         None,

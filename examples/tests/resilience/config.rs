@@ -54,6 +54,8 @@ fn an_example_with_every_supported_key_is_good() {
         Config::parse(EVERY_KEY, Path::new("proxy.toml")).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.threads.get(), 2);
     assert_eq!((config.listeners.len(), config.clusters.len()), (3, 3));
+    let routes: Vec<_> = config.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!(routes, ["api", "2"]);
     assert_eq!(
         config.cleartext().collect::<Vec<_>>(),
         ["listener `local`", "cluster `legacy`"]
