@@ -1,8 +1,9 @@
 //! The reference proxy: five tower layers put together, and nothing else.
 //!
 //! The rooms follow the data: [`config`] says what to build; [`listen`] accepts connections and
-//! [`server`] speaks HTTP on them; [`cluster`] is where a request goes, through deadline, retry and
-//! balancer to one [`endpoint`], which is a timeout over a reconnecting connection over mutual TLS.
+//! [`server`] speaks HTTP on them; [`route`] says to which [`cluster`] a request goes, through
+//! deadline, retry and balancer to one [`endpoint`], which is a timeout over a reconnecting
+//! connection over mutual TLS.
 //! [`proxy`] starts and drains the whole; [`admin`] and [`telemetry`] show it; [`demo`] is the proxy
 //! in a world that breaks on purpose.
 
@@ -17,6 +18,7 @@ pub mod endpoint;
 pub mod http;
 pub mod listen;
 pub mod proxy;
+pub mod route;
 pub mod server;
 pub mod telemetry;
 

@@ -19,6 +19,7 @@ use crate::{
     config::{Config, ListenerConfig, ListenerTls, ShutdownConfig},
     drain::{Drain, DrainRequest},
     listen::{Accepting, bind},
+    route::Routes,
     server::Door,
     telemetry::{ListenerMetrics, ListenerScrape, Scrape},
 };
@@ -199,21 +200,20 @@ impl Starting<'_> {
             socket,
             address,
         } = bound;
-        let cluster = self
-            .clusters
-            .iter()
-            .find(|cluster| **cluster.name() == *config.cluster)
-            .ok_or_else(|| {
-                StartError::of(part, format!("there is no cluster `{}`", config.cluster))
-            })?;
+        let of_listener = self.config.routes.iter();
+        let of_listener = of_listener.filter(|route| route.listener == config.name);
+        let of_listener: Vec<_> = of_listener.collect();
+        let routes = Routes::new(&of_listener, config.cluster.as_deref(), self.clusters)
+            .map_err(|source| StartError::of(part, source))?;
         let clients = config.tls.as_ref().and_then(|tls| tls.clients.as_ref());
         let authorize =
             clients.map(|clients| AuthorizeLayer::from_extensions(clients.allow.clone()));
-        let metrics = Arc::new(ListenerMetrics::new(&config.name, tls.is_none()));
+        let metrics = ListenerMetrics::new(&config.name, tls.is_none()).routes(routes.counts());
+        let metrics = Arc::new(metrics);
         let door = Door::new(
             self.config.limits,
             self.in_flight.clone(),
-            cluster.body_idle(),
+            routes.body_idle(),
             metrics.clone(),
         );
         let accepting = Accepting {
@@ -221,12 +221,12 @@ impl Starting<'_> {
             tls: tls.clone(),
             door: Arc::new(door),
             trust: self.config.trust.clone(),
-            stack: option_layer(authorize).layer(cluster.stack()),
+            stack: option_layer(authorize).layer(routes),
             slots: self.slots.clone(),
             draining: self.drain.listen(),
         };
         self.tasks.spawn(accepting.run());
-        tracing::info!(listener = config.name, %address, cluster = config.cluster, tls = tls.is_some(), "listening");
+        tracing::info!(listener = config.name, %address, cluster = config.cluster, routes = of_listener.len(), tls = tls.is_some(), "listening");
         Ok((metrics, tls))
     }
 }

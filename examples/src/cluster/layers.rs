@@ -98,17 +98,22 @@ pub fn balance(
         .build()
 }
 
-/// `[cluster.retry]`, and the budget that its metrics show.
-pub fn retry(
-    config: &RetryConfig,
-    protocol: ClusterProtocol,
-) -> Result<(HttpRetryLayer, Budget), tower_retry_budget::error::InvalidSetting> {
-    let budget = Budget::builder()
+/// The budget of `[cluster.retry]`.
+pub fn budget(config: &RetryConfig) -> Result<Budget, tower_retry_budget::error::InvalidSetting> {
+    Budget::builder()
         .ratio(config.budget)
         .min_per_second(config.min_per_second)
         .burst(config.burst)
-        .build()?;
-    let layer = RetryLayer::builder(budget.clone())
+        .build()
+}
+
+/// `[cluster.retry]`, or what a route makes of it, paid from the cluster's budget.
+pub fn retry(
+    config: &RetryConfig,
+    budget: Budget,
+    protocol: ClusterProtocol,
+) -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSetting> {
+    RetryLayer::builder(budget)
         .attempts(config.attempts)
         .resends(resends(protocol))
         .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
@@ -118,8 +123,7 @@ pub fn retry(
                 .statuses(config.statuses.iter().copied()),
         ))
         .replay(BodyReplay::new(config.body_limit.bytes()))
-        .build()?;
-    Ok((layer, budget))
+        .build()
 }
 
 /// No retries, where `[cluster.retry]` is absent. Where nothing can come back unprocessed either,

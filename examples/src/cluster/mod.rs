@@ -2,9 +2,14 @@
 
 mod fate;
 pub mod layers;
+mod route;
 mod status;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use http::Request;
@@ -15,22 +20,23 @@ use tower_layer::Layer;
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle, error::CredentialsError};
 use tower_reconnect::State;
 use tower_retry_budget::{
-    Budget, Retry,
+    Budget, Retry, RetryStats,
     http::{BodyReplay, ReplayBody},
 };
-use tower_timeout_ewma::{
-    AdaptiveTimeout, AdaptiveTimeoutLayer,
-    deadline::{Deadlines, http::HttpDeadline},
-};
+use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer, deadline::Deadlines};
 
 pub use self::{
     fate::{Fated, FatedBody, FatedFuture},
-    status::{ClusterStatus, EndpointStatus},
+    route::{Noted, NotedFuture, RouteDeadline},
+    status::{ClusterStatus, EndpointStatus, RouteLimit},
 };
 use crate::{
     BoxError,
     cluster::layers::{AtEnd, BlameEndpoint, HttpPolicy, HttpRetryLayer, HttpTimeoutLayer},
-    config::{CertificateFiles, ClusterConfig, TrustFiles},
+    config::{
+        CertificateFiles, ClusterConfig, ClusterProtocol, ForwardConfig, RetryConfig,
+        TimeoutConfig, TrustFiles,
+    },
     endpoint::{Endpoint, EndpointSettings, Link, connector},
     http::body::ClientBody,
 };
@@ -49,8 +55,8 @@ pub type Balanced = Balance<
 
 /// The way of a request through a cluster, outermost layer first.
 pub type Stack = Deadlines<
-    Retry<Either<AdaptiveTimeout<Balanced>, Balanced>, HttpPolicy, BodyReplay>,
-    HttpDeadline,
+    Noted<Retry<Either<AdaptiveTimeout<Balanced>, Balanced>, HttpPolicy, BodyReplay>>,
+    RouteDeadline,
 >;
 
 /// A running cluster.
@@ -60,11 +66,24 @@ pub struct Cluster {
     cleartext: bool,
     body_idle: Duration,
     balance: Balanced,
-    stack: Stack,
     retry: HttpRetryLayer,
-    budget: Option<Budget>,
+    per_try: Option<Duration>,
+    /// Made when first something retries.
+    budget: OnceLock<Budget>,
     timeout: Option<HttpTimeoutLayer>,
+    timeout_config: Option<TimeoutConfig>,
+    protocol: ClusterProtocol,
     connections: Vec<(SocketAddr, Link<ReplayBody<ClientBody>>)>,
+    /// Locked when a route is made and when somebody asks for the status.
+    routes: Mutex<Vec<RouteParts>>,
+}
+
+/// What a route has for itself, for the status.
+#[derive(Debug)]
+struct RouteParts {
+    name: Box<str>,
+    retry: Option<HttpRetryLayer>,
+    timeout: Option<HttpTimeoutLayer>,
 }
 
 impl Cluster {
@@ -95,27 +114,24 @@ impl Cluster {
         // A static set never changes; discovery that never ends says so.
         let discovery = stream::iter(endpoints).chain(stream::pending());
         let balance = layers::balance(&config.balance)?.layer(discovery);
-        let (retry, budget) = match &config.retry {
-            Some(retry) => {
-                let (layer, budget) = layers::retry(retry, config.protocol)?;
-                (layer, Some(budget))
-            }
-            None => (layers::no_retry(config.protocol)?, None),
-        };
-        let attempt = match config.retry.as_ref().and_then(|retry| retry.per_try) {
-            Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance.clone())),
-            None => Either::Right(balance.clone()),
+        let budget = OnceLock::new();
+        let retry = match &config.retry {
+            Some(retry) => layers::retry(retry, budget_of(&budget, retry)?, config.protocol)?,
+            None => layers::no_retry(config.protocol)?,
         };
         Ok(Self {
             name: config.name.as_str().into(),
             cleartext: tls.is_none(),
             body_idle: config.timeout.unwrap_or_default().body_idle,
-            stack: layers::deadline().layer(retry.layer(attempt)),
             balance,
             retry,
+            per_try: config.retry.as_ref().and_then(|retry| retry.per_try),
             budget,
             timeout,
+            timeout_config: config.timeout,
+            protocol: config.protocol,
             connections,
+            routes: Mutex::default(),
         })
     }
 
@@ -126,7 +142,41 @@ impl Cluster {
 
     /// A handle that requests are sent to.
     pub fn stack(&self) -> Stack {
-        self.stack.clone()
+        self.stack_with(&self.retry, self.per_try, RouteDeadline::new(None), None)
+    }
+
+    /// A handle for the requests of a route, over the same endpoints and the same budget.
+    ///
+    /// # Errors
+    ///
+    /// A setting that a layer refuses.
+    pub fn route(&self, name: &str, config: &ForwardConfig) -> Result<Stack, BoxError> {
+        let retry = config.retry.as_ref().map(|retry| {
+            let layer = layers::retry(retry, budget_of(&self.budget, retry)?, self.protocol)?;
+            Ok::<_, BoxError>((layer, retry.per_try))
+        });
+        let retry = retry.transpose()?;
+        // A limit that is fixed is the same for all: there is nothing to learn for each route.
+        let adaptive = self
+            .timeout_config
+            .filter(|timeout| timeout.fixed.is_none());
+        let timeout = adaptive.as_ref().map(layers::timeout).transpose()?;
+        let (layer, per_try) = match &retry {
+            Some((layer, per_try)) => (layer, *per_try),
+            None => (&self.retry, self.per_try),
+        };
+        let deadline = RouteDeadline::new(config.timeout);
+        let stack = self.stack_with(layer, per_try, deadline, timeout.clone());
+        let parts = RouteParts {
+            name: name.into(),
+            retry: retry.map(|(layer, _)| layer),
+            timeout,
+        };
+        self.routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(parts);
+        Ok(stack)
     }
 
     /// How long a response's body may pause.
@@ -156,6 +206,51 @@ impl Cluster {
     pub fn status(&self) -> ClusterStatus {
         ClusterStatus::of(self)
     }
+
+    fn stack_with(
+        &self,
+        retry: &HttpRetryLayer,
+        per_try: Option<Duration>,
+        deadline: RouteDeadline,
+        timeout: Option<HttpTimeoutLayer>,
+    ) -> Stack {
+        let balance = self.balance.clone();
+        let attempt = match per_try {
+            Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance)),
+            None => Either::Right(balance),
+        };
+        Deadlines::new(Noted::new(retry.layer(attempt), timeout), deadline)
+    }
+
+    /// Of the cluster's own layer and of its routes'.
+    fn retries(&self) -> RetryStats {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let layers = routes.iter().filter_map(|route| route.retry.as_ref());
+        layers.fold(self.retry.stats(), |sum, layer| {
+            status::sum(sum, layer.stats())
+        })
+    }
+
+    fn route_limits(&self) -> Vec<RouteLimit> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = routes.iter().filter_map(|route| {
+            let timeout = route.timeout.as_ref()?;
+            Some(RouteLimit {
+                route: route.name.to_string(),
+                limit_ms: status::milliseconds(timeout.limit()),
+            })
+        });
+        limits.collect()
+    }
+}
+
+/// The cluster's one budget; the first that retries makes it.
+fn budget_of(
+    budget: &OnceLock<Budget>,
+    config: &RetryConfig,
+) -> Result<Budget, tower_retry_budget::error::InvalidSetting> {
+    let first = layers::budget(config)?;
+    Ok(budget.get_or_init(|| first).clone())
 }
 
 /// Reads a cluster's keys, where it has TLS.

@@ -24,10 +24,21 @@ pub struct ClusterStatus {
     pub retries: RetryStats,
     /// Retries that the budget would pay for now.
     pub retry_budget: Option<f64>,
-    /// The adaptive limit in force, in milliseconds.
+    /// The adaptive limit in force, in milliseconds, for what no route has brought.
     pub timeout_ms: Option<f64>,
+    /// The adaptive limit in force for each route.
+    pub timeouts: Vec<RouteLimit>,
     /// Each endpoint, in the order of the configuration.
     pub endpoints: Vec<EndpointStatus>,
+}
+
+/// How long requests of a route may take now.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteLimit {
+    /// The route's name.
+    pub route: String,
+    /// From a request sent to its answer's head, in milliseconds.
+    pub limit_ms: f64,
 }
 
 /// What one endpoint is doing.
@@ -79,12 +90,13 @@ impl ClusterStatus {
             cleartext: cluster.cleartext,
             ready: endpoints.iter().filter(|endpoint| endpoint.ready).count(),
             waits: balance.waits,
-            retries: cluster.retry.stats(),
-            retry_budget: cluster.budget.as_ref().map(|budget| budget.stats().balance),
+            retries: cluster.retries(),
+            retry_budget: cluster.budget.get().map(|budget| budget.stats().balance),
             timeout_ms: cluster
                 .timeout
                 .as_ref()
                 .map(|timeout| milliseconds(timeout.limit())),
+            timeouts: cluster.route_limits(),
             endpoints,
         }
     }
@@ -114,6 +126,19 @@ impl EndpointStatus {
     }
 }
 
+/// What two layers have done.
+pub(super) fn sum(mut sum: RetryStats, other: RetryStats) -> RetryStats {
+    sum.requests += other.requests;
+    sum.retries += other.retries;
+    sum.recovered += other.recovered;
+    sum.exhausted += other.exhausted;
+    sum.not_retryable += other.not_retryable;
+    sum.not_replayable += other.not_replayable;
+    sum.out_of_attempts += other.out_of_attempts;
+    sum.not_ready += other.not_ready;
+    sum
+}
+
 fn describe(state: &State) -> (&'static str, Option<String>) {
     match state {
         State::Idle => ("idle", None),
@@ -124,7 +149,7 @@ fn describe(state: &State) -> (&'static str, Option<String>) {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 

@@ -18,8 +18,8 @@ pub struct ListenerConfig {
     pub name: String,
     /// Where it listens.
     pub listen: SocketAddr,
-    /// The cluster that everything goes to.
-    pub cluster: String,
+    /// The cluster that everything goes to that no route takes.
+    pub cluster: Option<String>,
     /// TLS, or `None` for cleartext.
     #[serde(serialize_with = "show::tls")]
     pub tls: Option<ListenerTls>,
@@ -58,7 +58,7 @@ pub(super) struct ListenerFile {
     #[serde(deserialize_with = "value::address")]
     listen: SocketAddr,
     protocol: Option<Span<String>>,
-    cluster: Span<String>,
+    cluster: Option<Span<String>>,
     tls: Option<Span<Switch<TlsFile>>>,
 }
 
@@ -88,18 +88,20 @@ struct TlsFile {
 }
 
 impl ListenerFile {
-    pub(super) fn check_cluster(&self, clusters: &HashSet<&str>) -> Result<(), Problem> {
-        if clusters.contains(self.cluster.get_ref().as_str()) {
-            return Ok(());
+    /// With `has_routes` it may do without a cluster of its own.
+    pub(super) fn check_cluster(
+        &self,
+        clusters: &HashSet<&str>,
+        has_routes: bool,
+    ) -> Result<(), Problem> {
+        match &self.cluster {
+            Some(cluster) => super::check_known("cluster", cluster, clusters),
+            None if has_routes => Ok(()),
+            None => Err(self.name.problem(format!(
+                "this listener leads nowhere: write cluster = \"backend\" here, or a [[route]] with listener = \"{}\"",
+                self.name.get_ref()
+            ))),
         }
-        let mut known: Vec<_> = clusters.iter().copied().collect();
-        known.sort_unstable();
-        let text = format!(
-            "no [[cluster]] is named `{}`: write one of {}",
-            self.cluster.get_ref(),
-            known.join(", ")
-        );
-        Err(self.cluster.problem(text))
     }
 
     pub(super) fn check(self, identity: Option<&IdentityFile>) -> Result<ListenerConfig, Problem> {
@@ -119,7 +121,7 @@ impl ListenerFile {
         Ok(ListenerConfig {
             name: self.name.into_inner(),
             listen: self.listen,
-            cluster: self.cluster.into_inner(),
+            cluster: self.cluster.map(Span::into_inner),
             tls,
         })
     }

@@ -7,6 +7,9 @@
 mod cluster;
 mod error;
 mod listener;
+mod route;
+mod route_retry;
+mod route_shown;
 mod show;
 mod tls;
 mod trust;
@@ -27,6 +30,7 @@ use self::{
     cluster::ClusterFile,
     error::{At, Problem},
     listener::ListenerFile,
+    route::RouteFile,
     value::NotYet,
 };
 pub use self::{
@@ -36,6 +40,7 @@ pub use self::{
     },
     error::ConfigError,
     listener::{Clients, ListenerConfig, ListenerTls},
+    route::{Action, ForwardConfig, RouteConfig},
     tls::{CertificateFiles, TrustFiles},
     trust::{Nets, TrustConfig},
     value::{Size, Span},
@@ -54,6 +59,9 @@ pub struct Config {
     /// Where clients come in; at least one.
     #[serde(rename = "listener")]
     pub listeners: Vec<ListenerConfig>,
+    /// Which requests of a listener go where; the first that takes one has it.
+    #[serde(rename = "route")]
+    pub routes: Vec<RouteConfig>,
     /// Where requests go; at least one.
     #[serde(rename = "cluster")]
     pub clusters: Vec<ClusterConfig>,
@@ -130,10 +138,10 @@ struct File {
     clusters: Vec<ClusterFile>,
     #[serde(default)]
     limits: Limits,
-    #[serde(rename = "route")]
-    _route: Option<NotYet>,
     #[serde(default)]
     trust: TrustConfig,
+    #[serde(default, rename = "route")]
+    routes: Vec<Span<RouteFile>>,
 }
 
 #[derive(Deserialize)]
@@ -237,16 +245,25 @@ impl File {
             .iter()
             .map(|cluster| cluster.name.get_ref().as_str())
             .collect();
+        route::check_names(&self.routes)?;
+        let mut listener_names = HashSet::new();
         for listener in &self.listeners {
-            listener.check_cluster(&names)?;
+            let is_its = |route: &Span<RouteFile>| {
+                route.get_ref().listener.get_ref() == listener.name.get_ref()
+            };
+            listener.check_cluster(&names, self.routes.iter().any(is_its))?;
+            listener_names.insert(listener.name.get_ref().as_str());
         }
         let identity = self.identity.as_ref();
+        let clusters = check_all(self.clusters, |cluster| cluster.check(identity))?;
+        let routes = route::check_routes(self.routes, &listener_names, &clusters)?;
         Ok(Config {
             threads: self.threads.unwrap_or_else(available_threads),
             shutdown: self.shutdown,
             admin: self.admin.listen,
             listeners: check_all(self.listeners, |listener| listener.check(identity))?,
-            clusters: check_all(self.clusters, |cluster| cluster.check(identity))?,
+            routes,
+            clusters,
             limits: self.limits,
             trust: self.trust,
         })
@@ -293,6 +310,19 @@ fn check_all<F, C>(
     check: impl Fn(F) -> Result<C, Problem>,
 ) -> Result<Vec<C>, Problem> {
     files.into_iter().map(check).collect()
+}
+
+fn check_known(kind: &str, name: &Span<String>, known: &HashSet<&str>) -> Result<(), Problem> {
+    if known.contains(name.get_ref().as_str()) {
+        return Ok(());
+    }
+    let mut known: Vec<_> = known.iter().copied().collect();
+    known.sort_unstable();
+    Err(name.problem(format!(
+        "no [[{kind}]] is named `{}`: write one of {}",
+        name.get_ref(),
+        known.join(", ")
+    )))
 }
 
 fn unique<'a>(kind: &str, names: impl Iterator<Item = &'a Span<String>>) -> Result<(), Problem> {

@@ -39,35 +39,7 @@ fn plain(value: Value) -> Value {
 fn entry((key, value): (String, Value)) -> Option<(String, Value)> {
     match (key.as_str(), value) {
         (_, Value::Null) | ("private_key", _) => None,
-        ("headers" | "response_headers", Value::Object(mut changes)) => {
-            if let Some(set) = changes.remove("set") {
-                changes.insert("set".to_owned(), without_values(set));
-            }
-            Some((key, plain(Value::Object(changes))))
-        }
         (_, value) => Some((key, plain(value))),
-    }
-}
-
-/// The names of the fields that are set: a value may be a token.
-fn without_values(set: Value) -> Value {
-    let names: Vec<Value> = match set {
-        Value::Object(fields) => fields.into_iter().map(|(name, _)| name.into()).collect(),
-        Value::Array(fields) => fields.into_iter().filter_map(name).collect(),
-        _ => Vec::new(),
-    };
-    let hidden = names.into_iter().filter_map(|name| match name {
-        Value::String(name) => Some((name, HIDDEN.into())),
-        _ => None,
-    });
-    Value::Object(hidden.collect())
-}
-
-/// Of a pair of name and value.
-fn name(field: Value) -> Option<Value> {
-    match field {
-        Value::Array(pair) => pair.into_iter().next(),
-        _ => None,
     }
 }
 
@@ -171,7 +143,6 @@ fn trust<M: SerializeMap>(map: &mut M, bundle: &str, trust: &TrustFiles) -> Resu
 }
 
 /// In the place of what a route sets a field to.
-const HIDDEN: &str = "(not shown)";
 
 /// The largest first.
 const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
@@ -216,19 +187,11 @@ mod tests {
         let value = json!({
             "zone": null,
             "tls": { "certificate": "a.pem", "private_key": "a.key" },
-            "route": [{
-                "headers": { "set": { "authorization": "Bearer hush" }, "remove": ["x-debug"] },
-                "response_headers": { "set": [["x-token", "hush"]] },
-            }],
         });
         assert_eq!(
             plain(value),
             json!({
                 "tls": { "certificate": "a.pem" },
-                "route": [{
-                    "headers": { "set": { "authorization": HIDDEN }, "remove": ["x-debug"] },
-                    "response_headers": { "set": { "x-token": HIDDEN } },
-                }],
             })
         );
     }

@@ -246,6 +246,37 @@ pub(super) fn methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     methods.ok_or_else(|| D::Error::custom("methods are written in capitals: [\"GET\", \"HEAD\"]"))
 }
 
+/// Methods of which there must be one.
+pub(super) fn some_methods<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<Method>>, D::Error> {
+    match methods(deserializer)? {
+        methods if methods.is_empty() => Err(D::Error::custom(
+            "an empty list is no method at all: write [\"GET\", \"HEAD\"], or leave it out",
+        )),
+        methods => Ok(Some(methods)),
+    }
+}
+
+pub(super) fn some_failure_statuses<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<StatusCode>>, D::Error> {
+    failure_statuses(deserializer).map(Some)
+}
+
+/// A status that has a `Location`.
+pub(super) fn redirect_status<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<StatusCode, D::Error> {
+    let code = expect::<u16, D>(deserializer, "one of 301, 302, 303, 307, 308")?;
+    StatusCode::from_u16(code)
+        .ok()
+        .filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308))
+        .ok_or_else(|| {
+            D::Error::custom("only these redirect: write one of 301, 302, 303, 307, 308")
+        })
+}
+
 pub(super) fn failure_statuses<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<StatusCode>, D::Error> {

@@ -122,7 +122,6 @@ fn is_of_a_key(c: char) -> bool {
 
 /// Known, and refused: no advice to give.
 const UNSUPPORTED: &[&str] = &[
-    "route",
     "discovery",
     "slow_start",
     "zone",

@@ -12,6 +12,7 @@ mod idle_limit;
 mod link;
 mod queue;
 mod resend;
+mod timeout;
 mod unprocessed;
 
 use std::net::SocketAddr;
@@ -19,11 +20,7 @@ use std::net::SocketAddr;
 use tower::util::Either;
 use tower_layer::Layer;
 use tower_reconnect::Reconnect;
-use tower_timeout_ewma::{
-    AdaptiveTimeout,
-    deadline::{Deadlines, http::HttpDeadline},
-    http::ServedOnly,
-};
+use tower_timeout_ewma::deadline::{Deadlines, http::HttpDeadline};
 
 pub use self::{
     body::EndpointBody,
@@ -36,6 +33,7 @@ pub use self::{
     link::Link,
     queue::{NoFreeConnection, TooManyPending},
     resend::{Resend, ResendFuture, ResendLayer},
+    timeout::{RouteTimeout, TimeoutOf},
     unprocessed::Unprocessed,
 };
 use crate::{
@@ -45,8 +43,7 @@ use crate::{
 
 /// A service for one endpoint, as the balancer sees it. The deadline is here again, so that what an
 /// endpoint is told is what is left when the attempt begins.
-pub type Endpoint<B> =
-    Deadlines<Either<AdaptiveTimeout<Connected<B>, ServedOnly>, Connected<B>>, HttpDeadline>;
+pub type Endpoint<B> = Deadlines<Either<TimeoutOf<Connected<B>>, Connected<B>>, HttpDeadline>;
 
 /// A connection that is rebuilt; what it has not sent is sent by the next one.
 pub type Connected<B> = Resend<Reconnect<Connection<B>>>;
@@ -58,7 +55,7 @@ pub struct EndpointSettings {
     pub connector: Connector,
     /// What is spoken over it.
     pub protocol: ClusterProtocol,
-    /// One learnt limit for the whole cluster; `None`: no limit.
+    /// The limit of requests that bring none of their [route](RouteTimeout); `None`: no limit.
     pub timeout: Option<HttpTimeoutLayer>,
     /// How connections are made and kept.
     pub reconnect: ReconnectConfig,
@@ -83,7 +80,7 @@ impl EndpointSettings {
         let link = Link::new(&reconnect);
         let connected = ResendLayer::new(self.reconnect.connect_timeout).layer(reconnect);
         let endpoint = match &self.timeout {
-            Some(timeout) => Either::Left(timeout.layer(connected)),
+            Some(timeout) => Either::Left(TimeoutOf::new(connected, timeout.clone())),
             None => Either::Right(connected),
         };
         Ok((layers::deadline().layer(endpoint), link))

@@ -151,7 +151,7 @@ fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Refusal> {
     }
 }
 
-fn parse_host(host: &HeaderValue) -> Result<HeaderValue, Refusal> {
+pub(crate) fn parse_host(host: &HeaderValue) -> Result<HeaderValue, Refusal> {
     parse_host_bytes(host.as_bytes()).map(|_| host.clone())
 }
 

@@ -6,6 +6,6 @@ pub mod forwarded;
 pub mod interim;
 pub mod refusal;
 
-/// The peer may lengthen a route's timeout.
+/// In a request's extensions: its `grpc-timeout` may also be longer than its route's timeout.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineTrusted;

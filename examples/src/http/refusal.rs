@@ -10,6 +10,7 @@ use tower_timeout_ewma::error::{Elapsed, Expired};
 use super::body::{ClientBodyError, Overdue, Paused, ResponseBody};
 use crate::{
     endpoint::{Ended, NoFreeConnection, TooManyPending},
+    route::Unroutable,
     telemetry::Limit,
 };
 
@@ -26,6 +27,10 @@ pub enum Refusal {
     HeadTooLarge,
     /// The target has too many bytes.
     UriTooLong,
+    /// No route takes the request.
+    NoRoute,
+    /// No route is for the authority that was asked for.
+    Misdirected,
     /// The body paused for too long.
     SlowBody,
     /// The body is over the limit.
@@ -82,6 +87,9 @@ impl Refusal {
                 ClientBodyError::Paused(_) => Self::SlowBody,
                 ClientBodyError::Broken(_) => Self::Malformed("the body broke off"),
             });
+        }
+        if let Some(error) = error.downcast_ref::<Unroutable>() {
+            return Some(error.refusal());
         }
         if error.is::<TooManyPending>() || error.is::<NoFreeConnection>() {
             return Some(Self::QueueFull);
@@ -191,6 +199,20 @@ impl Refusal {
                 RESOURCE_EXHAUSTED,
                 "http_request_error",
                 "the target of the request is too long",
+            ),
+            Self::NoRoute => Words(
+                StatusCode::NOT_FOUND,
+                UNIMPLEMENTED,
+                "destination_not_found",
+                "no route takes this request",
+            ),
+            // Not denied by a policy, but unknown: an operator who adds the host has mended it. A
+            // gRPC client shall not come back to the wrong door, as UNAVAILABLE would make it.
+            Self::Misdirected => Words(
+                StatusCode::MISDIRECTED_REQUEST,
+                UNIMPLEMENTED,
+                "destination_not_found",
+                "this authority is not served here",
             ),
             Self::SlowBody => Words(
                 StatusCode::REQUEST_TIMEOUT,

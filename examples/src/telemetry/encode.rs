@@ -153,6 +153,16 @@ impl Families<'_> {
                 })
             }),
         )?;
+        self.counters(
+            "route_requests",
+            "Requests that a route took",
+            each().flat_map(|(listener, metrics)| {
+                metrics.routes.iter().map(move |route| {
+                    let labels = [("listener", listener), ("route", &*route.name)];
+                    (labels, route.requests.load(Relaxed))
+                })
+            }),
+        )?;
         self.tunnels(listeners)?;
         self.latencies(listeners)
     }
@@ -279,6 +289,19 @@ impl Families<'_> {
             "timeout_seconds",
             "Adaptive limit in force",
             gauge(|cluster| cluster.timeout_ms.map(|ms| ms / 1e3)),
+        )?;
+        self.gauges(
+            "route_timeout_seconds",
+            "Adaptive limit in force for a route",
+            clusters.iter().flat_map(|cluster| {
+                cluster.timeouts.iter().map(|timeout| {
+                    let labels = [
+                        ("cluster", cluster.name.as_str()),
+                        ("route", timeout.route.as_str()),
+                    ];
+                    (labels, timeout.limit_ms / 1e3)
+                })
+            }),
         )
     }
 

@@ -30,6 +30,7 @@ pub struct ListenerMetrics {
     pub(super) limits: LimitHits,
     pub(super) tunnels: AtomicU64,
     pub(super) tunnels_ended: AtomicU64,
+    pub(super) routes: Vec<Arc<RouteCount>>,
     broken_off: Throttle,
     epoch: Instant,
 }
@@ -41,6 +42,28 @@ pub struct Tunnelled(Arc<ListenerMetrics>);
 impl Drop for Tunnelled {
     fn drop(&mut self) {
         self.0.tunnels_ended.fetch_add(1, Relaxed);
+    }
+}
+
+/// How many requests a route has taken.
+#[derive(Debug)]
+pub struct RouteCount {
+    pub(super) name: Box<str>,
+    pub(super) requests: AtomicU64,
+}
+
+impl RouteCount {
+    /// For the route of this name.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// One more.
+    pub fn one(&self) {
+        self.requests.fetch_add(1, Relaxed);
     }
 }
 
@@ -84,7 +107,15 @@ impl ListenerMetrics {
             tunnels_ended: AtomicU64::new(0),
             broken_off: Throttle::default(),
             epoch: Instant::now(),
+            routes: Vec::new(),
         }
+    }
+
+    /// With the routes of the listener.
+    #[must_use]
+    pub fn routes(mut self, routes: Vec<Arc<RouteCount>>) -> Self {
+        self.routes = routes;
+        self
     }
 
     /// The listener's name.

@@ -10,7 +10,7 @@ pub(crate) use self::encode::ListenerScrape;
 pub use self::{
     encode::Scrape,
     limit::Limit,
-    listener::{Connected, Ending, ListenerMetrics, Tunnelled},
+    listener::{Connected, Ending, ListenerMetrics, RouteCount, Tunnelled},
     log::{
         BadFilter, LogFilter, NotOurLog, filter as log_filter, init as init_log,
         set_filter as set_log_filter,

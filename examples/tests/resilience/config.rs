@@ -1,6 +1,7 @@
 //! Bad configurations: each is refused at its place, in words that say what to write instead.
 
 mod bad;
+mod bad_routes;
 
 use std::path::Path;
 
@@ -23,7 +24,8 @@ struct Bad {
 #[test]
 fn each_bad_configuration_is_refused_at_its_place_in_the_users_words() {
     Config::parse(GOOD, Path::new("proxy.toml")).unwrap();
-    let unhelpful: Vec<_> = BAD.iter().filter_map(Bad::complaint).collect();
+    let all = BAD.iter().chain(bad_routes::BAD);
+    let unhelpful: Vec<_> = all.filter_map(Bad::complaint).collect();
     assert_eq!(unhelpful, Vec::<String>::new());
     assert!(BAD.len() >= 25);
 }
@@ -52,6 +54,8 @@ fn an_example_with_every_supported_key_is_good() {
         Config::parse(EVERY_KEY, Path::new("proxy.toml")).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(config.threads.get(), 2);
     assert_eq!((config.listeners.len(), config.clusters.len()), (3, 3));
+    let routes: Vec<_> = config.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!(routes, ["api", "2"]);
     assert_eq!(
         config.cleartext().collect::<Vec<_>>(),
         ["listener `local`", "cluster `legacy`"]
@@ -68,7 +72,7 @@ fn an_example_with_every_supported_key_is_good() {
 async fn the_built_binary_says_it_in_one_line_and_exits_with_1() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("proxy.toml");
-    for bad in BAD.iter().step_by(9) {
+    for bad in BAD.iter().chain(bad_routes::BAD).step_by(9) {
         let (text, place) = bad.text();
         let (line, column) = place.unwrap();
         std::fs::write(&path, &text).unwrap();

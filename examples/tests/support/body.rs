@@ -94,6 +94,11 @@ impl Pieces {
         self.0.closed().await;
     }
 
+    /// Whether nobody reads the body any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
+
     async fn frame(&self, frame: Result<Frame<Bytes>, BoxError>) {
         assert!(self.0.send(frame).await.is_ok(), "nobody reads the body");
     }

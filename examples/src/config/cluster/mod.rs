@@ -96,14 +96,18 @@ impl ClusterFile {
             endpoints,
             tls,
             balance: checked(self.balance, layers::balance)?.unwrap_or_default(),
-            retry: checked(self.retry, |retry| {
-                layers::retry(retry, ClusterProtocol::default())
-            })?,
+            retry: checked(self.retry, check_retry)?,
             timeout: checked(self.timeout, layers::timeout)?,
             reconnect: checked(self.reconnect, |reconnect| layers::reconnect("", reconnect))?
                 .unwrap_or_default(),
         })
     }
+}
+
+pub(in crate::config) fn check_retry(
+    config: &RetryConfig,
+) -> Result<(), tower_retry_budget::error::InvalidSetting> {
+    layers::retry(config, layers::budget(config)?, ClusterProtocol::default()).map(drop)
 }
 
 fn check_protocol(
@@ -125,7 +129,7 @@ fn check_protocol(
 }
 
 /// Lets the layer itself judge its settings: what it refuses is refused here, at its table.
-fn checked<T, L, E: fmt::Display>(
+pub(in crate::config) fn checked<T, L, E: fmt::Display>(
     table: Option<Span<T>>,
     build: impl FnOnce(&T) -> Result<L, E>,
 ) -> Result<Option<T>, Problem> {

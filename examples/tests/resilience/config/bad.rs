@@ -281,11 +281,6 @@ pub(super) const BAD: &[Bad] = &[
     },
     // Not supported yet.
     Bad {
-        from: "[[cluster]]",
-        to: "^[[route]]\ncluster = \"backend\"\n[[cluster]]",
-        says: &["route", "not supported yet"],
-    },
-    Bad {
         from: "[limits]",
         to: "^[trust]\nforwarded = []\n[limits]",
         says: &["trust", "not supported yet"],
