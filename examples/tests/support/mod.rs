@@ -16,6 +16,7 @@ pub mod pki;
 pub mod port;
 pub mod process;
 pub mod relay;
+pub mod tools;
 pub mod upstream;
 
 use examples::{config::Config, proxy::Proxy};
