@@ -20,5 +20,6 @@ mod raw;
 
 mod bytes_codec;
 mod grpcio;
+mod nginx;
 mod tonic_client;
 mod tonic_server;

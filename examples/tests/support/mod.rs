@@ -12,6 +12,7 @@ pub mod admin;
 pub mod body;
 pub mod client;
 pub mod load;
+pub mod nginx;
 pub mod pki;
 pub mod port;
 pub mod process;
