@@ -19,7 +19,11 @@ mod front;
 mod raw;
 
 mod bytes_codec;
+mod expect;
 mod grpcio;
+mod h2load;
 mod nginx;
 mod tonic_client;
 mod tonic_server;
+mod upgrade;
+mod websocket;
