@@ -18,10 +18,16 @@ mod front;
 #[path = "../http/raw.rs"]
 mod raw;
 
+#[cfg(target_os = "linux")]
+mod bodies;
 mod bytes_codec;
+#[cfg(target_os = "linux")]
+mod ceiling;
 mod expect;
 mod grpcio;
 mod h2load;
+#[cfg(target_os = "linux")]
+mod idle;
 mod nginx;
 mod tonic_client;
 mod tonic_server;

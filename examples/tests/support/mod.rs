@@ -12,6 +12,8 @@ pub mod admin;
 pub mod body;
 pub mod client;
 pub mod load;
+#[cfg(target_os = "linux")]
+pub mod memory;
 pub mod nginx;
 pub mod pki;
 pub mod port;

@@ -82,6 +82,24 @@ pub fn python_with_grpcio() -> &'static Path {
     })
 }
 
+/// Lets this process and its children have so many files open.
+pub fn allow_open_files(count: u32) {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+    if soft.is_some_and(|soft: u32| soft < count) {
+        let (id, limit) = (std::process::id().to_string(), format!("--nofile={count}:"));
+        let advice = "raise the limit: ulimit -n";
+        run(
+            &program("prlimit", "util-linux"),
+            &["--pid", &id, &limit],
+            advice,
+        );
+    }
+}
+
 fn run(program: &Path, arguments: &[&str], advice: &str) {
     let mut command = std::process::Command::new(program);
     let output = command.args(arguments).output().unwrap();
