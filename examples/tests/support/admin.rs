@@ -1,9 +1,10 @@
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{Empty, Full};
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::client::{Client, text};
 
@@ -51,4 +52,20 @@ pub async fn metric(admin: SocketAddr, series: &str) -> Option<f64> {
         .lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.map(|value| value.parse().unwrap())
+}
+
+/// Waits until a metric has this value, for at most ten seconds.
+pub async fn metric_becomes(admin: SocketAddr, series: &str, expected: f64) {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let value = metric(admin, series).await;
+        if value == Some(expected) {
+            return;
+        }
+        assert!(
+            Instant::now() < end,
+            "{series} is {value:?}, not {expected}"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
 }

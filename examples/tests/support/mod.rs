@@ -12,11 +12,14 @@ pub mod admin;
 pub mod body;
 pub mod client;
 pub mod load;
+#[cfg(target_os = "linux")]
+pub mod memory;
 pub mod nginx;
 pub mod pki;
 pub mod port;
 pub mod process;
 pub mod relay;
+pub mod tools;
 pub mod upstream;
 
 use examples::{config::Config, proxy::Proxy};

@@ -1,87 +1,76 @@
 use std::{
-    fmt::Write as _,
     net::SocketAddr,
-    process::{Child, Command, Stdio},
+    path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
 
-use super::port::ReservedPort;
+use super::{eventually, port::ReservedPort, tools::program};
 
-/// A real nginx, with a directory of its own; killed when dropped.
+/// An nginx on loopback, with a folder of its own; killed when dropped.
 pub struct Nginx {
     pub address: SocketAddr,
-    child: Child,
+    www: PathBuf,
     _directory: TempDir,
+    _child: Child,
     _port: ReservedPort,
 }
 
 impl Nginx {
-    /// Answers every request with 200 and `ok`; `settings` go into its `http` block.
-    ///
-    /// `None` where nginx is not installed.
-    pub async fn start(settings: &str) -> Option<Self> {
-        if !std::path::Path::new(PROGRAM).exists() {
-            return None;
-        }
+    /// Serves what `http` says, the inside of `http { … }`; it listens at `LISTEN`.
+    pub async fn start(http: &str) -> Self {
         let port = ReservedPort::new();
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("nginx.conf");
-        std::fs::write(&path, config(port.address, settings)).unwrap();
-        let child = Command::new(PROGRAM)
+        let www = directory.path().join("www");
+        std::fs::create_dir(&www).unwrap();
+        let config = config(&http.replace("LISTEN", &port.address.to_string()));
+        std::fs::write(directory.path().join("nginx.conf"), config).unwrap();
+        let child = Command::new(program("nginx", "nginx"))
             .arg("-p")
             .arg(directory.path())
-            .arg("-c")
-            .arg(&path)
-            .args(["-e", "error.log"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .args(["-c", "nginx.conf", "-e", "stderr"])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
             .spawn()
             .unwrap();
         let nginx = Self {
             address: port.address,
-            child,
+            www,
             _directory: directory,
+            _child: child,
             _port: port,
         };
-        nginx.listening().await;
-        Some(nginx)
+        let listens = || std::net::TcpStream::connect(nginx.address).is_ok();
+        eventually("nginx listens", listens).await;
+        nginx
     }
 
-    async fn listening(&self) {
-        for _ in 0..2000 {
-            if TcpStream::connect(self.address).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        panic!("nginx does not listen");
+    /// The folder that it serves.
+    pub fn www(&self) -> &Path {
+        &self.www
     }
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// One process in the foreground, that leaves nothing outside its directory.
-fn config(address: SocketAddr, settings: &str) -> String {
-    let mut config = "daemon off;\nmaster_process off;\npid nginx.pid;\n\
-                      events { worker_connections 512; }\nhttp {\naccess_log off;\n"
-        .to_owned();
-    for purpose in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-        writeln!(config, "{purpose}_temp_path {purpose};").unwrap();
-    }
-    writeln!(config, "{settings}").unwrap();
-    writeln!(
-        config,
-        "server {{ listen {address} reuseport; location / {{ return 200 ok; }} }}\n}}"
+/// One process, in the foreground, that writes nowhere but below its folder.
+fn config(http: &str) -> String {
+    format!(
+        r"
+daemon off;
+master_process off;
+error_log stderr crit;
+pid nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    {http}
+}}
+"
     )
-    .unwrap();
-    config
 }
-
-const PROGRAM: &str = "/usr/sbin/nginx";

@@ -30,7 +30,14 @@ pub struct Ended {
 impl ProxyProcess {
     /// `proxy run --config FILE`, ready to be connected to.
     pub async fn start(config: &Path, listeners: &[&str]) -> Self {
-        let mut child = command(&["run", "--config", config.to_str().unwrap()])
+        Self::start_as(command(&["run"]), config, listeners).await
+    }
+
+    /// The same by a command of the caller's, which says all but the configuration.
+    pub async fn start_as(mut command: Command, config: &Path, listeners: &[&str]) -> Self {
+        let mut child = command
+            .arg("--config")
+            .arg(config)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -117,8 +124,13 @@ pub async fn run(args: &[&str]) -> Ended {
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy"));
+    command.args(args);
+    plain(command)
+}
+
+/// Says nothing in colour, and ends with the test.
+pub fn plain(mut command: Command) -> Command {
     command
-        .args(args)
         .env_remove("PROXY_LOG")
         .env("NO_COLOR", "1")
         .kill_on_drop(true);

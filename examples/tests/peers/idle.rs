@@ -1,0 +1,145 @@
+//! What a thousand client connections cost that have nothing to say.
+
+use bytes::Bytes;
+use examples::endpoint::{Connector, connector};
+use futures::{StreamExt, TryStreamExt, stream};
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tower::ServiceExt;
+use tower_mtls::{Expected, MtlsLayer};
+
+use crate::{
+    front::bounded,
+    support::{
+        BoxError, body::empty, memory::resident, pki::Pki, process::ProxyProcess,
+        tools::allow_open_files, upstream::Upstream,
+    },
+};
+
+#[tokio::test]
+async fn over_http1() {
+    costs_at_most(Version::HTTP_11, false, 24 << 10).await;
+}
+
+#[tokio::test]
+async fn over_http2() {
+    costs_at_most(Version::HTTP_2, false, 24 << 10).await;
+}
+
+#[tokio::test]
+async fn over_tls() {
+    costs_at_most(Version::HTTP_11, true, 48 << 10).await;
+}
+
+#[tokio::test]
+async fn over_http2_and_tls() {
+    costs_at_most(Version::HTTP_2, true, 48 << 10).await;
+}
+
+async fn costs_at_most(version: Version, tls: bool, bound: usize) {
+    allow_open_files(4000);
+    let pki = Pki::new("example.org");
+    pki.dns("server", "localhost");
+    let upstream = Upstream::start(|_| async { Response::new(empty()) }).await;
+    let config = pki.write("proxy.toml", &config(&upstream));
+    let proxy = ProxyProcess::start(&config, &["web", "tls"]).await;
+    let (listener, protocols) = match (tls, version) {
+        (false, _) => ("web", None),
+        (true, Version::HTTP_2) => ("tls", Some("h2")),
+        (true, _) => ("tls", Some("http/1.1")),
+    };
+    let address = proxy.address(listener);
+    let tls = protocols.map(|protocol| {
+        let tls = MtlsLayer::builder(pki.authority.plain_trust_bundle());
+        let tls = tls
+            .expect(Expected::ServerName("localhost".parse().unwrap()))
+            .alpn([protocol]);
+        tls.build().unwrap()
+    });
+    let connector = connector(std::time::Duration::from_secs(30), tls.as_ref());
+    let first = Client::connect(&connector, address, version).await.unwrap();
+
+    let before = resident(&proxy);
+    let clients =
+        stream::iter(0..CONNECTIONS).map(|_| Client::connect(&connector, address, version));
+    let clients: Result<Vec<_>, _> = clients.buffer_unordered(20).try_collect().await;
+    let _clients = bounded(async { clients.unwrap() }).await;
+    let each = (resident(&proxy) - before) / CONNECTIONS;
+    eprintln!(
+        "{version:?} over {listener}: {} KiB at rest, {each} bytes a connection",
+        before / 1024
+    );
+    assert!(each < bound, "{each} bytes a connection");
+    drop(first);
+}
+
+/// A connection that has carried one request.
+enum Client {
+    Http1(http1::SendRequest<Empty<Bytes>>),
+    Http2(http2::SendRequest<Empty<Bytes>>),
+}
+
+impl Client {
+    async fn connect(
+        connector: &Connector,
+        proxy: std::net::SocketAddr,
+        version: Version,
+    ) -> Result<Self, BoxError> {
+        let io = TokioIo::new(connector.clone().oneshot(proxy).await?);
+        let request = Request::get("http://proxy.test/")
+            .header("host", "proxy.test")
+            .body(Empty::new())?;
+        if version == Version::HTTP_2 {
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+            tokio::spawn(connection);
+            sender
+                .send_request(request)
+                .await?
+                .into_body()
+                .collect()
+                .await?;
+            return Ok(Self::Http2(sender));
+        }
+        let (mut sender, connection) = http1::handshake(io).await?;
+        tokio::spawn(connection);
+        sender
+            .send_request(request)
+            .await?
+            .into_body()
+            .collect()
+            .await?;
+        Ok(Self::Http1(sender))
+    }
+}
+
+fn config(upstream: &Upstream) -> String {
+    format!(
+        r#"
+threads = 1
+
+[admin]
+listen = "127.0.0.1:0"
+
+[[listener]]
+name = "web"
+listen = "127.0.0.1:0"
+cluster = "backend"
+
+[[listener]]
+name = "tls"
+listen = "127.0.0.1:0"
+cluster = "backend"
+tls = {{ certificate = "server.pem", private_key = "server.key" }}
+
+[[cluster]]
+name = "backend"
+endpoints = ["{}"]
+balance = {{ wait = "10s" }}
+"#,
+        upstream.address
+    )
+}
+
+const CONNECTIONS: usize = 1000;
