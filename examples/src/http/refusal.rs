@@ -134,6 +134,10 @@ impl Refusal {
     pub fn trailers(self) -> HeaderMap {
         let mut trailers = HeaderMap::with_capacity(2);
         self.write_grpc_status(&mut trailers);
+        if self == Self::Broke {
+            let text = HeaderValue::from_static("the endpoint broke its answer off");
+            trailers.insert("grpc-message", text);
+        }
         trailers
     }
 

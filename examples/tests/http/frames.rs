@@ -78,6 +78,11 @@ impl Frames {
             .await;
     }
 
+    /// Says that a PING has come.
+    pub(crate) async fn pong(&mut self, ping: &Frame) {
+        self.send(PING, ACK, 0, &ping.payload).await;
+    }
+
     /// The next frame, or `None` at the connection's end.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
@@ -127,7 +132,9 @@ pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 
 pub(crate) const END_STREAM: u8 = 1;
+const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;

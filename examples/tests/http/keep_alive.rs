@@ -109,13 +109,13 @@ async fn connections_that_are_left_to_their_server_count_as_connections() {
     eventually("those that were left are closed", || upstream.open() <= 2).await;
 }
 
-/// Without the pauses that teach.
 /// Answers every request with 200 and `ok`.
 async fn nginx(settings: &str) -> Nginx {
     let server = "server { listen LISTEN; location / { return 200 ok; } }";
     Nginx::start(&format!("{settings} {server}")).await
 }
 
+/// Without the pauses that teach.
 fn told() -> Vec<u64> {
     let mut pauses = AROUND_A_SECOND.to_vec();
     pauses.drain(1..3);

@@ -14,7 +14,6 @@ use crate::{
 };
 
 #[tokio::test]
-#[ignore = "until the endpoint's connection recognises what was not processed"]
 async fn a_stream_that_is_refused_is_sent_again_without_any_retries_configured() {
     let upstream = refusing(2);
     let front = Front::start("http2", upstream.address, "");
@@ -28,7 +27,6 @@ async fn a_stream_that_is_refused_is_sent_again_without_any_retries_configured()
 }
 
 #[tokio::test]
-#[ignore = "until the endpoint's connection recognises what was not processed"]
 async fn an_endpoint_that_refuses_everything_is_asked_three_times() {
     let upstream = refusing(usize::MAX);
     let front = Front::start("http2", upstream.address, "");

@@ -92,7 +92,6 @@ async fn an_endpoint_is_told_what_is_left_of_the_routes_timeout() {
 }
 
 #[tokio::test]
-#[ignore = "needs the server part"]
 async fn a_routes_timeout_ends_a_body_that_drips() {
     let upstream = Upstream::start(|_| async {
         let (pieces, body) = channel();

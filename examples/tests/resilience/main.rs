@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod documented;
 mod drain;
+mod drain_grpc;
 mod failover;
 mod help;
 mod identity;
