@@ -53,13 +53,28 @@ mod tests {
     use super::*;
     use crate::cluster::layers::HttpPolicy;
 
+    #[derive(Debug)]
+    struct Wrapped(Unprocessed);
+
+    impl fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("wrapped")
+        }
+    }
+
+    impl Error for Wrapped {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
     #[test]
     fn it_is_found_wherever_it_is_in_the_chain_of_causes() {
         let rules = HttpPolicy::new(StatusPolicy::new());
         let classify =
             |error: BoxError| Policy::<Request<()>, Response<()>, _>::classify(&rules, Err(&error));
         let once = || Unprocessed::new("refused");
-        let wrapped = std::io::Error::other(std::io::Error::other(once()));
+        let wrapped = Wrapped(once());
         assert_eq!(classify(once().into()), Verdict::Unprocessed);
         assert_eq!(classify(wrapped.into()), Verdict::Unprocessed);
         let other = Verdict::Retry { after: None };
