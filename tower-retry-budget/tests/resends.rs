@@ -2,14 +2,14 @@
 
 use tokio_test::{assert_pending, assert_ready_eq, assert_ready_ok, task};
 use tower::{Layer, Service};
-use tower_retry_budget::RetryLayer;
+use tower_retry_budget::{Replay, RetryLayer};
 use tower_test::{assert_request_eq, mock};
 
 mod support;
 
 use support::{
     Failure, Request, World,
-    resends::{BOTH, BUSY, FINE, May, ONLY_RESEND, ONLY_RETRY, REFUSED, layer, refusals},
+    resends::{BOTH, BUSY, FINE, May, ONLY_RESEND, ONLY_RETRY, REFUSED, builder, layer, refusals},
     rules::send,
     spent, tokens,
 };
@@ -179,4 +179,38 @@ async fn every_verdict_is_counted_once() {
     assert_eq!(stats.requests, budget.stats().deposited + refused);
     assert_eq!(stats.retries, budget.stats().withdrawn);
     assert!(stats.exhausted > 0 && stats.out_of_attempts > 0 && stats.resent > 20);
+}
+
+/// Sends what cannot be sent twice.
+#[derive(Clone, Copy)]
+struct Once;
+
+impl Replay<Request> for Once {
+    type Request = Request;
+    type Spare = ();
+
+    fn plain(&self, request: Request) -> Request {
+        request
+    }
+
+    fn first(&self, request: Request) -> (Request, Option<()>) {
+        (request, None)
+    }
+
+    fn again(&self, (): &mut ()) -> Option<Request> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_cannot_be_kept_the_reason_against_a_retry_counts_first() {
+    for (may, reason) in [(ONLY_RESEND, "not_retryable"), (BOTH, "not_replayable")] {
+        let budget = tokens(20);
+        let layer = builder(&budget, may).resends(2).replay(Once);
+        let layer = layer.build().unwrap();
+        let world = World::answering([REFUSED]);
+        let (result, _) = send(&mut layer.layer(world.probe())).await;
+        assert_eq!(result, Err(Failure("refused")));
+        assert_eq!(refusals(layer.stats()), [(reason, 1)]);
+    }
 }
