@@ -286,11 +286,6 @@ pub(super) const BAD: &[Bad] = &[
         says: &["route", "not supported yet"],
     },
     Bad {
-        from: "[limits]",
-        to: "^[trust]\nforwarded = []\n[limits]",
-        says: &["trust", "not supported yet"],
-    },
-    Bad {
         from: "requests = 1000",
         to: "upgrade_idle = ^\"1h\"",
         says: &["upgrade_idle", "not supported yet"],
