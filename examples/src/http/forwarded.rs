@@ -8,7 +8,7 @@ use http::{
 };
 
 use super::DeadlineTrusted;
-use crate::config::TrustConfig;
+use crate::config::{Nets, TrustConfig};
 
 /// Who sends the requests of one connection, and what endpoints are told about it.
 ///
@@ -35,6 +35,7 @@ impl Client {
         trust: &TrustConfig,
     ) -> Self {
         let (peer, address) = (peer.ip(), canonical(announced.unwrap_or(peer)));
+        let believed = |nets: &Nets| nets.contain(peer) && nets.contain(address.ip());
         let proto = if secure { "https" } else { "http" };
         let node = match address.ip() {
             IpAddr::V4(ip) => format!("for={ip};proto={proto}"),
@@ -45,12 +46,8 @@ impl Client {
             forwarded: value(node),
             forwarded_for: value(address.ip().to_string()),
             proto: HeaderValue::from_static(proto),
-            may_forward: [peer, address.ip()]
-                .iter()
-                .all(|speaker| trust.forwarded.contain(*speaker)),
-            may_lengthen: [peer, address.ip()]
-                .iter()
-                .all(|speaker| trust.deadline.contain(*speaker)),
+            may_forward: believed(&trust.forwarded),
+            may_lengthen: believed(&trust.deadline),
         }
     }
 

@@ -1,4 +1,5 @@
-//! What the proxy does to HTTP messages: bodies with limits, fields of one hop, answers of its own.
+//! What the proxy does to HTTP messages: bodies with limits, fields of one hop, what endpoints are told of
+//! the client, answers of its own.
 
 pub mod body;
 pub mod forward;

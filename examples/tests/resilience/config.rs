@@ -61,6 +61,8 @@ fn an_example_with_every_supported_key_is_good() {
         ["listener `local`", "cluster `legacy`"]
     );
     assert_eq!(config.limits.header_bytes.bytes(), 32 * 1024);
+    assert!(config.trust.forwarded.contain([192, 0, 2, 7].into()));
+    assert!(!config.trust.deadline.contain([192, 0, 2, 7].into()));
     let retry = config.clusters[0].retry.as_ref().unwrap();
     assert_eq!(
         (retry.attempts, retry.statuses.len(), retry.methods.len()),

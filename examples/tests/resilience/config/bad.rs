@@ -281,11 +281,6 @@ pub(super) const BAD: &[Bad] = &[
     },
     // Not supported yet.
     Bad {
-        from: "[limits]",
-        to: "^[trust]\nforwarded = []\n[limits]",
-        says: &["trust", "not supported yet"],
-    },
-    Bad {
         from: "requests = 1000",
         to: "upgrade_idle = ^\"0s\"",
         says: &["longer than zero", "write"],
