@@ -2,6 +2,7 @@
 
 mod driver;
 mod streams;
+mod upkeep;
 
 use std::{
     fmt,
@@ -10,17 +11,17 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::Poll,
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use http::{Request, Response, uri::Scheme};
 use hyper::client::conn::http2;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use self::{
     driver::Driver,
     streams::{Room, Streams},
+    upkeep::{retire, sweep},
 };
 pub(super) use self::{driver::handshake, streams::Stream};
 use super::{
@@ -187,52 +188,6 @@ impl<B: RequestBody> Shared<B> {
         }
     }
 
-    /// Begins to make one more connection, if there may be one.
-    fn grow(self: &Arc<Self>) {
-        let is_full = self.members.load().len() >= self.settings.max_connections;
-        if is_full || self.growing.swap(true, Relaxed) {
-            return;
-        }
-        let shared = Arc::downgrade(self);
-        let dialer = self.dialer.clone();
-        tokio::spawn(async move {
-            let dialled = dialer.dial_http2().await;
-            let pause = match shared.upgrade() {
-                Some(shared) => shared.dialled(dialled),
-                None => return,
-            };
-            if let Some(pause) = pause {
-                sleep(pause).await;
-            }
-            if let Some(shared) = shared.upgrade() {
-                shared.growing.store(false, Relaxed);
-                shared.room.freed.notify_waiters();
-            }
-        });
-    }
-
-    /// Takes a connection in, or says how long not to dial.
-    fn dialled(self: &Arc<Self>, dialled: Result<Http2Parts<B>, BoxError>) -> Option<Duration> {
-        match dialled {
-            Ok(connection) => {
-                self.failures.store(0, Relaxed);
-                self.join(connection);
-                None
-            }
-            Err(error) => {
-                let failures = self.failures.fetch_add(1, Relaxed);
-                tracing::debug!(
-                    error,
-                    failures,
-                    "no further HTTP/2 connection to an endpoint"
-                );
-                let backoff = self.settings.backoff;
-                let pause = backoff.base.saturating_mul(1 << failures.min(16));
-                Some(pause.min(backoff.max))
-            }
-        }
-    }
-
     fn join(self: &Arc<Self>, (sender, mut driver): Http2Parts<B>) {
         let member = Arc::new(Member {
             sender,
@@ -245,7 +200,7 @@ impl<B: RequestBody> Shared<B> {
                 shared.leave(&ours);
             }
             drop((shared, ours));
-            driver.to_the_end().await;
+            driver.drain().await;
         });
         let retires = retirement(Instant::now(), self.settings.max_age);
         tokio::spawn(retire(
@@ -280,48 +235,6 @@ impl<B: RequestBody> Shared<B> {
     }
 }
 
-/// Replaces a connection that is too old: the next one is made first.
-async fn retire<B: RequestBody>(
-    shared: Weak<Shared<B>>,
-    member: Weak<Member<B>>,
-    retires: Instant,
-) {
-    sleep_until(retires).await;
-    loop {
-        let Some(shared) = shared.upgrade().filter(|_| member.strong_count() > 0) else {
-            return;
-        };
-        if shared.can_do_without(&member) {
-            return shared.leave(&member);
-        }
-        if let Some(pause) = shared.dialled(shared.dialer.clone().dial_http2().await) {
-            drop(shared);
-            sleep(pause).await;
-        }
-    }
-}
-
-/// Ends further connections that nobody has used for `limit`.
-async fn sweep<B: RequestBody>(shared: Weak<Shared<B>>, limit: Duration) {
-    loop {
-        sleep(limit / LOOKS).await;
-        let Some(shared) = shared.upgrade() else {
-            return;
-        };
-        let members = shared.members.load_full();
-        // One look more, as the first may come at once.
-        for member in members
-            .iter()
-            .filter(|member| member.streams.look_unused(LOOKS + 1))
-        {
-            let member = Arc::downgrade(member);
-            if shared.can_do_without(&member) {
-                shared.leave(&member);
-            }
-        }
-    }
-}
-
 impl<B> Member<B> {
     fn is_open(&self) -> bool {
         !self.sender.is_closed()
@@ -349,6 +262,3 @@ impl<B> fmt::Debug for Http2<B> {
             .finish_non_exhaustive()
     }
 }
-
-/// How often within `reconnect.idle` connections are looked at.
-const LOOKS: u32 = 4;

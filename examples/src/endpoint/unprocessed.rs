@@ -20,7 +20,7 @@ pub struct Unprocessed {
 impl Unprocessed {
     /// Whether `error`, or what caused it, says that.
     pub fn caused(error: &(dyn Error + 'static)) -> bool {
-        sources(error).any(|cause| cause.is::<Self>())
+        sources(error).any(<dyn Error>::is::<Self>)
     }
 
     /// Gives `error` this type if it says that.

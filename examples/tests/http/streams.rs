@@ -161,8 +161,8 @@ async fn a_connection_that_is_too_old_is_replaced_before_anybody_notices() {
     let long = tokio::spawn(async move { text(long.send(get("/hold")).await.unwrap()).await });
     eventually("the long one is in flight", || endpoint.in_flight() == 1).await;
     let mut client = front.client(Version::HTTP_2).await;
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(2) {
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
         let response = bounded(client.send(get("/"))).await.unwrap();
         assert_eq!(text(response).await, "ok");
     }
@@ -198,7 +198,8 @@ async fn a_peer_that_falls_silent_is_noticed() {
     let begun = Instant::now();
     let outcome = bounded(requests.join_next()).await.unwrap().unwrap();
     assert!(outcome.is_err());
-    assert!(begun.elapsed() < KEEPALIVE * 5 / 2, "{:?}", begun.elapsed());
+    let noticed = Instant::now() - begun;
+    assert!(noticed < KEEPALIVE * 5 / 2, "{noticed:?}");
     silence.send(false).unwrap();
     let mut requests = endpoint.requests(&service, 1);
     endpoint.answer(2);

@@ -101,9 +101,7 @@ async fn service() -> (HealthReporter, SocketAddr) {
         .await;
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let serving = Server::builder()
-        .add_service(health)
-        .serve_with_incoming(TcpIncoming::from(socket));
+    let serving = Server::builder().serve_with_incoming(health, TcpIncoming::from(socket));
     tokio::spawn(serving);
     (reporter, address)
 }

@@ -72,7 +72,7 @@ impl<B: RequestBody> Driver<B> {
     }
 
     /// Moves bytes until the last stream has ended.
-    pub(super) async fn to_the_end(mut self) {
+    pub(super) async fn drain(mut self) {
         if let Some(reading) = self.reading.take() {
             reading.await;
         }

@@ -1,0 +1,113 @@
+//! The right to one connection, and one exchange over it.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use http::{Request, Response, StatusCode};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
+
+use super::{Shared, link::Link};
+use crate::{
+    BoxError,
+    endpoint::{body::EndpointBody, connection::RequestBody},
+};
+
+/// The right to one connection, kept until its response has ended.
+///
+/// A lease that is dropped instead of given back closes its connection.
+pub struct Lease<B> {
+    /// None after a connection that has ended.
+    pub(super) sender: Option<http1::SendRequest<B>>,
+    pub(super) link: Arc<Link>,
+    /// How long the last response lets us keep it unused.
+    pub(super) told: Option<Duration>,
+    pub(super) shared: Arc<Shared<B>>,
+    pub(super) slot: OwnedSemaphorePermit,
+}
+
+impl<B: RequestBody> Lease<B> {
+    /// What becomes of the connection by this response.
+    pub(super) fn answer(
+        self,
+        response: Response<Incoming>,
+        asked_for_upgrade: bool,
+    ) -> Result<Response<EndpointBody<B>>, BoxError> {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(response.map(|body| EndpointBody::leased(body, self)));
+        }
+        if !asked_for_upgrade {
+            return Err("the endpoint switched to a protocol that nobody asked for".into());
+        }
+        Ok(response.map(|body| EndpointBody::tunnel(body, self)))
+    }
+
+    /// The response has ended: the connection may carry another request.
+    pub(in crate::endpoint) fn give_back(self) {
+        let Self {
+            sender: Some(mut sender),
+            link,
+            told,
+            shared,
+            slot,
+        } = self
+        else {
+            return;
+        };
+        if sender.is_ready() {
+            shared.idle.keep(sender, &link, told);
+        } else if !sender.is_closed()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // The request's body may still be on its way, or the connection's task a step behind.
+            runtime.spawn(async move {
+                if sender.ready().await.is_ok() {
+                    shared.idle.keep(sender, &link, told);
+                }
+                drop(slot);
+            });
+        }
+    }
+}
+
+/// Sends a request, and keeps the connection only as long as it lives.
+///
+/// A request that is handed over at the moment when its connection ends may be stuck between the
+/// two: it comes back when the sender is gone.
+pub(super) async fn exchange<B: RequestBody>(
+    mut sender: http1::SendRequest<B>,
+    request: Request<B>,
+) -> (Sent<B>, Option<http1::SendRequest<B>>) {
+    let mut sent = std::pin::pin!(sender.try_send_request(request));
+    let mut sender = Some(sender);
+    let sent = poll_fn(|cx| {
+        let polled = sent.as_mut().poll(cx);
+        let ended = match &mut sender {
+            Some(sender) if polled.is_pending() => sender.poll_ready(cx),
+            _ => return polled,
+        };
+        if let Poll::Ready(Err(_)) = ended {
+            sender = None;
+            return sent.as_mut().poll(cx);
+        }
+        polled
+    });
+    let sent = sent.await;
+    (sent, sender)
+}
+
+type Sent<B> = Result<Response<Incoming>, TrySendError<Request<B>>>;
+
+impl<B> fmt::Debug for Lease<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").finish_non_exhaustive()
+    }
+}
