@@ -200,7 +200,8 @@ async fn silent_connections_lock_nobody_out() {
     assert_eq!(answer.expect("there is room").status, StatusCode::OK);
     // The first of them made room; the last still has its seat, and is served.
     let mut first = silent.remove(0);
-    assert_eq!(until_closed(&mut first).await, "");
+    let closed = timeout(Duration::from_secs(3), until_closed(&mut first)).await;
+    assert_eq!(closed.expect("it leaves at once"), "");
     let mut last = silent.pop().unwrap();
     let request = b"GET /live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     last.write_all(request).await.unwrap();
