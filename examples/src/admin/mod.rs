@@ -102,3 +102,27 @@ const TELLING: Duration = Duration::from_secs(1);
 
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+    use tokio_test::{assert_pending, assert_ready, task::spawn};
+
+    use super::*;
+
+    /// Who reads slowly, or not at all, does not keep the process from its end.
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_waits_a_second_until_it_is_told() {
+        let claimed = watch::Sender::new(false);
+        let mut drains = claimed.subscribe();
+        let mut waiting = spawn(late(&mut drains));
+        advance(TELLING * 7).await;
+        assert_pending!(waiting.poll());
+        claimed.send_replace(true);
+        assert_pending!(waiting.poll());
+        advance(Duration::from_millis(997)).await;
+        assert_pending!(waiting.poll());
+        advance(Duration::from_millis(11)).await;
+        assert_ready!(waiting.poll());
+    }
+}

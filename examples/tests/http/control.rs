@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use http::{Request, StatusCode, Version, header};
 use serde_json::Value;
-use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpSocket, TcpStream},
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use crate::{
     admin::{Answer, answer, fetch, in_front_of_nothing},
@@ -102,23 +98,6 @@ async fn a_client_that_keeps_its_connection_does_not_keep_the_drain_waiting() {
     let asked = timeout(Duration::from_secs(10), front.proxy.drain_asked()).await;
     assert!(asked.is_ok());
     drop(client);
-}
-
-/// Earlier answers fill every buffer on the way, so that of the drain cannot be sent.
-#[tokio::test]
-async fn a_client_that_does_not_read_does_not_keep_the_drain_waiting() {
-    let front = in_front_of_nothing().await;
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(1024).unwrap();
-    let mut stream = socket.connect(front.admin()).await.unwrap();
-    let length = send(&front, get("/config")).await.body.len();
-    let questions = (MORE_THAN_SOCKETS_HOLD / length) + 1;
-    let mut requests = "GET /config HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(questions);
-    requests += "POST /drain HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
-    stream.write_all(requests.as_bytes()).await.unwrap();
-    let asked = timeout(Duration::from_secs(20), front.proxy.drain_asked()).await;
-    assert!(asked.is_ok(), "whoever runs the proxy is told");
-    drop(stream);
 }
 
 #[tokio::test]
@@ -274,6 +253,3 @@ fn request(method: &str, path: &str, body: &str) -> Request<TestBody> {
 async fn send(front: &Front, request: Request<TestBody>) -> Answer {
     answer(front.admin(), request).await
 }
-
-/// Bytes; hyper itself holds up to 400 KiB more.
-const MORE_THAN_SOCKETS_HOLD: usize = 300 * 1024;
