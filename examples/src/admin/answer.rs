@@ -1,14 +1,12 @@
 //! What each path answers.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use tokio::sync::watch;
 
 use super::{Admin, HEADER_TIMEOUT, guard};
 use crate::{
@@ -35,7 +33,7 @@ enum Refused {
 /// Answers a request; `claimed` is set where its connection is the one that drains the process.
 pub(super) async fn answer(
     admin: &Admin,
-    claimed: &AtomicBool,
+    claimed: &watch::Sender<bool>,
     request: Request<Incoming>,
 ) -> Answer {
     let (head, body) = request.into_parts();
@@ -176,11 +174,11 @@ fn set_log_level(body: &[u8]) -> Answer {
 }
 
 /// The drain begins when this answer has been sent.
-fn drain(admin: &Admin, claimed: &AtomicBool) -> Answer {
+fn drain(admin: &Admin, claimed: &watch::Sender<bool>) -> Answer {
     if admin.phase.phase() > Phase::Running || !admin.drain.claim() {
         return text(StatusCode::ACCEPTED, "already draining");
     }
-    claimed.store(true, Relaxed);
+    claimed.send_replace(true);
     let mut answer = text(StatusCode::ACCEPTED, "draining");
     let close = HeaderValue::from_static("close");
     answer.headers_mut().insert(header::CONNECTION, close);

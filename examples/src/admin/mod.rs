@@ -4,19 +4,16 @@ mod answer;
 mod guard;
 mod seats;
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::sleep,
+};
 
 use self::seats::{Seat, Seats};
 use crate::{
@@ -52,7 +49,7 @@ pub async fn run(socket: TcpListener, admin: Admin) {
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an admin connection; trying again soon");
-                tokio::time::sleep(ACCEPT_REST).await;
+                sleep(ACCEPT_REST).await;
             }
         }
     }
@@ -60,7 +57,8 @@ pub async fn run(socket: TcpListener, admin: Admin) {
 
 /// One connection, until it ends or a newer one needs its seat.
 async fn serve(stream: TcpStream, admin: Arc<Admin>, mut seat: Seat) {
-    let claimed = Arc::new(AtomicBool::new(false));
+    let claimed = Arc::new(watch::Sender::new(false));
+    let mut drains = claimed.subscribe();
     let occupant = seat.occupant();
     let service = service_fn(|request: Request<Incoming>| {
         let (admin, claimed, occupant) = (admin.clone(), claimed.clone(), occupant.clone());
@@ -77,11 +75,19 @@ async fn serve(stream: TcpStream, admin: Arc<Admin>, mut seat: Seat) {
         ended = connection => if let Err(error) = ended {
             tracing::debug!(%error, "admin connection ended");
         },
+        () = late(&mut drains) => tracing::debug!("who asked for the drain does not read the answer"),
         () = seat.wanted() => tracing::debug!("an idle admin connection made room for a new one"),
     }
     // Only now, so that who asked for the end has been told that it comes.
-    if claimed.load(Relaxed) {
+    if *claimed.borrow() {
         admin.drain.begin();
+    }
+}
+
+/// Waits until an answer should have been read that says that the process drains.
+async fn late(drains: &mut watch::Receiver<bool>) {
+    if drains.wait_for(|drains| *drains).await.is_ok() {
+        sleep(TELLING).await;
     }
 }
 
@@ -91,5 +97,32 @@ const MAX_CONNECTIONS: usize = 64;
 /// Between the first and the last byte of a head or of a body, and between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a drain waits until whoever asked for it has been told.
+const TELLING: Duration = Duration::from_secs(1);
+
 /// How long to wait when the system has no room for another connection.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+    use tokio_test::{assert_pending, assert_ready, task::spawn};
+
+    use super::*;
+
+    /// Who reads slowly, or not at all, does not keep the process from its end.
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_waits_a_second_until_it_is_told() {
+        let claimed = watch::Sender::new(false);
+        let mut drains = claimed.subscribe();
+        let mut waiting = spawn(late(&mut drains));
+        advance(TELLING * 7).await;
+        assert_pending!(waiting.poll());
+        claimed.send_replace(true);
+        assert_pending!(waiting.poll());
+        advance(Duration::from_millis(997)).await;
+        assert_pending!(waiting.poll());
+        advance(Duration::from_millis(11)).await;
+        assert_ready!(waiting.poll());
+    }
+}

@@ -160,11 +160,14 @@ async fn a_body_is_bounded_and_refused_before_anything_is_done() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_not_waited_for() {
+async fn what_does_not_come_is_not_waited_for() {
     let front = in_front_of_nothing().await;
+    let mut silent = TcpStream::connect(front.admin()).await.unwrap();
     let request = b"POST /drain HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nhalf";
     let answer = exchange(front.admin(), request).await;
     assert_eq!(raw::status(&answer), Some(408), "{answer}");
+    let closed = timeout(Duration::from_secs(5), until_closed(&mut silent)).await;
+    assert_eq!(closed.expect("it has had its five seconds"), "");
     let broken =
         b"POST /drain HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nx\r\n";
     let answer = exchange(front.admin(), broken).await;
@@ -200,7 +203,8 @@ async fn silent_connections_lock_nobody_out() {
     assert_eq!(answer.expect("there is room").status, StatusCode::OK);
     // The first of them made room; the last still has its seat, and is served.
     let mut first = silent.remove(0);
-    assert_eq!(until_closed(&mut first).await, "");
+    let closed = timeout(Duration::from_secs(3), until_closed(&mut first)).await;
+    assert_eq!(closed.expect("it leaves at once"), "");
     let mut last = silent.pop().unwrap();
     let request = b"GET /live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     last.write_all(request).await.unwrap();
