@@ -22,6 +22,7 @@ mod pool;
 mod raw;
 mod route_changes;
 mod route_policy;
+mod route_retries;
 mod route_rules;
 mod routed;
 mod routes;
