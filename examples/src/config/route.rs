@@ -82,7 +82,6 @@ pub(super) struct RouteFile {
     timeout: Option<Span<Timeout>>,
     retry: Option<Span<RetryFile>>,
     rewrite: Option<Span<RewriteFile>>,
-    #[serde(default)]
     headers: Option<Span<FieldsFile>>,
     #[serde(default)]
     response_headers: FieldsFile,
@@ -162,10 +161,9 @@ impl RouteFile {
         clusters: &[ClusterConfig],
     ) -> Result<RouteConfig, Problem> {
         super::check_known("listener", &self.listener, listeners)?;
-        let mut response_fields = FieldChanges::default();
-        self.response_headers
-            .check(Changeable::Response, &mut response_fields)?;
-        let mut route = RouteConfig {
+        let action = self.action(table, clusters)?;
+        let headers = self.headers.map(Span::into_inner).unwrap_or_default();
+        Ok(RouteConfig {
             name: self
                 .name
                 .map_or_else(|| number.to_string(), Span::into_inner),
@@ -175,68 +173,68 @@ impl RouteFile {
                 path_prefix: self.path_prefix,
                 methods: self.methods,
             },
-            request_fields: FieldChanges::default(),
-            response_fields,
-            action: match (&self.cluster, self.redirect) {
-                (None, Some(redirect)) => {
-                    let redirect = redirect.into_inner();
-                    Action::Redirect(Redirect {
-                        status: redirect.status,
-                        to: redirect.to,
-                    })
-                }
-                (Some(cluster), None) => {
-                    let cluster = find(clusters, cluster)?;
-                    Action::Forward(ForwardConfig {
-                        cluster: cluster.name.clone(),
-                        timeout: self.timeout.as_ref().map(|timeout| timeout.get_ref().0),
-                        retry: checked(
-                            self.retry.as_ref().map(|retry| retry_of(retry, cluster)),
-                            check_retry,
-                        )?,
-                        rewrite: self
-                            .rewrite
-                            .as_ref()
-                            .map(|rewrite| rewrite.get_ref().prefix.clone()),
-                    })
-                }
-                (Some(_), Some(redirect)) => {
-                    return Err(
-                        redirect.problem("cluster and redirect exclude each other: remove one")
-                    );
-                }
-                (None, None) => {
-                    return Err(table.problem(
-                        "a route leads nowhere: write cluster = \"backend\" or redirect = { to = \"https://example.com{path}\" }",
-                    ));
-                }
-            },
-        };
+            action,
+            request_fields: headers.check(Changeable::Request)?,
+            response_fields: self.response_headers.check(Changeable::Response)?,
+        })
+    }
+
+    fn action(&self, table: &Span<()>, clusters: &[ClusterConfig]) -> Result<Action, Problem> {
+        match (&self.cluster, &self.redirect) {
+            (Some(cluster), None) => self.forward(find(clusters, cluster)?).map(Action::Forward),
+            (None, Some(redirect)) => {
+                self.check_sends_nothing()?;
+                let RedirectFile { to, status } = redirect.get_ref();
+                Ok(Action::Redirect(Redirect {
+                    status: *status,
+                    to: to.clone(),
+                }))
+            }
+            (Some(_), Some(redirect)) => {
+                Err(redirect.problem("cluster and redirect exclude each other: remove one"))
+            }
+            (None, None) => Err(table.problem(
+                "a route leads nowhere: write cluster = \"backend\" or redirect = { to = \"https://example.com{path}\" }",
+            )),
+        }
+    }
+
+    fn forward(&self, cluster: &ClusterConfig) -> Result<ForwardConfig, Problem> {
+        let retry = self.retry.as_ref().map(|retry| {
+            let base = cluster.retry.clone().unwrap_or_default();
+            Span::new(retry.span(), retry.get_ref().over(base))
+        });
+        let rewrite = self.rewrite.as_ref();
+        Ok(ForwardConfig {
+            cluster: cluster.name.clone(),
+            timeout: self.timeout.as_ref().map(|timeout| timeout.get_ref().0),
+            retry: checked(retry, check_retry)?,
+            rewrite: rewrite.map(|rewrite| rewrite.get_ref().prefix.clone()),
+        })
+    }
+
+    fn check_sends_nothing(&self) -> Result<(), Problem> {
         let of_requests = [
             ("timeout", self.timeout.as_ref().map(Span::span)),
             ("retry", self.retry.as_ref().map(Span::span)),
             ("rewrite", self.rewrite.as_ref().map(Span::span)),
             ("headers", self.headers.as_ref().map(Span::span)),
         ];
-        if let Action::Redirect(_) = route.action
-            && let Some((key, Some(span))) =
-                of_requests.into_iter().find(|(_, span)| span.is_some())
-        {
-            return Err(Span::new(span, ()).problem(format!(
+        let written = of_requests
+            .into_iter()
+            .find_map(|(key, span)| Some((key, span?)));
+        match written {
+            None => Ok(()),
+            Some((key, span)) => Err(Span::new(span, ()).problem(format!(
                 "`{key}` is for requests that a cluster gets, and a redirect sends none: remove it"
-            )));
+            ))),
         }
-        if let Some(headers) = self.headers {
-            headers
-                .into_inner()
-                .check(Changeable::Request, &mut route.request_fields)?;
-        }
-        Ok(route)
     }
 }
 
 impl FieldsFile {
-    fn check(self, of: Changeable, changes: &mut FieldChanges) -> Result<(), Problem> {
+    fn check(self, of: Changeable) -> Result<FieldChanges, Problem> {
+        let mut changes = FieldChanges::default();
         for name in &self.remove {
             changes
                 .remove(of, name.get_ref())
@@ -247,7 +245,7 @@ impl FieldsFile {
                 .set(of, name.get_ref(), value.get_ref())
                 .map_err(|text| name.problem(text))?;
         }
-        Ok(())
+        Ok(changes)
     }
 }
 
@@ -261,11 +259,6 @@ fn find<'a>(
         .iter()
         .find(|cluster| cluster.name == *name.get_ref())
         .ok_or_else(|| name.problem("there is no such cluster: write the name of one"))
-}
-
-fn retry_of(retry: &Span<RetryFile>, cluster: &ClusterConfig) -> Span<RetryConfig> {
-    let base = cluster.retry.clone().unwrap_or_default();
-    Span::new(retry.span(), retry.get_ref().over(base))
 }
 
 fn permanent() -> StatusCode {

@@ -56,6 +56,9 @@ impl FieldChanges {
                 "`{name}` is set and removed: what is set replaces what was there, so remove it from `remove`"
             ));
         }
+        if self.set.iter().any(|(set, _)| *set == name) {
+            return Err(format!("`{name}` is set twice: remove one"));
+        }
         let is_host = name == header::HOST;
         let value = HeaderValue::try_from(value).ok();
         let value = match is_host {

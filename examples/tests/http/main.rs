@@ -32,6 +32,7 @@ mod raw;
 mod resends;
 mod route_changes;
 mod route_policy;
+mod route_retries;
 mod route_rules;
 mod routed;
 mod routes;

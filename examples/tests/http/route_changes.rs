@@ -86,6 +86,19 @@ async fn options_of_the_server_itself_has_no_path_to_rewrite() {
 }
 
 #[tokio::test]
+async fn options_of_the_server_itself_is_redirected_to_the_root() {
+    let routed = Routed::start(
+        None,
+        "[[route]]\nlistener = \"web\"\nredirect = { to = \"https://b.test{rest}\" }\n",
+    )
+    .await;
+    let mut client = routed.client(http::Version::HTTP_11).await;
+    let asterisk = Request::builder().method(Method::OPTIONS).uri("*");
+    let answer = ask(&mut client, "a.test", asterisk.body(empty()).unwrap()).await;
+    assert_eq!(answer.headers()["location"], "https://b.test/");
+}
+
+#[tokio::test]
 async fn fields_are_removed_and_set_both_ways() {
     let routed = Routed::start(
         Some("a"),

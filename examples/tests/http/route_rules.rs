@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn a_path_without_dots_has_no_dot_segments(path in r"(/|\\|%2f|[a-z;]|%41|%2|%){0,12}") {
+    fn a_path_without_dots_has_no_dot_segments(path in r"(/|\\|%2f|[g-z;]|%41|%2|%){0,12}") {
         prop_assert!(!has_dot_segments(&path));
     }
 

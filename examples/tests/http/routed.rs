@@ -107,6 +107,12 @@ balance = {{ wait = "10s" }}
     )
 }
 
+/// One cluster `a`; `more` is the rest of its table.
+pub(crate) fn one(more: &str, upstream: Upstream, routes: &str) -> Routed {
+    let cluster = one_cluster("a", "http1", upstream.address);
+    Routed::of(vec![upstream], &(head(None) + &cluster + more + routes))
+}
+
 /// Sends a request, whose target is a path, for `authority`.
 pub(crate) async fn ask(
     client: &mut Client<TestBody>,
@@ -131,6 +137,10 @@ pub(crate) async fn ask(
         }
     };
     answer.unwrap()
+}
+
+pub(crate) fn plain(path: &str) -> Request<TestBody> {
+    Request::get(path).body(empty()).unwrap()
 }
 
 /// An endpoint that answers with its name and the target it was asked for, and gives the fields

@@ -110,6 +110,10 @@ pub(super) const BAD: &[Bad] = &[
     route!("cluster = \"backend\"", "headers = { set = { ^x = \"1\" }, remove = [\"X\"] }" => "set and removed"),
     route!("cluster = \"backend\"", "response_headers = { remove = [^\"content-length\"] }" => "`content-length`"),
     route!("cluster = \"backend\"", "response_headers = { set = { ^host = \"a\" } }" => "`host`"),
+    route!(
+        "cluster = \"backend\"", "headers = { set = { X = \"1\", ^x = \"2\" } }"
+        => "`x` is set twice"
+    ),
     // Never reached.
     route!(
         "cluster = \"backend\"", "path_prefix = \"/v1\"",
