@@ -153,7 +153,10 @@ impl Dialer {
 pub(super) type Http1Parts<B> = (http1::SendRequest<B>, http1::Connection<TokioIo<Io>, B>);
 
 async fn http1_handshake<B: RequestBody>(io: Io) -> Result<Http1Parts<B>, BoxError> {
-    Ok(http1::handshake(TokioIo::new(io)).await?)
+    Ok(http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(TokioIo::new(io))
+        .await?)
 }
 
 impl<B> Clone for HandshakeLayer<B> {
@@ -179,3 +182,6 @@ impl<B> fmt::Debug for Handshake<B> {
             .finish_non_exhaustive()
     }
 }
+
+/// What a connection may hold of an answer that is not read, and its longest head, in bytes.
+const BUFFER: usize = 64 * 1024;

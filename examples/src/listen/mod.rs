@@ -110,14 +110,19 @@ impl<S: RequestStack> Accepting<S> {
                 tracing::debug!(%error, "cannot set TCP_NODELAY");
             }
             let behind = match trust.forwarded.contain(peer.ip()) {
-                true => introduction(&door, &mut stream, peer, draining.clone()).await,
+                true => Box::pin(introduction(&door, &mut stream, peer, draining.clone())).await,
                 false => Ok(None),
             };
             if let Ok(announced) = behind {
                 let client = Arc::new(Client::new(peer, announced, tls.is_some(), &trust));
                 match tls {
-                    None => server::serve(door, stream, client, None, None, stack, draining).await,
-                    Some(tls) => serve_tls(&door, stream, client, tls, stack, draining).await,
+                    // Boxed: what a connection does now shall not hold the room of all it may do.
+                    None => {
+                        let serving =
+                            server::serve(door, stream, client, None, None, stack, draining);
+                        Box::pin(serving).await;
+                    }
+                    Some(tls) => serve_tls(door, stream, client, tls, stack, draining).await,
                 }
             }
             drop(slot);
@@ -176,15 +181,16 @@ async fn introduction(
 }
 
 async fn serve_tls<S: RequestStack>(
-    door: &Arc<Door>,
+    door: Arc<Door>,
     stream: TcpStream,
     client: Arc<Client>,
     tls: Acceptor,
     stack: S,
     draining: Draining,
 ) {
-    match tls.oneshot(stream).await {
+    match Box::pin(tls.oneshot(stream)).await {
         Ok(stream) => {
+            let stream = Box::new(stream);
             let peer = stream.peer().cloned();
             let is_http2 = stream.alpn().map(|protocol| protocol == b"h2");
             server::serve(

@@ -6,7 +6,7 @@ use std::{
     sync::PoisonError,
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 use tower_timeout_ewma::deadline::Deadline;
@@ -53,10 +53,15 @@ pub(super) async fn answer<S: RequestStack>(
         shared.peer.as_ref(),
     );
     let interim = (asked.version == Version::HTTP_11).then(|| shared.interims.exchange());
+    let mut uninvited = false;
     let result = match prepare(shared, &exchange, interim.as_ref(), in_use, request) {
-        Ok(request) => passing_on(interim.as_ref(), stack.oneshot(request))
-            .await
-            .map_err(|error| exchange.failed(error.as_ref())),
+        Ok(request) => {
+            let expectation = request.extensions().get::<Expectation>().cloned();
+            let answering = stack.oneshot(request);
+            let result = passing_on(interim.as_ref(), expectation.as_ref(), answering).await;
+            uninvited = expectation.is_some_and(|expectation| !expectation.is_met());
+            result.map_err(|error| exchange.failed(error.as_ref()))
+        }
         Err(refusal) => Err(refusal),
     };
     if let Some(interim) = interim {
@@ -71,12 +76,12 @@ pub(super) async fn answer<S: RequestStack>(
             let pause = shared.door.body_idle;
             let response = response.map(|body| ResponseBody::endpoint(body, pause, deadline));
             let is_grpc_stream = asked.grpc && asked.version == Version::HTTP_2;
-            let response = asked.close_where(phase > Phase::Running, response);
-            exchange.respond(response, is_grpc_stream)
+            let closes = phase > Phase::Running || uninvited;
+            exchange.respond(asked.close_where(closes, response), is_grpc_stream)
         }
         Err(refusal) => {
             let response = asked.refuse(refusal);
-            let closes = phase > Phase::Running || refusal.closes();
+            let closes = phase > Phase::Running || uninvited || refusal.closes();
             exchange.respond(asked.close_where(closes, response), false)
         }
     }
@@ -123,7 +128,17 @@ fn prepare<B>(
 }
 
 /// Waits for the final answer, and until all interim ones before it have been written.
-async fn passing_on<F: Future>(interim: Option<&Interim>, answering: F) -> F::Output {
+///
+/// An endpoint that takes a request without asking for its body gets the body nevertheless: the
+/// client is asked for it first.
+async fn passing_on<F, B, E>(
+    interim: Option<&Interim>,
+    expectation: Option<&Expectation>,
+    answering: F,
+) -> Result<Response<B>, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
     let Some(interim) = interim else {
         return answering.await;
     };
@@ -133,6 +148,14 @@ async fn passing_on<F: Future>(interim: Option<&Interim>, answering: F) -> F::Ou
         answering.as_mut().poll(cx)
     })
     .await;
+    let is_taken = answer
+        .as_ref()
+        .is_ok_and(|answer| answer.status().is_success());
+    if let Some(expectation) = expectation.filter(|expectation| is_taken && !expectation.is_met()) {
+        interim.push(StatusCode::CONTINUE, &HeaderMap::new());
+        poll_fn(|cx| interim.poll_passed_on(cx)).await;
+        expectation.meet();
+    }
     poll_fn(|cx| interim.poll_passed_on(cx)).await;
     answer
 }

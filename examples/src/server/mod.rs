@@ -160,13 +160,14 @@ pub async fn serve<IO, S>(
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
             if let (Some(tunnel), Some((io, early))) = (tunnel, connection.into_parts()) {
-                tunnel.run(io, early, &shared.door, draining).await;
+                // Boxed, as all that few connections come to: each has a place for it.
+                Box::pin(tunnel.run(io, early, &shared.door, draining)).await;
             }
         }
         End::Failed(error) => shared.door.failed(&error),
         End::SlowHead => {
             shared.door.metrics.head_refused(Refusal::SlowHead.status());
-            connection.last_words(Refusal::SlowHead).await;
+            Box::pin(connection.last_words(Refusal::SlowHead)).await;
         }
         End::Cut => {}
     }

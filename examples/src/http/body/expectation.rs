@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -36,9 +36,14 @@ impl Expectation {
         self.0.waker.wake();
     }
 
+    /// Whether the body was asked for.
+    pub fn is_met(&self) -> bool {
+        self.0.is_met.load(Relaxed)
+    }
+
     fn poll_met(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.waker.register(cx.waker());
-        match self.0.is_met.load(Relaxed) {
+        match self.is_met() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
@@ -54,10 +59,11 @@ impl Held {
     }
 
     pub(super) fn poll_let_go(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.expectation.poll_met(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => self.patience.as_mut().poll(cx),
+        if self.expectation.poll_met(cx).is_pending() {
+            ready!(self.patience.as_mut().poll(cx));
+            self.expectation.meet();
         }
+        Poll::Ready(())
     }
 }
 
