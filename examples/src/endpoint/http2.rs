@@ -193,6 +193,12 @@ impl<B: RequestBody> Shared<B> {
             sender,
             streams: driver.count_in(&self.room),
         });
+        // First, as it may have to leave at once.
+        self.members.rcu(|members| {
+            let mut members = Vec::clone(members);
+            members.push(member.clone());
+            members
+        });
         let (shared, ours) = (Arc::downgrade(self), Arc::downgrade(&member));
         tokio::spawn(async move {
             driver.while_open().await;
@@ -208,11 +214,6 @@ impl<B: RequestBody> Shared<B> {
             Arc::downgrade(&member),
             retires,
         ));
-        self.members.rcu(|members| {
-            let mut members = Vec::clone(members);
-            members.push(member.clone());
-            members
-        });
         self.room.freed.notify_waiters();
     }
 

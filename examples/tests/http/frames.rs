@@ -31,11 +31,14 @@ impl Frames {
         frames
     }
 
-    /// The endpoint's side of a connection; `None` where the proxy left before its preface.
-    pub(crate) async fn accept(mut stream: TcpStream) -> Option<Self> {
+    /// The endpoint's side of a connection that bears so many streams; `None` where the proxy left
+    /// before its preface.
+    pub(crate) async fn accept(mut stream: TcpStream, streams: u32) -> Option<Self> {
         stream.read_exact(&mut [0; 24]).await.ok()?;
+        let mut settings = MAX_CONCURRENT_STREAMS.to_be_bytes().to_vec();
+        settings.extend_from_slice(&streams.to_be_bytes());
         let mut frames = Self(stream);
-        frames.send(SETTINGS, 0, 0, &[]).await;
+        frames.send(SETTINGS, 0, 0, &settings).await;
         Some(frames)
     }
 
@@ -138,3 +141,4 @@ pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
+const MAX_CONCURRENT_STREAMS: u16 = 3;

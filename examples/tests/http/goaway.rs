@@ -70,6 +70,34 @@ async fn streams_that_a_goaway_includes_go_on_beside_a_new_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_that_went_away_makes_room_for_another() {
+    let reconnect = ReconnectConfig {
+        max_connections: 2,
+        ..quick()
+    };
+    let endpoint = Told::bearing(1, reconnect, |mut frames, mut told| async move {
+        let Some(stream) = frames.requests(1).await else {
+            return;
+        };
+        told.heard(Some(stream));
+        match told.number {
+            0 => told.next().await,
+            _ => frames.goaway(stream).await,
+        }
+        frames.headers(stream, &[(":status", "200")], true).await;
+        frames.requests(1).await;
+    });
+    let first = endpoint.send().await;
+    for number in 2..5 {
+        let another = endpoint.send().await;
+        assert_eq!(bounded(another).await.unwrap().unwrap().status(), 200);
+        assert_eq!(endpoint.upstream.connections(), number);
+    }
+    endpoint.go_on();
+    assert_eq!(bounded(first).await.unwrap().unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn a_warning_excludes_nobody_and_what_follows_it_does() {
     let endpoint = Told::start(|mut frames, mut told| async move {
         for _ in 0..3 {
@@ -231,6 +259,18 @@ impl Told {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        Self::bearing(100, quick(), speak)
+    }
+
+    /// So many streams on each connection.
+    fn bearing<F>(
+        streams: u32,
+        reconnect: ReconnectConfig,
+        speak: impl Fn(Frames, Teller) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let heard = Arc::<Mutex<Vec<u32>>>::default();
         let go = Arc::<Mutex<Vec<mpsc::UnboundedSender<()>>>>::default();
         let (noted, senders) = (heard.clone(), go.clone());
@@ -240,12 +280,12 @@ impl Told {
             let heard = noted.clone();
             let speak = speak.clone();
             async move {
-                if let Some(frames) = Frames::accept(stream).await {
+                if let Some(frames) = Frames::accept(stream, streams).await {
                     speak(frames, Teller { number, heard, go }).await;
                 }
             }
         });
-        let service = service(upstream.address, ClusterProtocol::Http2, quick());
+        let service = service(upstream.address, ClusterProtocol::Http2, reconnect);
         Self {
             upstream,
             service,

@@ -4,14 +4,21 @@
 //! comes in bursts, with pauses that end when the endpoint closes. POST is not sent again, and
 //! nothing is retried.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Version};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -90,6 +97,35 @@ async fn a_connection_that_is_too_old_is_not_used_again() {
 }
 
 #[tokio::test]
+async fn what_was_learnt_is_forgotten_when_it_does_not_hold_any_more() {
+    let upstream = closing_after(SECOND, "");
+    let front = Front::start(
+        "http1",
+        upstream.address,
+        "[cluster.reconnect]\nidle = \"3s\"",
+    );
+    let mut client = front.client(Version::HTTP_11).await;
+    let mut connections = Vec::new();
+    for round in 0..12 {
+        if round == 3 {
+            upstream.limit.send_replace(SECOND * 60);
+        }
+        let response = bounded(client.send(get("/"))).await.unwrap();
+        assert_eq!(text(response).await, "ok");
+        connections.push(upstream.connections());
+        sleep(Duration::from_millis(1300)).await;
+    }
+    assert!(
+        connections.windows(2).take(4).all(|pair| pair[0] < pair[1]),
+        "{connections:?}"
+    );
+    assert!(
+        connections.windows(2).any(|pair| pair[0] == pair[1]),
+        "{connections:?}"
+    );
+}
+
+#[tokio::test]
 async fn connections_that_are_left_to_their_server_count_as_connections() {
     let upstream = closing_after(SECOND, "");
     let reconnect = "[cluster.reconnect]\nmax_connections = 2";
@@ -158,13 +194,17 @@ async fn post(mut client: Client<crate::support::body::TestBody>) -> Result<(), 
 
 /// A server that closes connections that were idle for `limit`, and adds `fields` to answers.
 fn closing_after(limit: Duration, fields: &'static str) -> Closing {
-    let open = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = open.clone();
+    let (open, limit) = (Arc::new(AtomicUsize::new(0)), watch::channel(limit).0);
+    let shared = (open.clone(), limit.clone());
     let upstream = RawUpstream::start(move |mut stream, _| {
-        let count = count.clone();
+        let (open, limit) = shared.clone();
         async move {
-            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            while let Ok(Some(head)) = timeout(limit, head(&mut stream)).await {
+            open.fetch_add(1, Relaxed);
+            loop {
+                let patience = *limit.borrow();
+                let Ok(Some(head)) = timeout(patience, head(&mut stream)).await else {
+                    break;
+                };
                 let has_body = head.starts_with("POST");
                 if has_body && stream.read_exact(&mut [0; 4]).await.is_err() {
                     break;
@@ -174,15 +214,20 @@ fn closing_after(limit: Duration, fields: &'static str) -> Closing {
                     break;
                 }
             }
-            count.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            open.fetch_sub(1, Relaxed);
         }
     });
-    Closing { upstream, open }
+    Closing {
+        upstream,
+        open,
+        limit,
+    }
 }
 
 struct Closing {
     upstream: RawUpstream,
-    open: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    open: Arc<AtomicUsize>,
+    limit: watch::Sender<Duration>,
 }
 
 impl std::ops::Deref for Closing {
@@ -195,7 +240,7 @@ impl std::ops::Deref for Closing {
 
 impl Closing {
     fn open(&self) -> usize {
-        self.open.load(std::sync::atomic::Ordering::Relaxed)
+        self.open.load(Relaxed)
     }
 }
 

@@ -54,7 +54,7 @@ pub enum ClusterProtocol {
     /// HTTP/1.1, with a pool of connections per endpoint.
     #[default]
     Http1,
-    /// HTTP/2, one connection per endpoint.
+    /// HTTP/2, more than one connection per endpoint only when its streams run out.
     Http2,
     /// Whatever TLS negotiates (ALPN).
     Auto,

@@ -106,7 +106,7 @@ pub struct ReconnectConfig {
     #[serde(deserialize_with = "value::positive_duration")]
     pub stable_after: Duration,
     /// Connections per endpoint. HTTP/2 needs a second one only when the streams of the first have
-    /// run out.
+    /// run out, or for the moment in which it replaces one that is too old.
     #[serde(deserialize_with = "value::positive")]
     pub max_connections: usize,
     /// Requests per endpoint that wait for a connection, or for a stream of one.
