@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -104,7 +105,7 @@ async fn answer(request: Request<Incoming>) -> Response<TestBody> {
 async fn count(mut body: Incoming, pause: impl Fn(usize) -> Option<Duration>) -> usize {
     let mut received = 0;
     while let Some(frame) = body.frame().await {
-        received += frame.unwrap().data_ref().map_or(0, |data| data.len());
+        received += frame.unwrap().data_ref().map_or(0, Bytes::len);
         if let Some(pause) = pause(received) {
             sleep(pause).await;
         }

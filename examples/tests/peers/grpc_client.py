@@ -154,7 +154,6 @@ def every(client):
         cancellation,
         failure,
     ):
-        print(scenario.__name__, file=sys.stderr, flush=True)
         scenario(client)
 
 

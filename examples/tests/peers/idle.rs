@@ -1,10 +1,12 @@
 //! What client connections cost that have nothing to say.
 
+use std::{any::Any, net::SocketAddr, time::Duration};
+
 use bytes::Bytes;
 use examples::endpoint::{Connector, connector};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Request, Response, Version};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tower::ServiceExt;
@@ -13,7 +15,7 @@ use tower_mtls::{Expected, MtlsLayer};
 use crate::{
     front::bounded,
     support::{
-        BoxError, body::empty, memory::resident, pki::Pki, process::ProxyProcess,
+        BoxError, body::empty, client::read, memory::resident, pki::Pki, process::ProxyProcess,
         tools::allow_open_files, upstream::Upstream,
     },
 };
@@ -58,15 +60,15 @@ async fn costs_at_most(version: Version, tls: bool, bound: usize) {
             .alpn([protocol]);
         tls.build().unwrap()
     });
-    let connector = connector(std::time::Duration::from_secs(30), tls.as_ref());
-    let first = Client::connect(&connector, address, version).await.unwrap();
+    let connector = connector(Duration::from_secs(30), tls.as_ref());
+    let first = connect(&connector, address, version).await.unwrap();
 
     // Handshakes take their time.
     let count = if tls.is_some() { 400 } else { 1000 };
     let before = resident(&proxy);
-    let clients = stream::iter(0..count).map(|_| Client::connect(&connector, address, version));
-    let clients: Result<Vec<_>, _> = clients.buffer_unordered(20).try_collect().await;
-    let _clients = bounded(async { clients.unwrap() }).await;
+    let clients = stream::iter(0..count).map(|_| connect(&connector, address, version));
+    let clients = clients.buffer_unordered(20).try_collect::<Vec<_>>();
+    let _clients = bounded(clients).await.unwrap();
     let each = (resident(&proxy) - before) / count;
     eprintln!(
         "{version:?} over {listener}: {} KiB at rest, {each} bytes a connection",
@@ -76,43 +78,25 @@ async fn costs_at_most(version: Version, tls: bool, bound: usize) {
     drop(first);
 }
 
-/// A connection that has carried one request.
-enum Client {
-    Http1(http1::SendRequest<Empty<Bytes>>),
-    Http2(http2::SendRequest<Empty<Bytes>>),
-}
-
-impl Client {
-    async fn connect(
-        connector: &Connector,
-        proxy: std::net::SocketAddr,
-        version: Version,
-    ) -> Result<Self, BoxError> {
-        let io = TokioIo::new(connector.clone().oneshot(proxy).await?);
-        let request = Request::get("http://proxy.test/")
-            .header("host", "proxy.test")
-            .body(Empty::new())?;
-        if version == Version::HTTP_2 {
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
-            tokio::spawn(connection);
-            sender
-                .send_request(request)
-                .await?
-                .into_body()
-                .collect()
-                .await?;
-            return Ok(Self::Http2(sender));
-        }
-        let (mut sender, connection) = http1::handshake(io).await?;
+/// A connection that has carried one request, and is open until what is returned is dropped.
+async fn connect(
+    connector: &Connector,
+    proxy: SocketAddr,
+    version: Version,
+) -> Result<Box<dyn Any>, BoxError> {
+    let io = TokioIo::new(connector.clone().oneshot(proxy).await?);
+    let request = Request::get("http://proxy.test/").header("host", "proxy.test");
+    let request = request.body(Empty::<Bytes>::new())?;
+    if version == Version::HTTP_2 {
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
         tokio::spawn(connection);
-        sender
-            .send_request(request)
-            .await?
-            .into_body()
-            .collect()
-            .await?;
-        Ok(Self::Http1(sender))
+        read(sender.send_request(request).await?).await;
+        return Ok(Box::new(sender));
     }
+    let (mut sender, connection) = http1::handshake(io).await?;
+    tokio::spawn(connection);
+    read(sender.send_request(request).await?).await;
+    Ok(Box::new(sender))
 }
 
 fn config(upstream: &Upstream) -> String {

@@ -70,7 +70,7 @@ async fn the_end_of_either_side_reaches_the_other() {
 async fn a_side_that_does_not_read_holds_the_other_back() {
     let upstream = switching(b"", |stream: TcpStream| async move {
         let _keep = stream;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
     let front = Front::start("http1", upstream.address, "");
     let mut stream = upgraded(front.web()).await;

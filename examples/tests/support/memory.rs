@@ -1,6 +1,6 @@
 //! What a process holds in memory, and a ceiling over it. Linux only.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf, time::Duration};
 
 use tokio::process::Command;
 
@@ -110,7 +110,16 @@ impl Cgroup {
 }
 
 impl Drop for Cgroup {
+    #[expect(clippy::disallowed_methods, reason = "nothing else runs in a drop")]
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
+        // The process has been killed, and may still be on its way out.
+        for _ in 0..2000 {
+            match fs::remove_dir(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                _ => return,
+            }
+        }
     }
 }
