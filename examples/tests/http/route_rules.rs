@@ -241,7 +241,6 @@ fn naive(said: &[Said], asked: &Asked, has_default: bool) -> Result<Choice, Unro
     match (has_default, said.iter().any(takes_host)) {
         (true, _) => Ok(Choice::Default),
         (false, true) => Err(Unroutable::NoRoute),
-        (false, false) if said.is_empty() => Err(Unroutable::Misdirected),
         (false, false) => Err(Unroutable::Misdirected),
     }
 }
