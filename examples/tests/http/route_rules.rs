@@ -144,6 +144,63 @@ proptest! {
     }
 }
 
+#[test]
+fn a_route_covers_exactly_those_whose_requests_it_takes() {
+    let route = |host, path_prefix, methods: Option<&[&'static str]>| Said {
+        host,
+        path_prefix,
+        methods: methods.map(<[_]>::to_vec),
+    };
+    let hosts = [None].into_iter().chain(HOSTS.iter().copied().map(Some));
+    let prefixes = [None].into_iter().chain(PREFIXES.iter().copied().map(Some));
+    let methods = [
+        None,
+        Some(&["GET"][..]),
+        Some(&["HEAD", "GET"]),
+        Some(&["PUT"]),
+    ];
+    let by_host: Vec<_> = hosts.map(|host| route(host, None, None)).collect();
+    let by_prefix: Vec<_> = prefixes.map(|prefix| route(None, prefix, None)).collect();
+    let by_method: Vec<_> = methods.map(|methods| route(None, None, methods)).into();
+    let authorities = [
+        "test",
+        "x.test",
+        "a.test",
+        "b.a.test",
+        "c.a.test",
+        "c.b.a.test",
+    ];
+    let paths = [
+        "*", "/", "/v1", "/v1/x", "/v1/x/y", "/v1/y", "/v10", "/x", "/y",
+    ];
+    let mut requests = Vec::new();
+    for (authority, path) in authorities
+        .iter()
+        .flat_map(|host| paths.map(|path| (host, path)))
+    {
+        requests.extend(["GET", "HEAD", "PUT", "OPTIONS"].map(|method| Asked {
+            authority: (*authority).to_owned(),
+            path: path.to_owned(),
+            method,
+        }));
+    }
+    for routes in [by_host, by_prefix, by_method] {
+        for (one, other) in routes
+            .iter()
+            .flat_map(|one| routes.iter().map(move |other| (one, other)))
+        {
+            let takes = |said: &Said, asked: &Asked| {
+                naive(std::slice::from_ref(said), asked, false) == Ok(Choice::Route(0))
+            };
+            let takes_all = requests
+                .iter()
+                .all(|asked| takes(one, asked) || !takes(other, asked));
+            let covers = one.to_match().covers(&other.to_match());
+            assert_eq!(covers, takes_all, "{one:?} {other:?}");
+        }
+    }
+}
+
 /// What the documentation says, word by word.
 fn naive(said: &[Said], asked: &Asked, has_default: bool) -> Result<Choice, Unroutable> {
     let host = asked.authority.split(':').next().unwrap();
@@ -184,7 +241,6 @@ fn naive(said: &[Said], asked: &Asked, has_default: bool) -> Result<Choice, Unro
     match (has_default, said.iter().any(takes_host)) {
         (true, _) => Ok(Choice::Default),
         (false, true) => Err(Unroutable::NoRoute),
-        (false, false) if said.is_empty() => Err(Unroutable::Misdirected),
         (false, false) => Err(Unroutable::Misdirected),
     }
 }
@@ -204,7 +260,7 @@ impl Said {
 }
 
 fn any_route() -> impl Strategy<Value = Said> {
-    let host = select(&["a.test", "b.a.test", "*.a.test", "*.b.a.test", "*.test"][..]);
+    let host = select(HOSTS);
     let methods = vec(any_method(), 1..3);
     let parts = (
         prop::option::of(host),
@@ -229,9 +285,13 @@ fn any_request() -> impl Strategy<Value = Asked> {
 }
 
 fn any_prefix() -> impl Strategy<Value = &'static str> {
-    select(&["/", "/v1", "/v1/x", "/x", "/v10"][..])
+    select(PREFIXES)
 }
 
 fn any_method() -> impl Strategy<Value = &'static str> {
     select(&["GET", "HEAD", "POST", "OPTIONS"][..])
 }
+
+const HOSTS: &[&str] = &["a.test", "b.a.test", "*.a.test", "*.b.a.test", "*.test"];
+
+const PREFIXES: &[&str] = &["/", "/v1", "/v1/x", "/x", "/v10"];
