@@ -60,9 +60,6 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
                 Box::pin(async move { answer(pool.send(request).await, fate) })
             }
             Self::Http2(http2) => {
-                // A stream cannot become a tunnel by these (RFC 9113, section 8.6).
-                request.headers_mut().remove(header::CONNECTION);
-                request.headers_mut().remove(header::UPGRADE);
                 let http2 = http2.clone();
                 Box::pin(async move { answer(http2.send(request).await, fate) })
             }
