@@ -1,11 +1,11 @@
 //! A `[[route]]` as `/config` shows it: in the words of the file, without the values of fields.
 
-use std::{collections::BTreeMap, fmt::Display};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
-use http::Method;
+use http::{Method, StatusCode};
 use serde::{Serialize, Serializer};
 
-use super::{Action, RetryConfig, RouteConfig};
+use super::{Action, BackoffConfig, RetryConfig, RouteConfig, Size};
 use crate::route::FieldChanges;
 
 #[derive(Serialize)]
@@ -16,12 +16,23 @@ struct Route<'a> {
     path_prefix: Option<String>,
     methods: Option<Vec<&'a str>>,
     cluster: Option<&'a str>,
-    timeout: Option<std::time::Duration>,
-    retry: Option<&'a RetryConfig>,
+    timeout: Option<Duration>,
+    retry: Option<Retry<'a>>,
     rewrite: Option<Rewrite>,
     redirect: Option<Redirect>,
     headers: Option<Fields<'a>>,
     response_headers: Option<Fields<'a>>,
+}
+
+/// What a route may say; the rest is the cluster's.
+#[derive(Serialize)]
+struct Retry<'a> {
+    attempts: u32,
+    backoff: BackoffConfig,
+    per_try: Option<Duration>,
+    statuses: Vec<u16>,
+    methods: Vec<&'a str>,
+    body_limit: Size,
 }
 
 #[derive(Serialize)]
@@ -53,10 +64,12 @@ impl Serialize for RouteConfig {
             listener: &self.listener,
             host: text(self.matching.host.as_ref()),
             path_prefix: text(self.matching.path_prefix.as_ref()),
-            methods: methods.map(|methods| methods.iter().map(Method::as_str).collect()),
+            methods: methods.map(|methods| names(methods)),
             cluster: self.cluster(),
             timeout: forward.and_then(|forward| forward.timeout),
-            retry: forward.and_then(|forward| forward.retry.as_ref()),
+            retry: forward
+                .and_then(|forward| forward.retry.as_ref())
+                .map(retry),
             rewrite: forward
                 .and_then(|forward| text(forward.rewrite.as_ref()))
                 .map(|prefix| Rewrite { prefix }),
@@ -69,6 +82,21 @@ impl Serialize for RouteConfig {
         };
         route.serialize(to)
     }
+}
+
+fn retry(config: &RetryConfig) -> Retry<'_> {
+    Retry {
+        attempts: config.attempts,
+        backoff: config.backoff,
+        per_try: config.per_try,
+        statuses: config.statuses.iter().map(StatusCode::as_u16).collect(),
+        methods: names(&config.methods),
+        body_limit: config.body_limit,
+    }
+}
+
+fn names(methods: &[Method]) -> Vec<&str> {
+    methods.iter().map(Method::as_str).collect()
 }
 
 fn text(value: Option<impl Display>) -> Option<String> {

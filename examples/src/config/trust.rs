@@ -35,7 +35,10 @@ impl Nets {
 
 impl Serialize for Nets {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(IpNet::to_string))
+        serializer.collect_seq(self.0.iter().map(|net| match net.prefix_len() {
+            all if all == net.max_prefix_len() => net.addr().to_string(),
+            _ => net.to_string(),
+        }))
     }
 }
 

@@ -1,10 +1,10 @@
-//! A connection that has switched to another protocol: bytes both ways, until one side ends, both
-//! are silent for too long, or the process is over.
+//! A connection that has switched to another protocol: bytes both ways, until both sides have
+//! ended, both are silent for too long, or the process is over.
 
 use std::{
     io,
     pin::Pin,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,6 +14,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes},
+    sync::Notify,
     time::{Instant, sleep_until, timeout},
 };
 
@@ -64,6 +65,7 @@ impl<B> Tunnel<B> {
             () = clock.silent_for(door.limits.upgrade_idle) => End::Idle,
             () = draining.reached(Phase::Over) => End::Over,
         };
+        let endpoint_ended = clock.endpoint_ended.load(Relaxed);
         // The client shall see an end, where it still looks.
         let _ = timeout(QUIET, client.shutdown()).await;
         match end {
@@ -72,7 +74,9 @@ impl<B> Tunnel<B> {
                 tracing::debug!(listener = %door.metrics.name(), %error, "tunnel broke");
             }
             End::Idle => {
-                door.metrics.reached(Limit::UpgradeIdle);
+                if !endpoint_ended {
+                    door.metrics.reached(Limit::UpgradeIdle);
+                }
                 self.exchange.tunnel_closed();
             }
             End::Over => {}
@@ -91,10 +95,12 @@ where
     Ok(())
 }
 
-/// When a byte has moved last.
+/// When a byte has moved last, and whether more can come from the endpoint.
 struct Clock {
     epoch: Instant,
     moved: AtomicU64,
+    endpoint_ended: AtomicBool,
+    endpoint_ends: Notify,
 }
 
 impl Clock {
@@ -102,6 +108,16 @@ impl Clock {
         Self {
             epoch: Instant::now(),
             moved: AtomicU64::new(0),
+            endpoint_ended: AtomicBool::new(false),
+            endpoint_ends: Notify::new(),
+        }
+    }
+
+    /// The endpoint sends no more. A client may still have something to say, but not for long.
+    fn endpoint_ended(&self) {
+        if !self.endpoint_ended.swap(true, Relaxed) {
+            self.moved();
+            self.endpoint_ends.notify_one();
         }
     }
 
@@ -113,12 +129,19 @@ impl Clock {
 
     async fn silent_for(&self, limit: Duration) {
         loop {
+            let limit = match self.endpoint_ended.load(Relaxed) {
+                true => limit.min(LAST_WORDS),
+                false => limit,
+            };
             let moved = self.epoch + Duration::from_millis(self.moved.load(Relaxed));
             let end = moved + limit;
             if Instant::now() >= end {
                 return;
             }
-            sleep_until(end).await;
+            tokio::select! {
+                () = sleep_until(end) => {}
+                () = self.endpoint_ends.notified() => {}
+            }
         }
     }
 }
@@ -161,9 +184,13 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Timed<'_, IO> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.clock.endpoint_ended();
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
+
+/// How long a client may be silent when its endpoint has ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Bytes in flight in each direction of a tunnel.
 const BUFFER: usize = 8 * 1024;

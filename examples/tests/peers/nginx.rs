@@ -318,7 +318,7 @@ server {
     listen LISTEN;
     root www;
     types { text/plain txt; }
-    location / { gzip on; gzip_vary on; gzip_types text/plain; }
+    location / { gzip on; gzip_proxied any; gzip_vary on; gzip_types text/plain; }
     location /folder/ { autoindex on; }
     location /changed.txt { sub_filter old new; sub_filter_once off; sub_filter_types text/plain; }
     location /moved { return 308 http://$host/there?$args; }
