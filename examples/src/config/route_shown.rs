@@ -10,7 +10,7 @@ use crate::route::FieldChanges;
 
 #[derive(Serialize)]
 struct Route<'a> {
-    name: &'a str,
+    name: Option<&'a str>,
     listener: &'a str,
     host: Option<String>,
     path_prefix: Option<String>,
@@ -60,7 +60,8 @@ impl Serialize for RouteConfig {
         };
         let methods = self.matching.methods.as_ref();
         let route = Route {
-            name: &self.name,
+            // A number stands for a name that was not given.
+            name: Some(&*self.name).filter(|name| !name.bytes().all(|byte| byte.is_ascii_digit())),
             listener: &self.listener,
             host: text(self.matching.host.as_ref()),
             path_prefix: text(self.matching.path_prefix.as_ref()),
@@ -164,7 +165,6 @@ mod tests {
                 "headers": { "set": { "authorization": "(not shown)" }, "remove": ["x-debug"] },
             },
             {
-                "name": "2",
                 "listener": "web",
                 "redirect": { "to": "https://{host}:8443{path}", "status": 307 },
             },

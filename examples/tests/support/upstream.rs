@@ -72,14 +72,18 @@ where
     let http = auto::Builder::new(TokioExecutor::new());
     match tls {
         None => {
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            let _ = http
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .await;
         }
         Some(mut tls) => {
             let ready = std::future::poll_fn(|cx| Service::<TcpStream>::poll_ready(&mut tls, cx));
             if ready.await.is_ok()
                 && let Ok(stream) = tls.call(stream).await
             {
-                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                let _ = http
+                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                    .await;
             }
         }
     }
