@@ -103,10 +103,10 @@ impl<B: RequestBody> Pool<B> {
         let slot = self.shared.slot().await?;
         let asks_for_upgrade = request.headers().contains_key(header::UPGRADE);
         loop {
-            let (sender, link, reused) = match self.shared.idle.take() {
-                Some((sender, link)) => (sender, link, true),
+            let (sender, link, unused) = match self.shared.idle.take() {
+                Some((sender, link, unused)) => (sender, link, Some(unused)),
                 None => match self.shared.dial().await {
-                    Ok((sender, link)) => (sender, link, false),
+                    Ok((sender, link)) => (sender, link, None),
                     Err(error) => return Err(Unsent::new(request, error).into()),
                 },
             };
@@ -125,10 +125,16 @@ impl<B: RequestBody> Pool<B> {
                     };
                     return lease.answer(response, asks_for_upgrade);
                 }
-                // The server closed an idle connection as we took it: nothing was sent.
-                Err(mut error) => match error.take_message().filter(|_| reused) {
-                    Some(unsent) => request = unsent,
-                    None => return Err(error.into_error().into()),
+                Err(mut error) => match (error.take_message(), unused) {
+                    // The server closed an idle connection as we took it: nothing was sent.
+                    (Some(unsent), Some(_)) => request = unsent,
+                    (_, unused) => {
+                        // Perhaps the two crossed, and then the next two need not.
+                        if let Some(unused) = unused.filter(|_| !error.error().is_user()) {
+                            self.shared.learnt.closed(unused, Instant::now());
+                        }
+                        return Err(error.into_error().into());
+                    }
                 },
             }
         }

@@ -7,7 +7,8 @@
 //! - **Told**: `Keep-Alive: timeout=N` in a response holds for its connection, and for those that
 //!   have had no response yet.
 //! - **Learnt**: two closes in a row after the same idle time teach it; closes at one moment count
-//!   as one. Where their idle times differ it was a restart, which teaches nothing. A connection
+//!   as one. Where most of their idle times differ it was a restart, which teaches nothing. A
+//!   request that met such a close teaches as well. A connection
 //!   that outlives what was learnt weakens it, and so does a long time without a close.
 //!
 //! What remains: the first such crossings, before anything is learnt; servers whose idle times are
@@ -63,7 +64,9 @@ struct Timeout {
 struct Event {
     began: Instant,
     shortest: Duration,
-    longest: Duration,
+    /// Closes after about that idle time, and all others.
+    alike: u32,
+    others: u32,
 }
 
 impl IdleLimits {
@@ -145,12 +148,14 @@ impl IdleLimit {
                 Event {
                     began: now,
                     shortest: idle,
-                    longest: idle,
+                    alike: 1,
+                    others: 0,
                 }
             }
         };
         self.event = Some(event);
-        self.known = match alike(event.shortest, event.longest) {
+        // A busy machine sees some of them late; a restart meets them at any time.
+        self.known = match event.alike > event.others {
             true => self.before.after(event.shortest, now),
             false => self.before,
         };
@@ -166,10 +171,20 @@ impl IdleLimit {
 
 impl Event {
     fn joined_by(self, idle: Duration) -> Self {
+        let shortest = self.shortest.min(idle);
+        let (mut alike_now, mut others) = match alike(shortest, self.shortest) {
+            true => (self.alike, self.others),
+            false => (0, self.alike.saturating_add(self.others)),
+        };
+        match alike(shortest, idle) {
+            true => alike_now = alike_now.saturating_add(1),
+            false => others = others.saturating_add(1),
+        }
         Self {
-            shortest: self.shortest.min(idle),
-            longest: self.longest.max(idle),
-            ..self
+            began: self.began,
+            shortest,
+            alike: alike_now,
+            others,
         }
     }
 }

@@ -38,8 +38,8 @@ impl<B: RequestBody> IdleList<B> {
         }
     }
 
-    /// The one that was used last, if it may be used again.
-    pub(super) fn take(&self) -> Option<(http1::SendRequest<B>, Arc<Link>)> {
+    /// The one that was used last, if it may be used again, and how long it was not.
+    pub(super) fn take(&self) -> Option<(http1::SendRequest<B>, Arc<Link>, Duration)> {
         let now = Instant::now();
         let learnt = self.learnt.limit();
         let mut list = self.list();
@@ -54,8 +54,9 @@ impl<B: RequestBody> IdleList<B> {
                 return None;
             }
             link.used();
-            if next.unused_for(now) < next.limit && !link.is_old(now) {
-                return Some((next.sender, link));
+            let unused = next.unused_for(now);
+            if unused < next.limit && !link.is_old(now) {
+                return Some((next.sender, link, unused));
             }
         }
         None

@@ -55,6 +55,14 @@ fn a_restart_teaches_nothing_and_costs_nothing() {
 }
 
 #[test]
+fn a_few_that_were_seen_late_do_not_spoil_a_moment() {
+    let closes = [(0, 1000), (9000, 1000), (9001, 1003), (9020, 1300)];
+    assert_eq!(limit(&closes), Some(ms(900)));
+    let closes = [(0, 1000), (9000, 1300), (9001, 1000), (9020, 1010)];
+    assert_eq!(limit(&closes), Some(ms(900)));
+}
+
+#[test]
 fn what_is_too_short_to_stay_below_is_no_timeout() {
     assert_eq!(limit(&[(0, 10), (1000, 10), (2000, 12)]), None);
 }
