@@ -210,12 +210,7 @@ impl Starting<'_> {
             clients.map(|clients| AuthorizeLayer::from_extensions(clients.allow.clone()));
         let metrics = ListenerMetrics::new(&config.name, tls.is_none()).routes(routes.counts());
         let metrics = Arc::new(metrics);
-        let door = Door::new(
-            self.config.limits,
-            self.in_flight.clone(),
-            routes.body_idle(),
-            metrics.clone(),
-        );
+        let door = Door::new(self.config.limits, self.in_flight.clone(), metrics.clone());
         let accepting = Accepting {
             socket,
             tls: tls.clone(),

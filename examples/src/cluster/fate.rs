@@ -1,9 +1,13 @@
 //! Tells an answer that the endpoint broke off from one that the client's own request has ended.
+//!
+//! An endpoint that pauses for too long has broken its answer off as well: so the bound is here,
+//! where the balancer sees it.
 
 use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -11,7 +15,10 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{BoxError, http::body::BodyFate};
+use crate::{
+    BoxError,
+    http::body::{BodyFate, IdleBody},
+};
 
 /// Over an endpoint: the error of its answer's body is the client's, where the client's was first.
 ///
@@ -20,6 +27,7 @@ use crate::{BoxError, http::body::BodyFate};
 #[derive(Clone, Debug)]
 pub struct Fated<S> {
     inner: S,
+    pause: Duration,
 }
 
 pin_project! {
@@ -30,6 +38,7 @@ pin_project! {
         #[pin]
         answer: F,
         fate: Option<BodyFate>,
+        pause: Duration,
     }
 }
 
@@ -38,14 +47,15 @@ pin_project! {
     #[derive(Debug)]
     pub struct FatedBody<B> {
         #[pin]
-        body: B,
+        body: IdleBody<B>,
         fate: Option<BodyFate>,
     }
 }
 
 impl<S> Fated<S> {
-    pub(super) fn new(inner: S) -> Self {
-        Self { inner }
+    /// `pause` is how long an answer's body may pause.
+    pub(super) fn new(inner: S, pause: Duration) -> Self {
+        Self { inner, pause }
     }
 }
 
@@ -66,6 +76,7 @@ where
         FatedFuture {
             answer: self.inner.call(request),
             fate,
+            pause: self.pause,
         }
     }
 }
@@ -79,8 +90,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.answer.poll(cx))?;
-        let fate = this.fate.take();
-        Poll::Ready(Ok(response.map(|body| FatedBody { body, fate })))
+        let (fate, pause) = (this.fate.take(), *this.pause);
+        Poll::Ready(Ok(response.map(|body| FatedBody {
+            body: IdleBody::new(body, pause),
+            fate,
+        })))
     }
 }
 
@@ -98,11 +112,7 @@ where
         let this = self.project();
         let frame = ready!(this.body.poll_frame(cx));
         let fate = || this.fate.as_ref().and_then(BodyFate::failure);
-        Poll::Ready(
-            frame.map(|frame| {
-                frame.map_err(|error| fate().map_or_else(|| error.into(), Into::into))
-            }),
-        )
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| fate().map_or(error, Into::into))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -64,7 +64,6 @@ pub type Stack = Deadlines<
 pub struct Cluster {
     name: Arc<str>,
     cleartext: bool,
-    body_idle: Duration,
     balance: Balanced,
     retry: HttpRetryLayer,
     per_try: Option<Duration>,
@@ -103,11 +102,12 @@ impl Cluster {
             timeout: timeout.clone(),
             reconnect: config.reconnect,
         };
+        let body_idle = config.timeout.unwrap_or_default().body_idle;
         let mut endpoints = Vec::with_capacity(config.endpoints.len());
         let mut connections = Vec::with_capacity(config.endpoints.len());
         for &address in &config.endpoints {
             let (endpoint, link) = settings.endpoint(address)?;
-            let endpoint = Fated::new(endpoint);
+            let endpoint = Fated::new(endpoint, body_idle);
             endpoints.push(Ok::<_, BoxError>(Change::Insert(address, endpoint)));
             connections.push((address, link));
         }
@@ -122,7 +122,6 @@ impl Cluster {
         Ok(Self {
             name: config.name.as_str().into(),
             cleartext: tls.is_none(),
-            body_idle: config.timeout.unwrap_or_default().body_idle,
             balance,
             retry,
             per_try: config.retry.as_ref().and_then(|retry| retry.per_try),
@@ -177,11 +176,6 @@ impl Cluster {
             .unwrap_or_else(PoisonError::into_inner)
             .push(parts);
         Ok(stack)
-    }
-
-    /// How long a response's body may pause.
-    pub fn body_idle(&self) -> Duration {
-        self.body_idle
     }
 
     /// Whether an endpoint would take a request now, found out without one. Where a connection

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use serde::{Serialize, Serializer};
 
 use super::{Action, BackoffConfig, RetryConfig, RouteConfig, Size};
@@ -109,7 +109,7 @@ fn fields(changes: &FieldChanges) -> Option<Fields<'_>> {
     let set = changes.names_set();
     let fields = Fields {
         set: set.map(|name| (name.as_str(), HIDDEN)).collect(),
-        remove: changes.names_removed().map(|name| name.as_str()).collect(),
+        remove: changes.names_removed().map(HeaderName::as_str).collect(),
     };
     (!changes.is_empty()).then_some(fields)
 }

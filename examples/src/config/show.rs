@@ -142,8 +142,6 @@ fn trust<M: SerializeMap>(map: &mut M, bundle: &str, trust: &TrustFiles) -> Resu
     }
 }
 
-/// In the place of what a route sets a field to.
-
 /// The largest first.
 const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
 

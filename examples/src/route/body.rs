@@ -1,14 +1,13 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{BoxError, http::body::IdleBody};
+use crate::BoxError;
 
 pin_project! {
     /// The body of a response that came by a route: a cluster's, or the proxy's own.
@@ -24,21 +23,15 @@ pin_project! {
     #[project = OriginProjection]
     enum Origin<B> {
         Cluster { #[pin] body: B },
-        /// With a bound of its own on pauses, shorter than the listener's.
-        Bounded { #[pin] body: IdleBody<B> },
         Proxy { text: Option<Bytes> },
     }
 }
 
 impl<B> RoutedBody<B> {
-    pub(super) fn cluster(body: B, pause: Option<Duration>) -> Self {
-        let origin = match pause {
-            None => Origin::Cluster { body },
-            Some(pause) => Origin::Bounded {
-                body: IdleBody::new(body, pause),
-            },
-        };
-        Self { origin }
+    pub(super) fn cluster(body: B) -> Self {
+        Self {
+            origin: Origin::Cluster { body },
+        }
     }
 
     pub(super) fn own(text: &'static str) -> Self {
@@ -62,7 +55,6 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().origin.project() {
             OriginProjection::Cluster { body } => body.poll_frame(cx).map_err(Into::into),
-            OriginProjection::Bounded { body } => body.poll_frame(cx),
             OriginProjection::Proxy { text } => Poll::Ready(text.take().map(Frame::data).map(Ok)),
         }
     }
@@ -70,7 +62,6 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.origin {
             Origin::Cluster { body } => body.is_end_stream(),
-            Origin::Bounded { body } => body.is_end_stream(),
             Origin::Proxy { text } => text.is_none(),
         }
     }
@@ -78,7 +69,6 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.origin {
             Origin::Cluster { body } => body.size_hint(),
-            Origin::Bounded { body } => body.size_hint(),
             Origin::Proxy { text } => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }

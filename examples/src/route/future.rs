@@ -4,7 +4,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use http::{Request, Response};
@@ -41,7 +40,6 @@ pin_project! {
             #[pin]
             response: Oneshot<S, Request<Q>>,
             fields: Option<Arc<FieldChanges>>,
-            pause: Option<Duration>,
         },
         Own {
             answer: Option<Result<Response<RoutedBody<B>>, BoxError>>,
@@ -53,18 +51,13 @@ impl<S, Q, B> RoutesFuture<S, Q, B>
 where
     S: Service<Request<Q>>,
 {
-    /// What the cluster answers, changed, with a bound on its body's pauses.
+    /// What the cluster answers, changed.
     pub(super) fn cluster(
         response: Oneshot<S, Request<Q>>,
         fields: Option<Arc<FieldChanges>>,
-        pause: Option<Duration>,
     ) -> Self {
         Self {
-            state: State::Cluster {
-                response,
-                fields,
-                pause,
-            },
+            state: State::Cluster { response, fields },
         }
     }
 
@@ -85,16 +78,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Cluster {
-                response,
-                fields,
-                pause,
-            } => {
+            StateProjection::Cluster { response, fields } => {
                 let mut response = ready!(response.poll(cx))?;
                 if let Some(fields) = fields {
                     fields.apply(response.headers_mut());
                 }
-                Poll::Ready(Ok(response.map(|body| RoutedBody::cluster(body, *pause))))
+                Poll::Ready(Ok(response.map(|body| RoutedBody::cluster(body))))
             }
             // Polled again after its end it stays pending.
             StateProjection::Own { answer } => answer.take().map_or(Poll::Pending, Poll::Ready),

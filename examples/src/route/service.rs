@@ -1,11 +1,10 @@
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{HeaderValue, Method, Request, Response, Uri, header};
-use tower::{ServiceExt, util::Oneshot};
+use tower::ServiceExt;
 use tower_service::Service;
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
 use crate::{
     BoxError,
     cluster::{Cluster, Stack},
-    config::{Action, RouteConfig, TimeoutConfig},
+    config::{Action, RouteConfig},
     http::forward,
     telemetry::RouteCount,
 };
@@ -30,8 +29,7 @@ pub struct Routes<S = Stack>(Arc<Table<S>>);
 struct Table<S> {
     rules: Rules,
     routes: Vec<Route<S>>,
-    default: Option<Way<S>>,
-    body_idle: Duration,
+    default: Option<S>,
 }
 
 #[derive(Debug)]
@@ -45,18 +43,11 @@ struct Route<S> {
 #[derive(Debug)]
 enum Outcome<S> {
     Forward {
-        way: Way<S>,
+        stack: S,
         rewrite: Option<PathPrefix>,
         fields: FieldChanges,
     },
     Redirect(Redirect),
-}
-
-/// Into a cluster. `pause` is what its bodies' pauses are bound by, where that is its own matter.
-#[derive(Debug)]
-struct Way<S> {
-    stack: S,
-    pause: Option<Duration>,
 }
 
 impl Routes {
@@ -70,22 +61,8 @@ impl Routes {
         default: Option<&str>,
         clusters: &[Arc<Cluster>],
     ) -> Result<Self, BoxError> {
-        let names = routes
-            .iter()
-            .filter_map(|route| route.cluster())
-            .chain(default);
-        let used: Result<Vec<_>, _> = names.map(|name| find(clusters, name)).collect();
-        let body_idle = used?.iter().map(|cluster| cluster.body_idle()).max();
-        let body_idle = body_idle.unwrap_or(TimeoutConfig::default().body_idle);
-        let way = |cluster: &Cluster, stack| Way {
-            stack,
-            pause: Some(cluster.body_idle()).filter(|pause| *pause < body_idle),
-        };
-        let default = default.map(|name| {
-            let cluster = find(clusters, name)?;
-            Ok::<_, BoxError>(way(cluster, cluster.stack()))
-        });
-        let default = default.transpose()?;
+        let default = default.map(|name| find(clusters, name)).transpose()?;
+        let default = default.map(Cluster::stack);
         let matches = routes.iter().map(|route| route.matching.clone()).collect();
         let rules = Rules::new(matches, default.is_some());
         let routes = routes.iter().map(|config| {
@@ -94,7 +71,7 @@ impl Routes {
                 Action::Forward(forward) => {
                     let cluster = find(clusters, &forward.cluster)?;
                     Outcome::Forward {
-                        way: way(cluster, cluster.route(&config.name, forward)?),
+                        stack: cluster.route(&config.name, forward)?,
                         rewrite: forward.rewrite.clone(),
                         fields: config.request_fields.clone(),
                     }
@@ -116,17 +93,11 @@ impl Routes {
             rules,
             routes: routes.collect::<Result<_, _>>()?,
             default,
-            body_idle,
         })))
     }
 }
 
 impl<S> Routes<S> {
-    /// The longest pause that any of its clusters allows a response's body.
-    pub fn body_idle(&self) -> Duration {
-        self.0.body_idle
-    }
-
     /// How many requests each route has taken.
     pub fn counts(&self) -> Vec<Arc<RouteCount>> {
         self.0
@@ -167,8 +138,8 @@ impl<S> Table<S> {
             .choose(authority, request.uri().path(), request.method())?;
         match choice {
             Choice::Default => {
-                let way = self.default.as_ref().ok_or(Unroutable::NoRoute)?;
-                Ok(RoutesFuture::cluster(way.enter(request), None, way.pause))
+                let stack = self.default.as_ref().ok_or(Unroutable::NoRoute)?;
+                Ok(RoutesFuture::cluster(stack.clone().oneshot(request), None))
             }
             Choice::Route(index) => {
                 let route = self.routes.get(index).ok_or(Unroutable::NoRoute)?;
@@ -184,12 +155,12 @@ impl<S> Route<S> {
     where
         S: Service<Request<Q>, Response = Response<B>, Error = BoxError> + Clone,
     {
-        let (way, rewrite, fields) = match &self.outcome {
+        let (stack, rewrite, fields) = match &self.outcome {
             Outcome::Forward {
-                way,
+                stack,
                 rewrite,
                 fields,
-            } => (way, rewrite, fields),
+            } => (stack, rewrite, fields),
             Outcome::Redirect(redirect) => {
                 let mut response = self.redirect(redirect, &request)?;
                 if let Some(fields) = &self.response_fields {
@@ -203,9 +174,8 @@ impl<S> Route<S> {
         }
         fields.apply(request.headers_mut());
         Ok(RoutesFuture::cluster(
-            way.enter(request),
+            stack.clone().oneshot(request),
             self.response_fields.clone(),
-            way.pause,
         ))
     }
 
@@ -236,15 +206,6 @@ impl<S> Route<S> {
         let why = HeaderValue::from_static("proxy; details=\"redirected by a route\"");
         headers.insert("proxy-status", why);
         Ok(response)
-    }
-}
-
-impl<S: Clone> Way<S> {
-    fn enter<Q>(&self, request: Request<Q>) -> Oneshot<S, Request<Q>>
-    where
-        S: Service<Request<Q>>,
-    {
-        self.stack.clone().oneshot(request)
     }
 }
 

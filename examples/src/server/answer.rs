@@ -73,8 +73,7 @@ pub(super) async fn answer<S: RequestStack>(
         }
         Ok(response) => {
             let deadline = response.extensions().get::<Deadline>().copied();
-            let pause = shared.door.body_idle;
-            let response = response.map(|body| ResponseBody::endpoint(body, pause, deadline));
+            let response = response.map(|body| ResponseBody::endpoint(body, deadline));
             let is_grpc_stream = asked.grpc && asked.version == Version::HTTP_2;
             let closes = phase > Phase::Running || uninvited;
             exchange.respond(asked.close_where(closes, response), is_grpc_stream)

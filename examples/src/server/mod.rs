@@ -13,7 +13,6 @@ mod words;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -76,8 +75,6 @@ pub struct Door {
     pub limits: Limits,
     /// Requests in flight in the whole process.
     pub in_flight: Arc<AtomicUsize>,
-    /// How long a response's body may pause.
-    pub body_idle: Duration,
     /// What happened here.
     pub metrics: Arc<ListenerMetrics>,
     http: Http,
@@ -96,17 +93,11 @@ struct Shared<B> {
 
 impl Door {
     /// A door of one listener.
-    pub fn new(
-        limits: Limits,
-        in_flight: Arc<AtomicUsize>,
-        body_idle: Duration,
-        metrics: Arc<ListenerMetrics>,
-    ) -> Self {
+    pub fn new(limits: Limits, in_flight: Arc<AtomicUsize>, metrics: Arc<ListenerMetrics>) -> Self {
         Self {
             http: Http::new(&limits),
             limits,
             in_flight,
-            body_idle,
             metrics,
         }
     }

@@ -367,6 +367,7 @@ async fn a_response_body_that_pauses_for_too_long_breaks_off() {
             "over {version:?}"
         );
     }
+    assert_eq!(front.endpoint().failures, 2, "the endpoint's fault");
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +12,6 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tower_timeout_ewma::deadline::Deadline;
 
-use super::idle::IdleBody;
 use crate::BoxError;
 
 pin_project! {
@@ -31,7 +29,7 @@ pin_project! {
     enum Origin<B> {
         Endpoint {
             #[pin]
-            body: IdleBody<B>,
+            body: B,
             // Boxed, because hyper wants bodies that can be moved.
             deadline: Option<Pin<Box<Sleep>>>,
         },
@@ -46,13 +44,12 @@ pin_project! {
 pub struct Overdue;
 
 impl<B: Body> ResponseBody<B> {
-    /// Passes an endpoint's body on, which may not pause for longer than `pause`, nor go on for
-    /// longer than `deadline`.
-    pub fn endpoint(body: B, pause: Duration, deadline: Option<Deadline>) -> Self {
+    /// Passes an endpoint's body on, for no longer than `deadline`.
+    pub fn endpoint(body: B, deadline: Option<Deadline>) -> Self {
         let deadline = deadline.filter(|_| !body.is_end_stream());
         Self {
             origin: Origin::Endpoint {
-                body: IdleBody::new(body, pause),
+                body,
                 deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline.instant()))),
             },
         }
@@ -90,7 +87,7 @@ where
                 {
                     return Poll::Ready(Some(Err(Overdue.into())));
                 }
-                body.poll_frame(cx)
+                body.poll_frame(cx).map_err(Into::into)
             }
             OriginProj::Proxy { text } => Poll::Ready(text.take().map(Frame::data).map(Ok)),
         }
