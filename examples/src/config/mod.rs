@@ -6,6 +6,7 @@
 
 mod cluster;
 mod error;
+mod limits;
 mod listener;
 mod route;
 mod route_retry;
@@ -39,6 +40,7 @@ pub use self::{
         RetryConfig, TimeoutConfig, UpstreamTls,
     },
     error::ConfigError,
+    limits::Limits,
     listener::{Clients, ListenerConfig, ListenerTls},
     route::{Action, ForwardConfig, RouteConfig},
     tls::{CertificateFiles, TrustFiles},
@@ -81,44 +83,6 @@ pub struct ShutdownConfig {
     /// When everything ends, counted from the end of `delay`.
     #[serde(deserialize_with = "value::positive_duration")]
     pub grace: Duration,
-}
-
-/// What one process will take on.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Client connections at once; further ones wait in the accept backlog.
-    #[serde(deserialize_with = "value::positive")]
-    pub connections: usize,
-    /// Requests in flight; more are shed with 503.
-    #[serde(deserialize_with = "value::positive")]
-    pub requests: usize,
-    /// Bytes of one request's head.
-    #[serde(deserialize_with = "value::header_bytes")]
-    pub header_bytes: Size,
-    /// Header fields of one request.
-    #[serde(deserialize_with = "value::field_count")]
-    pub header_count: usize,
-    /// Bytes of one request's body; zero: no limit.
-    pub body_bytes: Size,
-    /// From the first byte of a head to its last.
-    #[serde(deserialize_with = "value::positive_duration")]
-    pub header_timeout: Duration,
-    /// Between two pieces of a request's body.
-    #[serde(deserialize_with = "value::positive_duration")]
-    pub body_idle: Duration,
-    /// Between two requests of a connection.
-    #[serde(deserialize_with = "value::positive_duration")]
-    pub idle_timeout: Duration,
-    /// Age at which a client connection is ended gracefully, less up to a tenth.
-    #[serde(deserialize_with = "value::positive_duration")]
-    pub connection_age: Duration,
-    /// Concurrent HTTP/2 streams of a client connection.
-    #[serde(deserialize_with = "value::streams")]
-    pub http2_streams: u32,
-    /// How long a tunnel may carry nothing, in both directions.
-    #[serde(deserialize_with = "value::positive_duration")]
-    pub upgrade_idle: Duration,
 }
 
 /// The file as written, before names are resolved.
@@ -283,24 +247,6 @@ impl Default for AdminFile {
     fn default() -> Self {
         Self {
             listen: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9990)),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            requests: 100_000,
-            header_bytes: Size::kibibytes(64),
-            header_count: 100,
-            body_bytes: Size::default(),
-            header_timeout: Duration::from_secs(10),
-            body_idle: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(60),
-            connection_age: Duration::from_secs(3600),
-            http2_streams: 200,
-            upgrade_idle: Duration::from_secs(3600),
         }
     }
 }
