@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::PoisonError,
 };
 
@@ -53,11 +53,14 @@ pub(super) async fn answer<S: RequestStack>(
         shared.peer.as_ref(),
     );
     let interim = (asked.version == Version::HTTP_11).then(|| shared.interims.exchange());
-    let mut uninvited = false;
-    let result = match prepare(shared, &exchange, interim.as_ref(), in_use, request) {
+    let wishes = Wishes::of(&request);
+    // Of the body that a client has announced and not sent.
+    let mut uninvited = wishes.expects_continue();
+    let result = match prepare(shared, &exchange, wishes, interim.as_ref(), in_use, request) {
         Ok(request) => {
             let expectation = request.extensions().get::<Expectation>().cloned();
-            let answering = stack.oneshot(request);
+            // Pinned where it is made: it is too big to be moved about.
+            let answering = pin!(stack.oneshot(request));
             let result = passing_on(interim.as_ref(), expectation.as_ref(), answering).await;
             uninvited = expectation.is_some_and(|expectation| !expectation.is_met());
             result.map_err(|error| exchange.failed(error.as_ref()))
@@ -90,12 +93,12 @@ pub(super) async fn answer<S: RequestStack>(
 fn prepare<B>(
     shared: &Shared<B>,
     exchange: &Exchange,
+    wishes: Wishes,
     interim: Option<&Interim>,
     in_use: &InUse,
     mut request: Request<Incoming>,
 ) -> Result<Request<ClientBody>, Refusal> {
     let limits = &shared.door.limits;
-    let wishes = Wishes::of(&request);
     let admitted = match exchange.is_over(limits.requests) {
         true => Err(Refusal::Overloaded),
         false => forward::admit(&mut request, limits),
@@ -133,7 +136,7 @@ fn prepare<B>(
 async fn passing_on<F, B, E>(
     interim: Option<&Interim>,
     expectation: Option<&Expectation>,
-    answering: F,
+    mut answering: Pin<&mut F>,
 ) -> Result<Response<B>, E>
 where
     F: Future<Output = Result<Response<B>, E>>,
@@ -141,7 +144,6 @@ where
     let Some(interim) = interim else {
         return answering.await;
     };
-    let mut answering = pin!(answering);
     let answer = poll_fn(|cx| {
         interim.register(cx);
         answering.as_mut().poll(cx)
