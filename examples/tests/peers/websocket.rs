@@ -1,5 +1,8 @@
 //! WebSocket through the proxy, with tungstenite on both sides.
 
+mod draining;
+mod secure;
+
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
