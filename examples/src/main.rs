@@ -102,7 +102,11 @@ fn check(path: &Path) -> Exit {
 fn report(path: &Path, config: &Config) -> String {
     let listeners = count(config.listeners.len(), "listener");
     let clusters = count(config.clusters.len(), "cluster");
-    let mut report = format!("{}: {listeners}, {clusters}: good", path.display());
+    let mut report = format!("{}: {listeners}, {clusters}", path.display());
+    if !config.routes.is_empty() {
+        report = format!("{report}, {}", count(config.routes.len(), "route"));
+    }
+    report += ": good";
     let cleartext: Vec<_> = config.cleartext().collect();
     if !cleartext.is_empty() {
         report = format!("{report}; cleartext: {}", cleartext.join(", "));

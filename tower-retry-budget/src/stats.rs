@@ -1,5 +1,7 @@
 //! Counters, one set for each layer.
 
+use std::ops::Add;
+
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 /// A snapshot of what a [`RetryLayer`](crate::RetryLayer) has done, in all its services.
@@ -29,6 +31,37 @@ pub struct RetryStats {
     /// Not retried or resent: the service was not ready within
     /// [`ready_timeout`](crate::Builder::ready_timeout).
     pub not_ready: u64,
+}
+
+/// What several layers have done together.
+impl Add for RetryStats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        // Without `..`, so that no counter can be forgotten.
+        let Self {
+            requests,
+            retries,
+            resent,
+            recovered,
+            exhausted,
+            not_retryable,
+            not_replayable,
+            out_of_attempts,
+            not_ready,
+        } = other;
+        Self {
+            requests: self.requests.saturating_add(requests),
+            retries: self.retries.saturating_add(retries),
+            resent: self.resent.saturating_add(resent),
+            recovered: self.recovered.saturating_add(recovered),
+            exhausted: self.exhausted.saturating_add(exhausted),
+            not_retryable: self.not_retryable.saturating_add(not_retryable),
+            not_replayable: self.not_replayable.saturating_add(not_replayable),
+            out_of_attempts: self.out_of_attempts.saturating_add(out_of_attempts),
+            not_ready: self.not_ready.saturating_add(not_ready),
+        }
+    }
 }
 
 /// Why an attempt that called for another got none.

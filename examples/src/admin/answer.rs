@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::join_all;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -128,13 +129,15 @@ async fn ready(clusters: &[Arc<Cluster>], phase: Phase) -> Answer {
     if phase > Phase::Running {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining");
     }
-    for cluster in clusters {
-        if !cluster.is_ready().await {
+    // At once: a probe has little time.
+    let ready = join_all(clusters.iter().map(|cluster| cluster.is_ready())).await;
+    match clusters.iter().zip(ready).find(|(_, ready)| !ready) {
+        Some((cluster, _)) => {
             let reason = format!("cluster {} has no ready endpoint", cluster.name());
-            return text(StatusCode::SERVICE_UNAVAILABLE, &reason);
+            text(StatusCode::SERVICE_UNAVAILABLE, &reason)
         }
+        None => text(StatusCode::OK, "ready"),
     }
-    text(StatusCode::OK, "ready")
 }
 
 fn metrics(scrape: &Scrape) -> Answer {

@@ -19,6 +19,7 @@ use self::seats::{Seat, Seats};
 use crate::{
     cluster::Cluster,
     drain::{DrainRequest, Observed},
+    listen::ACCEPT_REST,
     telemetry::Scrape,
 };
 
@@ -99,9 +100,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a drain waits until whoever asked for it has been told.
 const TELLING: Duration = Duration::from_secs(1);
-
-/// How long to wait when the system has no room for another connection.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

@@ -55,7 +55,9 @@ pub struct BlameEndpoint(HttpClassify);
 impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
     fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Outcome {
         match result {
-            Err(error) if !blames(error) => Outcome::Neutral,
+            Err(error) if !blames(error) || Unprocessed::goes_away(error.as_ref()) => {
+                Outcome::Neutral
+            }
             result => self.0.classify(result),
         }
     }

@@ -220,9 +220,7 @@ impl Cluster {
     fn retries(&self) -> RetryStats {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let layers = routes.iter().filter_map(|route| route.retry.as_ref());
-        layers.fold(self.retry.stats(), |sum, layer| {
-            status::sum(sum, layer.stats())
-        })
+        layers.fold(self.retry.stats(), |sum, layer| sum + layer.stats())
     }
 
     fn route_limits(&self) -> Vec<RouteLimit> {

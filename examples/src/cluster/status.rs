@@ -126,19 +126,6 @@ impl EndpointStatus {
     }
 }
 
-/// What two layers have done.
-pub(super) fn sum(mut sum: RetryStats, other: RetryStats) -> RetryStats {
-    sum.requests += other.requests;
-    sum.retries += other.retries;
-    sum.recovered += other.recovered;
-    sum.exhausted += other.exhausted;
-    sum.not_retryable += other.not_retryable;
-    sum.not_replayable += other.not_replayable;
-    sum.out_of_attempts += other.out_of_attempts;
-    sum.not_ready += other.not_ready;
-    sum
-}
-
 fn describe(state: &State) -> (&'static str, Option<String>) {
     match state {
         State::Idle => ("idle", None),

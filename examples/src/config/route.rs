@@ -129,10 +129,10 @@ pub(super) fn check_routes(
         let covering = earlier.find(|(_, earlier)| {
             earlier.listener == route.listener && earlier.matching.covers(&route.matching)
         });
-        if let Some((covering, _)) = covering {
+        if let Some((_, covering)) = covering {
             return Err(table.problem(format!(
                 "never reached: route {} takes all of it; move it up",
-                covering + 1
+                covering.name
             )));
         }
         routes.push(route);

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use super::{connection::RequestBody, http1::Lease, http2::Stream};
+use crate::BoxError;
 
 pin_project! {
     /// An endpoint's response body; an HTTP/1 connection goes back to its pool when it has ended.
@@ -64,17 +65,23 @@ impl<B: RequestBody> EndpointBody<B> {
 
 impl<B: RequestBody> Body for EndpointBody<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         if let Hold::Tunnel { .. } = this.hold {
             return Poll::Pending;
         }
-        let polled = this.body.as_mut().poll_frame(cx);
+        let polled = this.body.as_mut().poll_frame(cx).map_err(BoxError::from);
+        if let (Poll::Ready(None), Hold::Stream { .. }) = (&polled, &this.hold)
+            && !this.body.is_end_stream()
+        {
+            // hyper takes a reset without an error for an end.
+            return Poll::Ready(Some(Err("the stream was reset before its end".into())));
+        }
         let ended = match &polled {
             Poll::Ready(None) => true,
             Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),

@@ -17,7 +17,7 @@ use crate::{
     BoxError,
     http::{
         body::BodyFate,
-        forward::{for_http1, release},
+        forward::{for_http1, has_unknown_coding, release},
     },
 };
 
@@ -57,7 +57,7 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
             Self::Http1(pool) => {
                 for_http1(&mut request);
                 let pool = pool.clone();
-                Box::pin(async move { answer(pool.send(request).await, fate) })
+                Box::pin(async move { answer(pool.send(request, fate.clone()).await, fate) })
             }
             Self::Http2(http2) => {
                 let http2 = http2.clone();
@@ -73,6 +73,9 @@ fn answer<B>(
     fate: Option<BodyFate>,
 ) -> Result<Response<EndpointBody<B>>, BoxError> {
     match response {
+        Ok(response) if has_unknown_coding(response.headers()) => {
+            Err("the endpoint's answer has a transfer coding that is not chunked".into())
+        }
         Ok(mut response) => {
             let upgrade = tunnels_to(&response);
             release(&mut response);

@@ -30,8 +30,9 @@ use super::{
     handshake::{Dialer, Http1Parts},
     idle_limit::IdleLimits,
     queue::{NoFreeConnection, Queue},
+    upkeep::Upkeep,
 };
-use crate::{BoxError, config::ReconnectConfig};
+use crate::{BoxError, config::ReconnectConfig, http::body::BodyFate};
 
 /// The connections to one endpoint, behind one cheap handle.
 ///
@@ -56,6 +57,7 @@ struct Shared<B> {
     /// Whether a connection was of use, or was given up by a caller: then their end is no failure.
     worked: AtomicBool,
     failure: OnceLock<Arc<str>>,
+    sweeping: OnceLock<Upkeep>,
 }
 
 impl<B: RequestBody> Pool<B> {
@@ -77,10 +79,12 @@ impl<B: RequestBody> Pool<B> {
             live: Arc::default(),
             worked: AtomicBool::new(false),
             failure: OnceLock::new(),
+            sweeping: OnceLock::new(),
         });
         let (sender, link) = shared.drive(first);
         shared.idle.keep(sender, &link, None);
-        tokio::spawn(sweep(Arc::downgrade(&shared), settings.idle));
+        let sweeping = sweep(Arc::downgrade(&shared), settings.idle);
+        let _ = shared.sweeping.set(Upkeep::spawn(sweeping));
         Self { shared }
     }
 
@@ -99,9 +103,10 @@ impl<B: RequestBody> Pool<B> {
     pub(super) async fn send(
         self,
         mut request: Request<B>,
+        fate: Option<BodyFate>,
     ) -> Result<Response<EndpointBody<B>>, BoxError> {
         let slot = self.shared.slot().await?;
-        let asks_for_upgrade = request.headers().contains_key(header::UPGRADE);
+        let asked = request.headers().get(header::UPGRADE).cloned();
         loop {
             let (sender, link, unused) = match self.shared.idle.take() {
                 Some((sender, link, unused)) => (sender, link, Some(unused)),
@@ -112,7 +117,11 @@ impl<B: RequestBody> Pool<B> {
             };
             let abandoned = Abandoned(Some(&self.shared.worked));
             let (sent, sender) = exchange(sender, request).await;
-            abandoned.not();
+            let by_client = fate.as_ref().is_some_and(|fate| fate.failure().is_some());
+            match by_client {
+                true => drop(abandoned),
+                false => abandoned.not(),
+            }
             match sent {
                 Ok(response) => {
                     self.shared.worked.store(true, Ordering::Relaxed);
@@ -120,10 +129,11 @@ impl<B: RequestBody> Pool<B> {
                         sender,
                         link,
                         told: self.shared.learnt.hear(response.headers()),
+                        fate,
                         shared: self.shared,
                         slot,
                     };
-                    return lease.answer(response, asks_for_upgrade);
+                    return lease.answer(response, asked.as_ref());
                 }
                 Err(mut error) => match (error.take_message(), unused) {
                     // The server closed an idle connection as we took it: nothing was sent.
@@ -167,7 +177,7 @@ impl<B: RequestBody> Shared<B> {
     fn drive(&self, (sender, connection): Http1Parts<B>) -> (http1::SendRequest<B>, Arc<Link>) {
         let link = Arc::new(Link::new(self.live.clone(), self.max_age));
         let (ours, learnt) = (link.clone(), self.learnt.clone());
-        tokio::spawn(async move {
+        let driving = tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "HTTP/1 connection to an endpoint ended");
             }
@@ -176,6 +186,7 @@ impl<B: RequestBody> Shared<B> {
                 learnt.closed(unused, now);
             }
         });
+        link.driven_by(driving.abort_handle());
         (sender, link)
     }
 }
@@ -193,7 +204,7 @@ async fn sweep<B: RequestBody>(shared: Weak<Shared<B>>, limit: Duration) {
 
 // === impl Abandoned ===
 
-/// A request whose caller may leave: then the connection ends by our doing.
+/// A request whose caller may leave, or spoil it: then the connection ends by our doing.
 struct Abandoned<'a>(Option<&'a AtomicBool>);
 
 impl Abandoned<'_> {

@@ -1,13 +1,13 @@
 //! HTTP/2 connections to one endpoint: one, and more while its streams have run out.
 
 mod driver;
+mod keeping;
 mod streams;
-mod upkeep;
 
 use std::{
     fmt,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::Poll,
@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout};
 
 use self::{
     driver::Driver,
+    keeping::{retire, sweep},
     streams::{Room, Streams},
-    upkeep::{retire, sweep},
 };
 pub(super) use self::{driver::handshake, streams::Stream};
 use super::{
@@ -32,6 +32,7 @@ use super::{
     handshake::Dialer,
     queue::NoFreeConnection,
     unprocessed::Unprocessed,
+    upkeep::Upkeep,
 };
 use crate::{
     BoxError,
@@ -63,6 +64,7 @@ struct Shared<B> {
     failures: AtomicU32,
     /// Whether one has answered: then their end is no failure.
     worked: AtomicBool,
+    sweeping: OnceLock<Upkeep>,
 }
 
 /// One connection. It is closed when its last stream has ended and the set has let it go.
@@ -72,6 +74,7 @@ struct Shared<B> {
 struct Member<B> {
     sender: http2::SendRequest<B>,
     streams: Arc<Streams>,
+    retiring: OnceLock<Upkeep>,
 }
 
 type Taken<B> = (http2::SendRequest<B>, Stream);
@@ -98,9 +101,11 @@ impl<B: RequestBody> Http2<B> {
             growing: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             worked: AtomicBool::new(false),
+            sweeping: OnceLock::new(),
         });
         shared.join(first);
-        tokio::spawn(sweep(Arc::downgrade(&shared), settings.idle));
+        let sweeping = sweep(Arc::downgrade(&shared), settings.idle);
+        let _ = shared.sweeping.set(Upkeep::spawn(sweeping));
         Self { shared }
     }
 
@@ -192,6 +197,7 @@ impl<B: RequestBody> Shared<B> {
         let member = Arc::new(Member {
             sender,
             streams: driver.count_in(&self.room),
+            retiring: OnceLock::new(),
         });
         // First, as it may have to leave at once.
         self.members.rcu(|members| {
@@ -209,11 +215,8 @@ impl<B: RequestBody> Shared<B> {
             driver.drain().await;
         });
         let retires = retirement(Instant::now(), self.settings.max_age);
-        tokio::spawn(retire(
-            Arc::downgrade(self),
-            Arc::downgrade(&member),
-            retires,
-        ));
+        let retiring = retire(Arc::downgrade(self), Arc::downgrade(&member), retires);
+        let _ = member.retiring.set(Upkeep::spawn(retiring));
         self.room.freed.notify_waiters();
     }
 

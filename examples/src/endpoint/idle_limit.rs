@@ -26,6 +26,8 @@ use std::{
 use http::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 
+use crate::http::list;
+
 /// What all pools of one endpoint learn together, one after the other.
 #[derive(Debug)]
 pub(super) struct IdleLimits {
@@ -231,11 +233,7 @@ impl Timeout {
 
 /// What a response says of its connection.
 fn told(headers: &HeaderMap) -> Option<Duration> {
-    let values = headers.get_all(KEEP_ALIVE).iter();
-    let options = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    let timeouts = options.filter_map(|option| {
+    let timeouts = list(headers, &KEEP_ALIVE).filter_map(|option| {
         let (name, value) = option.split_once('=')?;
         let seconds: u32 = value.trim().trim_matches('"').parse().ok()?;
         name.trim()

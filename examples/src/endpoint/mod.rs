@@ -14,6 +14,7 @@ mod queue;
 mod resend;
 mod timeout;
 mod unprocessed;
+mod upkeep;
 
 use std::net::SocketAddr;
 

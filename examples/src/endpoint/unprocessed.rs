@@ -15,6 +15,7 @@ use crate::BoxError;
 #[derive(Debug)]
 pub struct Unprocessed {
     source: hyper::Error,
+    goes_away: bool,
 }
 
 impl Unprocessed {
@@ -23,14 +24,27 @@ impl Unprocessed {
         sources(error).any(<dyn Error>::is::<Self>)
     }
 
+    /// Whether `error`, or what caused it, says that because the endpoint closes its connection,
+    /// which is no failure. One that refuses streams has too much to do.
+    pub fn goes_away(error: &(dyn Error + 'static)) -> bool {
+        sources(error)
+            .filter_map(|cause| cause.downcast_ref())
+            .any(|Self { goes_away, .. }| *goes_away)
+    }
+
     /// Gives `error` this type if it says that.
     pub(super) fn recognise(error: hyper::Error) -> BoxError {
         let said = sources(&error)
             .filter_map(|cause| cause.downcast_ref())
-            .any(is_before_processing);
+            .find(|cause| is_before_processing(cause))
+            .map(h2::Error::is_go_away);
         match said {
-            true => Self { source: error }.into(),
-            false => error.into(),
+            Some(goes_away) => Self {
+                source: error,
+                goes_away,
+            }
+            .into(),
+            None => error.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use http_body::Body;
 use super::{
     body::Expectation,
     forwarded::{is_claim, pass_via},
-    interim,
+    list,
     refusal::Refusal,
 };
 use crate::config::Limits;
@@ -59,7 +59,6 @@ pub fn release<B>(response: &mut Response<B>) {
 /// Writes an admitted request for HTTP/1.1.
 pub fn for_http1<B: Body>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
-    interim::listen(request);
     join_cookies(request.headers_mut());
     let body = request.body();
     let unknown_length = !body.is_end_stream() && body.size_hint().exact().is_none();
@@ -103,11 +102,11 @@ pub fn for_anyone<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// Whether a message speaks gRPC.
+/// Whether a message speaks gRPC. gRPC-Web is another protocol: it knows no trailers.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    let media_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = media_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';')))
 }
 
 /// As HTTP/2 counts them (RFC 9113, section 6.5.2).
@@ -119,7 +118,7 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
 }
 
 /// hyper undoes `chunked` and nothing else (RFC 9112, section 6.1).
-fn has_unknown_coding(headers: &HeaderMap) -> bool {
+pub(crate) fn has_unknown_coding(headers: &HeaderMap) -> bool {
     let codings = headers.get_all(header::TRANSFER_ENCODING);
     codings
         .iter()
@@ -204,27 +203,16 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let options = values.flat_map(|value| value.split(',')).map(str::trim);
     // An end-to-end field that the message cannot do without, or that tells who has sent it, is not
     // the connection's to remove.
-    options
+    list(headers, &header::CONNECTION)
         .filter_map(|option| HeaderName::try_from(option).ok())
         .filter(|name| !PROTECTED.contains(name) && !is_claim(name))
         .collect()
 }
 
 fn wants_trailers(headers: &HeaderMap) -> bool {
-    let values = headers
-        .get_all(header::TE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case("trailers"))
+    list(headers, &header::TE).any(|option| option.eq_ignore_ascii_case("trailers"))
 }
 
 /// HTTP/2 may split `cookie`; HTTP/1.1 may not (RFC 9113, section 8.2.3).

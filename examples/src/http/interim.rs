@@ -8,13 +8,13 @@ use std::{
     io::Write,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     task::{Context, Poll},
 };
 
 use futures::task::AtomicWaker;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode, header::CONTENT_LENGTH};
 use hyper::ext::on_informational;
 
 use super::{body::Expectation, forward::remove_hop_by_hop};
@@ -23,7 +23,7 @@ use super::{body::Expectation, forward::remove_hop_by_hop};
 #[derive(Clone, Debug, Default)]
 pub struct Interims(Arc<Shared>);
 
-/// Those of one exchange. Carried by its request.
+/// Those of one exchange.
 #[derive(Clone, Debug)]
 pub struct Interim {
     shared: Arc<Shared>,
@@ -32,17 +32,12 @@ pub struct Interim {
 
 #[derive(Debug, Default)]
 struct Shared {
-    queue: Mutex<Queue>,
-    /// Looked at before the lock: nearly always there is nothing.
+    /// Locked only where there is, or may be, something.
+    bytes: Mutex<Vec<u8>>,
     is_waiting: AtomicBool,
-    waker: AtomicWaker,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    bytes: Vec<u8>,
     /// The one that is under way: an endpoint that answers too late must not be heard in the next.
-    exchange: u64,
+    exchange: AtomicU64,
+    waker: AtomicWaker,
 }
 
 impl Interims {
@@ -50,16 +45,16 @@ impl Interims {
     pub(crate) fn exchange(&self) -> Interim {
         Interim {
             shared: self.0.clone(),
-            exchange: self.0.queue().exchange,
+            exchange: self.0.exchange.load(SeqCst),
         }
     }
 
     /// What is to be written now.
     pub(crate) fn take(&self) -> Option<Vec<u8>> {
-        if !self.0.is_waiting.swap(false, Ordering::AcqRel) {
+        if !self.0.is_waiting.load(SeqCst) || !self.0.is_waiting.swap(false, SeqCst) {
             return None;
         }
-        let bytes = std::mem::take(&mut self.0.queue().bytes);
+        let bytes = std::mem::take(&mut *self.0.bytes());
         // A final answer may be waiting for this.
         self.0.waker.wake();
         Some(bytes).filter(|bytes| !bytes.is_empty())
@@ -71,12 +66,16 @@ impl Interim {
     pub fn push(&self, status: StatusCode, headers: &HeaderMap) {
         let mut headers = headers.clone();
         remove_hop_by_hop(&mut headers);
-        let mut queue = self.shared.queue();
-        if queue.exchange == self.exchange && queue.bytes.len() < MOST {
-            encode(&mut queue.bytes, status, &headers);
-            self.shared.is_waiting.store(true, Ordering::Release);
-            self.shared.waker.wake();
+        headers.remove(CONTENT_LENGTH);
+        let mut bytes = self.shared.bytes();
+        // Said before it is known: either `close` sees it and waits for the lock, or its exchange
+        // is seen to be over here.
+        self.shared.is_waiting.store(true, SeqCst);
+        if self.shared.exchange.load(SeqCst) == self.exchange && bytes.len() < MOST {
+            encode(&mut bytes, status, &headers);
         }
+        drop(bytes);
+        self.shared.waker.wake();
     }
 
     /// Notes the task that is to be woken when there is something to write.
@@ -87,7 +86,7 @@ impl Interim {
     /// Ready when nothing waits to be written.
     pub(crate) fn poll_passed_on(&self, cx: &Context<'_>) -> Poll<()> {
         self.register(cx);
-        match self.shared.is_waiting.load(Ordering::Acquire) {
+        match self.shared.is_waiting.load(SeqCst) {
             true => Poll::Pending,
             false => Poll::Ready(()),
         }
@@ -95,35 +94,32 @@ impl Interim {
 
     /// The final answer comes: nothing may be written in between any more.
     pub(crate) fn close(&self) {
-        let mut queue = self.shared.queue();
-        queue.exchange += 1;
-        queue.bytes.clear();
+        self.shared.exchange.fetch_add(1, SeqCst);
+        if self.shared.is_waiting.load(SeqCst) {
+            let mut bytes = self.shared.bytes();
+            bytes.clear();
+            self.shared.is_waiting.store(false, SeqCst);
+        }
+    }
+
+    /// Makes hyper's client tell of interim answers to this request.
+    ///
+    /// The client's own 100 comes when its body is read, so the endpoint's only lets that happen.
+    pub(crate) fn listen<B>(self, request: &mut Request<B>, expectation: Option<Expectation>) {
+        on_informational(request, move |answer| {
+            if answer.status() != StatusCode::CONTINUE {
+                self.push(answer.status(), answer.headers());
+            } else if let Some(expectation) = &expectation {
+                expectation.meet();
+            }
+        });
     }
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Makes hyper tell of interim answers to this request, where somebody waits for them.
-pub(super) fn listen<B>(request: &mut Request<B>) {
-    let interim = request.extensions().get::<Interim>().cloned();
-    let expectation = request.extensions().get::<Expectation>().cloned();
-    if interim.is_none() && expectation.is_none() {
-        return;
-    }
-    on_informational(request, move |answer| {
-        // The client's own 100 comes when its body is read.
-        if answer.status() != StatusCode::CONTINUE {
-            interim
-                .iter()
-                .for_each(|interim| interim.push(answer.status(), answer.headers()));
-        } else if let Some(expectation) = &expectation {
-            expectation.meet();
-        }
-    });
 }
 
 fn encode(bytes: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {

@@ -69,7 +69,7 @@ impl Refusal {
 
     /// Whether what follows on the same HTTP/1 connection cannot be trusted.
     pub fn closes(self) -> bool {
-        matches!(self, Self::Malformed(_))
+        matches!(self, Self::Malformed(_) | Self::NotImplemented)
     }
 
     /// Whether the client itself is the reason.
@@ -85,7 +85,9 @@ impl Refusal {
             return Some(match error {
                 ClientBodyError::TooLarge { .. } => Self::BodyTooLarge,
                 ClientBodyError::Paused(_) => Self::SlowBody,
-                ClientBodyError::Broken(_) => Self::Malformed("the body broke off"),
+                ClientBodyError::Broken(_) | ClientBodyError::Reset => {
+                    Self::Malformed("the body broke off")
+                }
             });
         }
         if let Some(error) = error.downcast_ref::<Unroutable>() {

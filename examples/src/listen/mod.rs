@@ -19,7 +19,7 @@ use crate::{
     config::TrustConfig,
     drain::{Draining, Phase},
     http::forwarded::Client,
-    server::{self, Door, RequestStack},
+    server::{self, Door, QUIET, RequestStack},
     telemetry::Limit,
 };
 
@@ -87,7 +87,12 @@ impl<S: RequestStack> Accepting<S> {
     ///
     /// Asks the kernel itself: what tokio knows of the socket is as old as its last look.
     fn empty_backlog(self) {
-        while let Ok((stream, peer)) = SockRef::from(&self.socket).accept() {
+        loop {
+            let (stream, peer) = match SockRef::from(&self.socket).accept() {
+                Ok(accepted) => accepted,
+                Err(error) if is_one_clients_fault(&error) => continue,
+                Err(_) => return,
+            };
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
                 return;
             };
@@ -226,7 +231,4 @@ fn is_one_clients_fault(error: &io::Error) -> bool {
 const BACKLOG: i32 = 1024;
 
 /// How long to wait when the system has no room for another connection.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
-
-/// How long a connection that has said nothing may still speak when the listener has closed.
-const QUIET: Duration = Duration::from_millis(500);
+pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(50);

@@ -7,12 +7,13 @@ use std::{
 };
 
 use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use tower_service::Service;
 
-use super::{FieldChanges, RoutedBody};
-use crate::BoxError;
+use super::FieldChanges;
+use crate::{BoxError, http::body::ResponseBody};
 
 pin_project! {
     /// The response of [`Routes`](super::Routes).
@@ -42,7 +43,7 @@ pin_project! {
             fields: Option<Arc<FieldChanges>>,
         },
         Own {
-            answer: Option<Result<Response<RoutedBody<B>>, BoxError>>,
+            answer: Option<Result<Response<ResponseBody<B>>, BoxError>>,
         },
     }
 }
@@ -61,7 +62,7 @@ where
         }
     }
 
-    pub(super) fn own(answer: Result<Response<RoutedBody<B>>, BoxError>) -> Self {
+    pub(super) fn own(answer: Result<Response<ResponseBody<B>>, BoxError>) -> Self {
         Self {
             state: State::Own {
                 answer: Some(answer),
@@ -73,8 +74,9 @@ where
 impl<S, Q, B> Future for RoutesFuture<S, Q, B>
 where
     S: Service<Request<Q>, Response = Response<B>, Error = BoxError>,
+    B: Body,
 {
-    type Output = Result<Response<RoutedBody<B>>, BoxError>;
+    type Output = Result<Response<ResponseBody<B>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
@@ -83,7 +85,7 @@ where
                 if let Some(fields) = fields {
                     fields.apply(response.headers_mut());
                 }
-                Poll::Ready(Ok(response.map(|body| RoutedBody::cluster(body))))
+                Poll::Ready(Ok(response.map(|body| ResponseBody::endpoint(body, None))))
             }
             // Polled again after its end it stays pending.
             StateProjection::Own { answer } => answer.take().map_or(Poll::Pending, Poll::Ready),

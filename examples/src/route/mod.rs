@@ -3,7 +3,6 @@
 //! The parts are pure: [`Rules`] choose, a [`PathPrefix`] rewrites, a [`Redirect`] says where else
 //! to ask, and [`FieldChanges`] set and remove fields. [`Routes`] is the thin service over them.
 
-mod body;
 mod fields;
 mod future;
 mod host;
@@ -15,7 +14,6 @@ mod service;
 use std::{error::Error, fmt};
 
 pub use self::{
-    body::RoutedBody,
     fields::{Changeable, FieldChanges},
     future::RoutesFuture,
     host::{HostPattern, RequestHost},

@@ -4,17 +4,16 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http_body::Body;
 use tower::ServiceExt;
 use tower_service::Service;
 
-use super::{
-    Choice, FieldChanges, PathPrefix, Redirect, RoutedBody, RoutesFuture, Rules, Unroutable,
-};
+use super::{Choice, FieldChanges, PathPrefix, Redirect, RoutesFuture, Rules, Unroutable};
 use crate::{
     BoxError,
     cluster::{Cluster, Stack},
     config::{Action, RouteConfig},
-    http::forward,
+    http::{body::ResponseBody, forward},
     telemetry::RouteCount,
 };
 
@@ -111,8 +110,9 @@ impl<S> Routes<S> {
 impl<S, Q, B> Service<Request<Q>> for Routes<S>
 where
     S: Service<Request<Q>, Response = Response<B>, Error = BoxError> + Clone,
+    B: Body,
 {
-    type Response = Response<RoutedBody<B>>;
+    type Response = Response<ResponseBody<B>>;
     type Error = BoxError;
     type Future = RoutesFuture<S, Q, B>;
 
@@ -183,7 +183,7 @@ impl<S> Route<S> {
         &self,
         redirect: &Redirect,
         request: &Request<Q>,
-    ) -> Result<Response<RoutedBody<B>>, Unroutable> {
+    ) -> Result<Response<ResponseBody<B>>, Unroutable> {
         // gRPC knows no redirects.
         if forward::is_grpc(request.headers()) {
             return Err(Unroutable::NoRoute);
@@ -197,7 +197,7 @@ impl<S> Route<S> {
             Method::HEAD => "",
             _ => "this has moved: see the field location\n",
         };
-        let mut response = Response::new(RoutedBody::own(text));
+        let mut response = Response::new(ResponseBody::own(text));
         *response.status_mut() = redirect.status;
         let headers = response.headers_mut();
         headers.insert(header::LOCATION, location);

@@ -31,6 +31,8 @@ pub(crate) struct Activity {
     /// Requests, and bodies that are still being read.
     in_flight: AtomicU32,
     requests: AtomicU32,
+    /// How many requests there have been.
+    served: AtomicU32,
     /// When the head that is being read began, in milliseconds since `epoch`; else `NEVER`.
     head_since: AtomicU64,
     /// Since when the client takes no bytes, in milliseconds since `epoch`; else `NEVER`.
@@ -38,6 +40,8 @@ pub(crate) struct Activity {
     /// When the last request ended, in milliseconds since `epoch`.
     idle_since: AtomicU64,
     http2: AtomicBool,
+    /// Whether an HTTP/2 client has said more than its preface.
+    greeted: AtomicBool,
     /// Whether a byte has come since the last request.
     spoke: AtomicBool,
 }
@@ -79,11 +83,13 @@ impl Activity {
             streams: limits.http2_streams,
             in_flight: AtomicU32::new(0),
             requests: AtomicU32::new(0),
+            served: AtomicU32::new(0),
             // A client that says nothing at all is as slow as one that stops within its head.
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(NEVER),
             idle_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
+            greeted: AtomicBool::new(false),
             spoke: AtomicBool::new(false),
         }
     }
@@ -92,6 +98,7 @@ impl Activity {
         self.head_since.store(NEVER, Relaxed);
         self.spoke.store(false, Relaxed);
         self.in_flight.fetch_add(1, Relaxed);
+        self.served.fetch_add(1, Relaxed);
         let before = self.requests.fetch_add(1, Relaxed);
         if version == Version::HTTP_2 {
             self.http2.store(true, Relaxed);
@@ -103,6 +110,11 @@ impl Activity {
             activity: self.clone(),
             is_request: true,
         }
+    }
+
+    /// How many requests there have been.
+    pub(super) fn served(&self) -> u32 {
+        self.served.load(Relaxed)
     }
 
     /// Whether a part of a request's head has come, and nothing else.
@@ -190,9 +202,14 @@ impl Activity {
     fn head_since(&self) -> Option<Instant> {
         match self.head_since.load(Relaxed) {
             NEVER => None,
-            _ if self.is_http2() => None,
+            _ if self.is_http2() || self.greeted.load(Relaxed) => None,
             since => Some(self.epoch + Duration::from_millis(since)),
         }
+    }
+
+    /// An HTTP/2 client has said more than its preface: from here on it may be idle.
+    pub(super) fn greeted(&self) {
+        self.greeted.store(true, Relaxed);
     }
 
     pub(super) fn bytes_came(&self) {
@@ -212,6 +229,11 @@ impl Activity {
 }
 
 impl InUse {
+    /// Whether it came by HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.activity.is_http2()
+    }
+
     /// Something that this request did reached a limit.
     pub(crate) fn reached(&self, limit: Limit) {
         self.activity.metrics.reached(limit);

@@ -76,8 +76,10 @@ pub(super) async fn answer<S: RequestStack>(
         }
         Ok(response) => {
             let deadline = response.extensions().get::<Deadline>().copied();
+            // Of the answer itself: what asked by gRPC may be answered by anything.
+            let is_grpc_stream =
+                asked.version == Version::HTTP_2 && forward::is_grpc(response.headers());
             let response = response.map(|body| ResponseBody::endpoint(body, deadline));
-            let is_grpc_stream = asked.grpc && asked.version == Version::HTTP_2;
             let closes = phase > Phase::Running || uninvited;
             exchange.respond(asked.close_where(closes, response), is_grpc_stream)
         }
@@ -111,10 +113,10 @@ fn prepare<B>(
     shared.client.introduce(&mut request);
     let (mut parts, body) = request.into_parts();
     let mut body = ClientBody::new(body, limits, in_use).map_err(|error| Refusal::of(&error))?;
-    if wishes.expects_continue() {
-        let expectation = Expectation::default();
+    let expectation = wishes.expects_continue().then(Expectation::default);
+    if let Some(expectation) = &expectation {
         body = body.hold_for(expectation.clone());
-        parts.extensions.insert(expectation);
+        parts.extensions.insert(expectation.clone());
     }
     wishes.pass_on(&mut parts.headers);
     if let Some(peer) = &shared.peer {
@@ -123,10 +125,11 @@ fn prepare<B>(
     if let Some(fate) = body.fate() {
         parts.extensions.insert(fate);
     }
+    let mut request = Request::from_parts(parts, body);
     if let Some(interim) = interim {
-        parts.extensions.insert(interim.clone());
+        interim.clone().listen(&mut request, expectation);
     }
-    Ok(Request::from_parts(parts, body))
+    Ok(request)
 }
 
 /// Waits for the final answer, and until all interim ones before it have been written.
@@ -152,7 +155,10 @@ where
     let is_taken = answer
         .as_ref()
         .is_ok_and(|answer| answer.status().is_success());
-    if let Some(expectation) = expectation.filter(|expectation| is_taken && !expectation.is_met()) {
+    let unmet = expectation.filter(|expectation| !expectation.is_met());
+    if let (Some(expectation), false) = (unmet, is_taken) {
+        expectation.refuse();
+    } else if let Some(expectation) = unmet {
         interim.push(StatusCode::CONTINUE, &HeaderMap::new());
         poll_fn(|cx| interim.poll_passed_on(cx)).await;
         expectation.meet();

@@ -32,7 +32,7 @@ use crate::{
     BoxError,
     config::Limits,
     drain::{Draining, Phase},
-    http::refusal::Refusal,
+    http::{CONNECTION_WINDOW, STREAM_WINDOW, refusal::Refusal},
     telemetry::Limit,
 };
 
@@ -151,7 +151,8 @@ where
                     Verdict::Cut(limit) | Verdict::End(limit) => limit,
                 };
                 door.metrics.reached(limit);
-                if limit == Limit::HeaderTimeout && activity.has_part_of_a_head() {
+                let is_http2 = matches!(self.state, State::Http2(_));
+                if limit == Limit::HeaderTimeout && !is_http2 && activity.has_part_of_a_head() {
                     return Poll::Ready(End::SlowHead);
                 }
                 // Even one that is cut is asked first: an HTTP/2 client gets its GOAWAY.
@@ -195,12 +196,12 @@ where
     }
 
     /// The bytes' way, and those that came behind the last head. None for HTTP/2.
-    pub(super) fn into_parts(self) -> Option<(Watched<IO>, Bytes)> {
+    pub(super) fn into_parts(self) -> Option<(IO, Bytes)> {
         match self.state {
-            State::Unknown(unknown) => unknown.map(|(io, _)| (io, Bytes::new())),
+            State::Unknown(unknown) => unknown.map(|(io, _)| (io.into_inner(), Bytes::new())),
             State::Http1(http1) => {
                 let parts = http1.into_parts();
-                Some((parts.io.into_inner(), parts.read_buf))
+                Some((parts.io.into_inner().into_inner(), parts.read_buf))
             }
             State::Http2(_) => None,
         }
@@ -229,11 +230,13 @@ where
     S::Error: Into<BoxError>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    fn known(http: &Http, io: Watched<IO>, service: S, is_http2: bool) -> Self {
-        let io = TokioIo::new(io);
+    fn known(http: &Http, mut io: Watched<IO>, service: S, is_http2: bool) -> Self {
         if is_http2 {
+            io.expect_http2();
+            let io = TokioIo::new(io);
             Self::Http2(Box::pin(http.http2.serve_connection(io, service)))
         } else {
+            let io = TokioIo::new(io);
             Self::Http1(Box::new(http.http1.serve_connection(io, service)))
         }
     }
@@ -241,12 +244,6 @@ where
 
 /// Up to so many fields hyper parses without an allocation.
 const HYPER_DEFAULT_FIELDS: usize = 100;
-
-/// What one stream of a client may have in flight, in bytes.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// What all streams of a client's connection may have in flight together, in bytes.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// How long a client that was too slow has to take the answer that says so.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -37,4 +37,4 @@ fn noticed(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
 }
 
 /// How long an idle connection may still speak when it has been asked to end.
-pub(super) const QUIET: Duration = Duration::from_millis(500);
+pub(crate) const QUIET: Duration = Duration::from_millis(500);

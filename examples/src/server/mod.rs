@@ -26,7 +26,6 @@ use tokio::{
 use tower_mtls::PeerIdentity;
 use tower_service::Service;
 
-pub(crate) use self::activity::InUse;
 use self::{
     activity::Activity,
     answer::answer,
@@ -34,6 +33,7 @@ use self::{
     tunnel::Tunnel,
     watched::Watched,
 };
+pub(crate) use self::{activity::InUse, departure::QUIET};
 use crate::{
     BoxError,
     config::Limits,

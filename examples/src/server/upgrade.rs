@@ -7,6 +7,8 @@ use http::{
 };
 use http_body::Body;
 
+use crate::http::list;
+
 /// The wishes of one request.
 #[derive(Debug)]
 pub(super) struct Wishes {
@@ -46,7 +48,8 @@ impl Wishes {
 }
 
 fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    if !has_token(headers, &header::CONNECTION, "upgrade") {
+    let connection = |token| has_token(headers, &header::CONNECTION, token);
+    if !connection("upgrade") || connection("close") {
         return None;
     }
     let mut protocols = headers.get_all(header::UPGRADE).iter();
@@ -54,21 +57,31 @@ fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
         return None;
     };
     // HTTP/2 within a tunnel would go round everything that looks at requests.
-    let is_http = only
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .any(|protocol| protocol.get(..2).is_some_and(is_h2) || is_http(protocol));
-    (!is_http).then(|| only.clone())
+    let is_fine = |protocol: &str| {
+        let is_http = protocol.as_bytes().get(..2).is_some_and(is_h2) || is_http(protocol);
+        !is_http && is_protocol(protocol)
+    };
+    list(headers, &header::UPGRADE)
+        .all(is_fine)
+        .then(|| only.clone())
 }
 
 fn is_h2(start: &[u8]) -> bool {
     start.eq_ignore_ascii_case(b"h2")
 }
 
-fn is_http(protocol: &[u8]) -> bool {
-    let name = protocol.split(|byte| *byte == b'/').next();
-    name.is_some_and(|name| name.eq_ignore_ascii_case(b"http") || name.eq_ignore_ascii_case(b"tls"))
+fn is_http(protocol: &str) -> bool {
+    let name = protocol.split('/').next();
+    name.is_some_and(|name| name.eq_ignore_ascii_case("http") || name.eq_ignore_ascii_case("tls"))
+}
+
+/// `name` or `name/version`, each a token (RFC 9110, section 7.8).
+fn is_protocol(protocol: &str) -> bool {
+    let is_token = |part: &str| HeaderName::try_from(part).is_ok();
+    let mut parts = protocol.split('/');
+    parts.next().is_some_and(is_token)
+        && parts.next().is_none_or(is_token)
+        && parts.next().is_none()
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {
@@ -76,11 +89,7 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 }
 
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter();
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case(token))
+    list(headers, name).any(|member| member.eq_ignore_ascii_case(token))
 }
 
 #[cfg(test)]
@@ -118,7 +127,7 @@ mod tests {
 
     #[test]
     fn no_tunnel_for_http_nor_without_the_connection_option_nor_with_a_body() {
-        let cases: [&[_]; 6] = [
+        let cases: [&[_]; 10] = [
             &[("connection", "upgrade"), ("upgrade", "h2c")],
             &[("connection", "upgrade"), ("upgrade", "websocket, H2C")],
             &[("connection", "upgrade"), ("upgrade", "HTTP/2.0")],
@@ -129,6 +138,10 @@ mod tests {
                 ("upgrade", "b"),
             ],
             &[("upgrade", "websocket")],
+            &[("connection", "close, upgrade"), ("upgrade", "a")],
+            &[("connection", "upgrade"), ("upgrade", "\"h2c\"")],
+            &[("connection", "upgrade"), ("upgrade", "websocket;h2c")],
+            &[("connection", "upgrade"), ("upgrade", "")],
         ];
         for fields in cases {
             let headers = passed_on(&asks(fields).body(Empty::<Bytes>::new()).unwrap());

@@ -20,7 +20,11 @@ pub(super) struct Watched<IO> {
     activity: Arc<Activity>,
     interims: Interims,
     preface: Preface,
+    /// For HTTP/2: how many bytes have come.
+    http2_bytes: Option<usize>,
     own: Own,
+    /// How many exchanges have been written whole.
+    flushed: u32,
 }
 
 /// The first bytes of a connection, read to tell HTTP/2 from HTTP/1, and then read once more.
@@ -47,8 +51,20 @@ impl<IO> Watched<IO> {
             activity,
             interims,
             preface: Preface::default(),
+            http2_bytes: None,
             own: Own::default(),
+            flushed: 0,
         }
+    }
+
+    /// It is known that HTTP/2 will be spoken.
+    pub(super) fn expect_http2(&mut self) {
+        self.http2_bytes = Some(self.preface.filled);
+    }
+
+    /// The bytes' way alone.
+    pub(super) fn into_inner(self) -> IO {
+        self.io
     }
 }
 
@@ -72,6 +88,21 @@ impl<IO: AsyncRead + Unpin> Watched<IO> {
             }
             *filled += read;
             self.activity.bytes_came();
+        }
+    }
+}
+
+impl<IO> Watched<IO> {
+    fn bytes_came(&mut self, came: usize) {
+        let Some(before) = self.http2_bytes else {
+            return self.activity.bytes_came();
+        };
+        if before <= HTTP2_PREFACE.len() {
+            let now = before + came;
+            self.http2_bytes = Some(now);
+            if now > HTTP2_PREFACE.len() {
+                self.activity.greeted();
+            }
         }
     }
 }
@@ -110,8 +141,9 @@ impl<IO: AsyncWrite + Unpin> Watched<IO> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<Option<usize>>> {
+        // What hyper writes while an exchange is not written whole may be anybody's bytes.
         if self.own.instead_of == 0
-            && !self.activity.is_in_use()
+            && self.flushed == self.activity.served()
             && let Some(reason) = words::instead_of(bytes)
         {
             self.own = Own {
@@ -137,8 +169,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.activity.bytes_came();
+        let came = buffer.filled().len() - before;
+        if came > 0 {
+            self.bytes_came(came);
         }
         polled
     }
@@ -192,6 +225,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
         }
         let polled = Pin::new(&mut self.io).poll_flush(cx);
         self.activity.wrote(&polled);
+        if polled.is_ready() && !self.activity.is_in_use() {
+            self.flushed = self.activity.served();
+        }
         polled
     }
 

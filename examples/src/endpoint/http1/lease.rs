@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1},
@@ -19,6 +19,7 @@ use super::{Shared, link::Link};
 use crate::{
     BoxError,
     endpoint::{body::EndpointBody, connection::RequestBody},
+    http::{body::BodyFate, list},
 };
 
 /// The right to one connection, kept until its response has ended.
@@ -30,6 +31,8 @@ pub struct Lease<B> {
     pub(super) link: Arc<Link>,
     /// How long the last response lets us keep it unused.
     pub(super) told: Option<Duration>,
+    /// Of the request's body, where there is one.
+    pub(super) fate: Option<BodyFate>,
     pub(super) shared: Arc<Shared<B>>,
     pub(super) slot: OwnedSemaphorePermit,
 }
@@ -39,12 +42,13 @@ impl<B: RequestBody> Lease<B> {
     pub(super) fn answer(
         self,
         response: Response<Incoming>,
-        asked_for_upgrade: bool,
+        asked: Option<&HeaderValue>,
     ) -> Result<Response<EndpointBody<B>>, BoxError> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response.map(|body| EndpointBody::leased(body, self)));
         }
-        if !asked_for_upgrade {
+        if !asked.is_some_and(|asked| is_one_of(response.headers(), asked)) {
+            self.link.cut();
             return Err("the endpoint switched to a protocol that nobody asked for".into());
         }
         Ok(response.map(|body| EndpointBody::tunnel(body, self)))
@@ -56,18 +60,25 @@ impl<B: RequestBody> Lease<B> {
             sender: Some(mut sender),
             link,
             told,
+            fate,
             shared,
             slot,
         } = self
         else {
             return;
         };
+        // The endpoint has answered without the rest of the request, and nobody knows whether it would
+        // take that rest for the next request.
+        if fate.is_some_and(|fate| !fate.is_whole()) {
+            return link.cut();
+        }
         if sender.is_ready() {
             shared.idle.keep(sender, &link, told);
         } else if !sender.is_closed()
             && let Ok(runtime) = Handle::try_current()
         {
-            // The request's body may still be on its way, or the connection's task a step behind.
+            // The end of the request's body may still be on its way, or the connection's task a step
+            // behind.
             runtime.spawn(async move {
                 if sender.ready().await.is_ok() {
                     shared.idle.keep(sender, &link, told);
@@ -76,6 +87,17 @@ impl<B: RequestBody> Lease<B> {
             });
         }
     }
+}
+
+/// Whether an endpoint switches to a protocol that was asked for.
+fn is_one_of(answer: &HeaderMap, asked: &HeaderValue) -> bool {
+    let asked = asked.to_str().unwrap_or_default();
+    let mut switched = list(answer, &header::UPGRADE).peekable();
+    switched.peek().is_some()
+        && switched.all(|protocol| {
+            let mut asked = asked.split(',').map(str::trim);
+            asked.any(|asked| asked.eq_ignore_ascii_case(protocol))
+        })
 }
 
 /// Sends a request, and keeps the connection only as long as it lives.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{
             AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Release},
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{task::AbortHandle, time::Instant};
 
 use crate::endpoint::age::retirement;
 
@@ -23,6 +23,7 @@ pub(super) struct Link {
     retires: Instant,
     /// In microseconds since it was made; [`IN_USE`] otherwise.
     unused_since: AtomicU64,
+    driver: OnceLock<AbortHandle>,
 }
 
 impl Link {
@@ -34,6 +35,19 @@ impl Link {
             made,
             retires: retirement(made, max_age),
             unused_since: AtomicU64::new(IN_USE),
+            driver: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn driven_by(&self, driver: AbortHandle) {
+        let _ = self.driver.set(driver);
+    }
+
+    /// Ends the connection now, whatever it still has to send.
+    pub(super) fn cut(&self) {
+        self.used();
+        if let Some(driver) = self.driver.get() {
+            driver.abort();
         }
     }
 

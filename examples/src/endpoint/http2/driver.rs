@@ -15,6 +15,7 @@ use super::streams::{Limit, Room, Streams};
 use crate::{
     BoxError,
     endpoint::{Io, connection::RequestBody},
+    http::{CONNECTION_WINDOW, STREAM_WINDOW},
 };
 
 /// A connection's two halves, in one task: hyper's, which opens streams, and h2's, which reads
@@ -142,9 +143,3 @@ where
         let _ = self.0.set(Mutex::new(Some(Box::pin(future))));
     }
 }
-
-/// What one stream may have in flight, in bytes: enough for 1 Gbit/s at 2 ms.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// What all streams of a connection may have in flight together, in bytes.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;

@@ -2,7 +2,10 @@ use std::{
     error::Error,
     fmt,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -28,6 +31,7 @@ pin_project! {
         fate: Option<BodyFate>,
         in_use: Option<InUse>,
         held: Option<Held>,
+        is_http2: bool,
     }
 }
 
@@ -36,7 +40,13 @@ pin_project! {
 /// An HTTP/2 client stack resets the stream of a body that fails and forgets why; this remembers,
 /// so that the endpoint is not blamed and the client hears the reason.
 #[derive(Clone, Debug, Default)]
-pub struct BodyFate(Arc<OnceLock<ClientBodyError>>);
+pub struct BodyFate(Arc<Fate>);
+
+#[derive(Debug, Default)]
+struct Fate {
+    failure: OnceLock<ClientBodyError>,
+    is_whole: AtomicBool,
+}
 
 /// Why a client's body could not be passed on; the endpoint is not to blame.
 #[derive(Clone, Debug)]
@@ -50,6 +60,8 @@ pub enum ClientBodyError {
     Paused(Paused),
     /// The connection broke, or the framing was wrong.
     Broken(Arc<hyper::Error>),
+    /// The client gave its stream up.
+    Reset,
 }
 
 impl ClientBody {
@@ -79,6 +91,7 @@ impl ClientBody {
             fate: has_more.then(BodyFate::default),
             in_use: has_more.then(|| in_use.body()),
             held: None,
+            is_http2: in_use.is_http2(),
         })
     }
 
@@ -97,18 +110,22 @@ impl ClientBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
-        let this = self.project();
+        let mut this = self.project();
         if let Some(held) = this.held {
             ready!(held.poll_let_go(cx));
             *this.held = None;
         }
-        let frame = match ready!(this.body.poll_inner(cx)) {
+        let frame = match ready!(this.body.as_mut().poll_inner(cx)) {
             Some(Ok(frame)) => frame,
             Some(Err(PausedOr::Other(error))) => {
                 return Poll::Ready(Some(Err(ClientBodyError::Broken(Arc::new(error)))));
             }
             Some(Err(PausedOr::Paused(paused))) => {
                 return Poll::Ready(Some(Err(ClientBodyError::Paused(paused))));
+            }
+            // hyper takes a reset without an error for an end.
+            None if *this.is_http2 && !this.body.is_end_stream() => {
+                return Poll::Ready(Some(Err(ClientBodyError::Reset)));
             }
             None => return Poll::Ready(None),
         };
@@ -127,7 +144,7 @@ impl ClientBodyError {
         match self {
             Self::TooLarge { .. } => Some(Limit::BodyBytes),
             Self::Paused(_) => Some(Limit::BodyIdle),
-            Self::Broken(_) => None,
+            Self::Broken(_) | Self::Reset => None,
         }
     }
 }
@@ -135,7 +152,12 @@ impl ClientBodyError {
 impl BodyFate {
     /// How the body failed, if it did.
     pub fn failure(&self) -> Option<ClientBodyError> {
-        self.0.get().cloned()
+        self.0.failure.get().cloned()
+    }
+
+    /// Whether the body has been read to its end.
+    pub fn is_whole(&self) -> bool {
+        self.0.is_whole.load(Relaxed)
     }
 }
 
@@ -153,12 +175,16 @@ impl Body for ClientBody {
         {
             in_use.reached(limit);
         }
-        if !matches!(frame, Some(Ok(_))) || self.is_end_stream() {
+        let is_whole = frame.is_none() || self.is_end_stream();
+        if is_whole && let Some(fate) = &self.fate {
+            fate.0.is_whole.store(true, Relaxed);
+        }
+        if is_whole || matches!(frame, Some(Err(_))) {
             *self.as_mut().project().in_use = None;
         }
         if let (Some(Err(error)), Some(fate)) = (&frame, &self.fate) {
             // The first failure is the reason; a second one cannot be.
-            let _ = fate.0.set(error.clone());
+            let _ = fate.0.failure.set(error.clone());
         }
         Poll::Ready(frame)
     }
@@ -180,6 +206,7 @@ impl fmt::Display for ClientBodyError {
             }
             Self::Paused(paused) => write!(f, "the request's body stopped: {paused}"),
             Self::Broken(error) => write!(f, "the request's body broke off: {error}"),
+            Self::Reset => f.write_str("the client gave its stream up within the request's body"),
         }
     }
 }
@@ -187,7 +214,7 @@ impl fmt::Display for ClientBodyError {
 impl Error for ClientBodyError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::TooLarge { .. } => None,
+            Self::TooLarge { .. } | Self::Reset => None,
             Self::Paused(paused) => Some(paused),
             Self::Broken(error) => Some(error),
         }

@@ -19,6 +19,7 @@ pub struct Expectation(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     is_met: AtomicBool,
+    is_refused: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -34,6 +35,11 @@ impl Expectation {
     pub fn meet(&self) {
         self.0.is_met.store(true, Relaxed);
         self.0.waker.wake();
+    }
+
+    /// The endpoint does not want the body: it must not get it any more.
+    pub fn refuse(&self) {
+        self.0.is_refused.store(true, Relaxed);
     }
 
     /// Whether the body was asked for.
@@ -60,6 +66,9 @@ impl Held {
 
     pub(super) fn poll_let_go(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.expectation.poll_met(cx).is_pending() {
+            if self.expectation.0.is_refused.load(Relaxed) {
+                return Poll::Pending;
+            }
             ready!(self.patience.as_mut().poll(cx));
             self.expectation.meet();
         }
