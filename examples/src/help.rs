@@ -29,7 +29,7 @@ Signals:
                     one ends it at once
   SIGHUP            nothing yet: restart to change the configuration
 
-Logs go to standard error. PROXY_LOG filters them (default: info,access=off,tower_mtls=error);
+Logs go to standard error. PROXY_LOG filters them (default: info,access=off,tower_mtls=error,h2=error);
 PROXY_LOG=info adds a line for each request. PUT /log-level changes the filter while it runs.
 
 Exit codes:

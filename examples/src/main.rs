@@ -126,8 +126,9 @@ fn count(number: usize, what: &str) -> String {
 }
 
 fn run(path: &Path) -> Exit {
-    // `listen` and the endpoints' connections say what tower-mtls says, and who the other side is.
-    init_log("info,access=off,tower_mtls=error");
+    // `listen` and the endpoints' connections say what tower-mtls says, and who the other side is. What
+    // h2 warns of is what its clients do.
+    init_log("info,access=off,tower_mtls=error,h2=error");
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => return fail(Exit::BadConfiguration, error),

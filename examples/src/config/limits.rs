@@ -23,22 +23,22 @@ pub struct Limits {
     /// Bytes of one request's body; zero: no limit.
     pub body_bytes: Size,
     /// From the first byte of a head to its last.
-    #[serde(deserialize_with = "value::positive_duration")]
+    #[serde(deserialize_with = "value::pace")]
     pub header_timeout: Duration,
     /// Between two pieces of a request's body.
-    #[serde(deserialize_with = "value::positive_duration")]
+    #[serde(deserialize_with = "value::pace")]
     pub body_idle: Duration,
     /// Between two requests of a connection.
-    #[serde(deserialize_with = "value::positive_duration")]
+    #[serde(deserialize_with = "value::pace")]
     pub idle_timeout: Duration,
     /// Age at which a client connection is ended gracefully, less up to a tenth.
-    #[serde(deserialize_with = "value::positive_duration")]
+    #[serde(deserialize_with = "value::pace")]
     pub connection_age: Duration,
     /// Concurrent HTTP/2 streams of a client connection.
     #[serde(deserialize_with = "value::streams")]
     pub http2_streams: u32,
     /// How long a tunnel may carry nothing, in both directions.
-    #[serde(deserialize_with = "value::positive_duration")]
+    #[serde(deserialize_with = "value::pace")]
     pub upgrade_idle: Duration,
 }
 

@@ -88,6 +88,10 @@ struct TlsFile {
 }
 
 impl ListenerFile {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// With `has_routes` it may do without a cluster of its own.
     pub(super) fn check_cluster(
         &self,

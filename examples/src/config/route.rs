@@ -161,6 +161,14 @@ impl RouteFile {
         clusters: &[ClusterConfig],
     ) -> Result<RouteConfig, Problem> {
         super::check_known("listener", &self.listener, listeners)?;
+        if self
+            .methods
+            .iter()
+            .flatten()
+            .any(|method| method == Method::CONNECT)
+        {
+            return Err(table.problem("CONNECT is not carried here: remove it from methods"));
+        }
         let action = self.action(table, clusters)?;
         let headers = self.headers.map(Span::into_inner).unwrap_or_default();
         Ok(RouteConfig {

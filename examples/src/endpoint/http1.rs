@@ -130,6 +130,7 @@ impl<B: RequestBody> Pool<B> {
                         link,
                         told: self.shared.learnt.hear(response.headers()),
                         fate,
+                        is_taken: response.status().is_success(),
                         shared: self.shared,
                         slot,
                     };

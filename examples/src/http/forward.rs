@@ -32,6 +32,10 @@ pub fn admit<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Refusal
     if request.method() == Method::CONNECT || has_unknown_coding(request.headers()) {
         return Err(Refusal::NotImplemented);
     }
+    if is_looping(request.headers()) {
+        return Err(Refusal::Loop);
+    }
+    count_forward(request)?;
     let authority = authority(request)?;
     let path = path(request.uri(), request.method())?;
     remove_hop_by_hop(request.headers_mut());
@@ -107,6 +111,33 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let rest = media_type.and_then(|value| value.strip_prefix(b"application/grpc"));
     rest.is_some_and(|rest| matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';')))
+}
+
+/// A proxy that is its own endpoint would else fill itself with one request.
+fn is_looping(headers: &HeaderMap) -> bool {
+    let ours = |member: &&str| member.ends_with(" proxy");
+    headers.contains_key(header::VIA)
+        && list(headers, &header::VIA).filter(ours).count() >= MOST_HOPS
+}
+
+/// How far TRACE and OPTIONS may still go (RFC 9110, section 7.6.2).
+fn count_forward<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+    if ![Method::TRACE, Method::OPTIONS].contains(request.method()) {
+        return Ok(());
+    }
+    let left = request.headers().get(header::MAX_FORWARDS);
+    let left: Option<u64> = left.and_then(|left| left.to_str().ok()?.trim().parse().ok());
+    match left {
+        None => {}
+        // We are the one that is asked, and have nothing to say.
+        Some(0) => return Err(Refusal::NotImplemented),
+        Some(left) => {
+            _ = request
+                .headers_mut()
+                .insert(header::MAX_FORWARDS, (left - 1).into())
+        }
+    }
+    Ok(())
 }
 
 /// As HTTP/2 counts them (RFC 9113, section 6.5.2).
@@ -228,6 +259,9 @@ fn join_cookies(headers: &mut HeaderMap) {
         cookies.insert(joined);
     }
 }
+
+/// So many proxies of ours may stand in a row.
+const MOST_HOPS: usize = 10;
 
 /// What a field counts beyond its name and value.
 const FIELD_OVERHEAD: usize = 32;

@@ -39,6 +39,8 @@ pub enum Refusal {
     TooManyFields,
     /// A method that this proxy does not carry.
     NotImplemented,
+    /// It has passed here too often.
+    Loop,
     /// More requests in flight than the limit.
     Overloaded,
     /// More requests wait for a connection to an endpoint than the limit, or for too long.
@@ -243,6 +245,12 @@ impl Refusal {
                 UNIMPLEMENTED,
                 "http_request_error",
                 "this method is not carried here",
+            ),
+            Self::Loop => Words(
+                StatusCode::LOOP_DETECTED,
+                INTERNAL,
+                "proxy_loop_detected",
+                "this request goes round in circles",
             ),
             Self::Overloaded => Words(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -178,8 +178,13 @@ async fn introduction(
             tracing::debug!(listener = %door.metrics.name(), %peer, "a trusted peer said nothing");
         }
         Err(reason) => {
-            door.metrics.proxy_protocol_refused();
-            tracing::warn!(listener = %door.metrics.name(), %peer, %reason, "PROXY protocol refused");
+            if let Refused::Late = reason {
+                door.metrics.reached(Limit::HeaderTimeout);
+            }
+            if let Some(times) = door.metrics.proxy_protocol_refused() {
+                let listener = door.metrics.name();
+                tracing::warn!(%listener, %peer, %reason, times, "PROXY protocol refused");
+            }
         }
     }
     told
@@ -209,13 +214,18 @@ async fn serve_tls<S: RequestStack>(
             )
             .await;
         }
-        Err(error) => tracing::warn!(
-            listener = %door.metrics.name(),
-            client = %client.address(),
-            reason = error.reason().as_str(),
-            %error,
-            "TLS handshake refused"
-        ),
+        Err(error) => {
+            if let Some(times) = door.metrics.tls_refused() {
+                tracing::warn!(
+                    listener = %door.metrics.name(),
+                    client = %client.address(),
+                    reason = error.reason().as_str(),
+                    %error,
+                    times,
+                    "TLS handshake refused"
+                );
+            }
+        }
     }
 }
 

@@ -94,6 +94,11 @@ fn field_name(of: Changeable, text: &str) -> Result<HeaderName, String> {
             "`{text}` is no field: host, path_prefix and rewrite are for that"
         ));
     }
+    if text.contains('*') {
+        return Err(format!(
+            "`{text}` has a star, and fields are named one by one: write each name"
+        ));
+    }
     let name = HeaderName::try_from(text).map_err(|_| {
         format!("`{text}` is not a field's name: write letters, digits and dashes, as in \"x-env\"")
     })?;

@@ -72,6 +72,11 @@ impl FromStr for PathPrefix {
                 "`{text}` is not a path: begin it with a slash, as in \"/v1\""
             ));
         }
+        if text.contains('*') {
+            return Err(format!(
+                "`{text}` has a star, and a prefix takes all that is below it anyway: write it without, as in \"/v1\""
+            ));
+        }
         if text.contains(['?', '#']) {
             return Err(format!(
                 "`{text}` is more than a path: write it without query and fragment"

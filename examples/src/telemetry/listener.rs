@@ -32,6 +32,8 @@ pub struct ListenerMetrics {
     pub(super) tunnels_ended: AtomicU64,
     pub(super) routes: Vec<Arc<RouteCount>>,
     broken_off: Throttle,
+    tls_refused: Throttle,
+    headers_refused: Throttle,
     epoch: Instant,
 }
 
@@ -106,6 +108,8 @@ impl ListenerMetrics {
             tunnels: AtomicU64::new(0),
             tunnels_ended: AtomicU64::new(0),
             broken_off: Throttle::default(),
+            tls_refused: Throttle::default(),
+            headers_refused: Throttle::default(),
             epoch: Instant::now(),
             routes: Vec::new(),
         }
@@ -157,9 +161,18 @@ impl ListenerMetrics {
         self.count(status);
     }
 
+    /// A TLS handshake was refused: how many of them a line in the log stands for; none while there
+    /// was a line this second.
+    pub fn tls_refused(&self) -> Option<u64> {
+        self.tls_refused.admit(second_since(self.epoch))
+    }
+
     /// A trusted peer began with a header of the PROXY protocol that could not be taken.
-    pub fn proxy_protocol_refused(&self) {
+    ///
+    /// How many of them a line in the log stands for; none while there was a line this second.
+    pub fn proxy_protocol_refused(&self) -> Option<u64> {
         self.proxy_protocol_refused.fetch_add(1, Relaxed);
+        self.headers_refused.admit(second_since(self.epoch))
     }
 
     /// A request came.

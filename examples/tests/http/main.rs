@@ -37,6 +37,7 @@ mod route_rules;
 mod routed;
 mod routes;
 mod short_lives;
+mod spoilt;
 mod streams;
 mod timeouts;
 mod trailers;

@@ -57,7 +57,7 @@ async fn version_and_help_teach() {
         "  GET /live /ready /metrics /clusters /config, GET and PUT /log-level, POST /drain",
         "  SIGTERM, SIGINT   drain",
         "  SIGHUP ",
-        "Logs go to standard error. PROXY_LOG filters them (default: info,access=off,tower_mtls=error)",
+        "Logs go to standard error. PROXY_LOG filters them (default: info,access=off,tower_mtls=error,h2=error)",
         "  0  done",
         "  1  bad configuration",
         "  2  bad usage",

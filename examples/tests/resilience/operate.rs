@@ -101,7 +101,10 @@ async fn the_logs_filter_changes_while_it_runs() {
     let stage = Stage::start("0s", "5s").await;
     let (status, before) = stage.log_level("GET", "").await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(sorted(&before), ["access=off", "info", "tower_mtls=error"]);
+    assert_eq!(
+        sorted(&before),
+        ["access=off", "h2=error", "info", "tower_mtls=error"]
+    );
     stage.request("/unseen").await;
 
     let (status, after) = stage.log_level("PUT", "info, access=INFO\n").await;

@@ -62,6 +62,11 @@ pub(super) fn check_endpoints(
     let mut seen = HashSet::new();
     for endpoint in endpoints.get_ref() {
         let address = endpoint.get_ref().0;
+        if address.port() == 0 {
+            return Err(endpoint.problem(format!(
+                "nobody listens on port 0 of {address}: write the endpoint's port"
+            )));
+        }
         if !seen.insert(address) {
             return Err(endpoint.problem(format!("endpoint {address} is listed twice: remove one")));
         }

@@ -33,6 +33,8 @@ pub struct Lease<B> {
     pub(super) told: Option<Duration>,
     /// Of the request's body, where there is one.
     pub(super) fate: Option<BodyFate>,
+    /// Whether the answer is a success.
+    pub(super) is_taken: bool,
     pub(super) shared: Arc<Shared<B>>,
     pub(super) slot: OwnedSemaphorePermit,
 }
@@ -61,6 +63,7 @@ impl<B: RequestBody> Lease<B> {
             link,
             told,
             fate,
+            is_taken,
             shared,
             slot,
         } = self
@@ -68,11 +71,12 @@ impl<B: RequestBody> Lease<B> {
             return;
         };
         // The endpoint has answered without the rest of the request, and nobody knows whether it would
-        // take that rest for the next request.
-        if fate.is_some_and(|fate| !fate.is_whole()) {
+        // take that rest for the next request. One that takes the request may still want the rest.
+        let is_whole = fate.is_none_or(|fate| fate.is_whole());
+        if !is_whole && !is_taken {
             return link.cut();
         }
-        if sender.is_ready() {
+        if is_whole && sender.is_ready() {
             shared.idle.keep(sender, &link, told);
         } else if !sender.is_closed()
             && let Ok(runtime) = Handle::try_current()
@@ -80,7 +84,7 @@ impl<B: RequestBody> Lease<B> {
             // The end of the request's body may still be on its way, or the connection's task a step
             // behind.
             runtime.spawn(async move {
-                if sender.ready().await.is_ok() {
+                if sender.ready().await.is_ok() && is_whole {
                     shared.idle.keep(sender, &link, told);
                 }
                 drop(slot);
