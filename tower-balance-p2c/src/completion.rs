@@ -71,7 +71,8 @@ impl InFlight {
     /// of the endpoint, once, whatever it was before, and is no longer in flight.
     ///
     /// It stays one request of [`requests`](crate::EndpointStats::requests); one that had been
-    /// neutral is counted now. The latency to its answer stands.
+    /// neutral is counted now. The latency to its answer stands; where there was no answer, the
+    /// request says nothing about latency.
     pub fn failed(mut self) {
         match self.state {
             State::Answered(Outcome::Success) => self.load.broke_off(self.clock.now()),

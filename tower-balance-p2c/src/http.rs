@@ -71,7 +71,7 @@ impl<B: Body> Completion<Response<B>> for AtEndOfBody {
     type Output = Response<TrackedBody<B>>;
 
     fn complete(&self, in_flight: InFlight, response: Response<B>) -> Self::Output {
-        TrackedBody::track(response, in_flight, *self)
+        TrackedBody::track(response, in_flight, BlameAll)
     }
 }
 
@@ -100,14 +100,25 @@ impl<F> fmt::Debug for AtEndOfBodyBlaming<F> {
     }
 }
 
-/// Tells which errors of a body are its endpoint's. Any `Fn(&E) -> bool` is one, and
-/// [`AtEndOfBody`], for which all are.
-pub trait Blame<E> {
+/// Tells which errors of a body are its endpoint's: any `Fn(&E) -> bool`, or [`BlameAll`].
+///
+/// It cannot be implemented for other types.
+pub trait Blame<E>: sealed::Sealed<E> {
     /// Whether this error is a failure of the endpoint.
     fn blames(&self, error: &E) -> bool;
 }
 
-impl<E> Blame<E> for AtEndOfBody {
+/// Every error of a body is its endpoint's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BlameAll;
+
+mod sealed {
+    pub trait Sealed<E> {}
+    impl<E> Sealed<E> for super::BlameAll {}
+    impl<E, F: Fn(&E) -> bool> Sealed<E> for F {}
+}
+
+impl<E> Blame<E> for BlameAll {
     fn blames(&self, _: &E) -> bool {
         true
     }
@@ -121,7 +132,7 @@ impl<E, F: Fn(&E) -> bool> Blame<E> for F {
 
 pin_project! {
     /// A body that keeps its request in flight until it has ended, has failed or is dropped.
-    pub struct TrackedBody<B, F = AtEndOfBody> {
+    pub struct TrackedBody<B, F = BlameAll> {
         #[pin]
         body: B,
         in_flight: Option<InFlight>,

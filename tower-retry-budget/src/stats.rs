@@ -129,3 +129,36 @@ impl Counters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_add_up() {
+        let one = RetryStats {
+            requests: 1,
+            retries: 2,
+            resent: 3,
+            recovered: 4,
+            exhausted: 5,
+            not_retryable: 6,
+            not_replayable: 7,
+            out_of_attempts: 8,
+            not_ready: u64::MAX,
+        };
+        let both = one + one;
+        let counts = [
+            both.requests,
+            both.retries,
+            both.resent,
+            both.recovered,
+            both.exhausted,
+            both.not_retryable,
+            both.not_replayable,
+            both.out_of_attempts,
+        ];
+        assert_eq!(counts, [2, 4, 6, 8, 10, 12, 14, 16]);
+        assert_eq!(both.not_ready, u64::MAX);
+    }
+}

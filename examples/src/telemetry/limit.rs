@@ -36,11 +36,11 @@ pub(super) struct LimitHits {
     lines: [Throttle; Limit::ALL.len()],
 }
 
-/// Lets one line a second into the log, and counts what it kept out.
+/// Lets a few lines a second into the log, and counts what it kept out.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    /// The second after the one of the last line, since the first use of the clock.
-    next: AtomicU64,
+    /// The second of the last line, and how many there were in it: see [`COUNT_BITS`].
+    written: AtomicU64,
     kept_out: AtomicU64,
 }
 
@@ -89,7 +89,7 @@ impl LimitHits {
     /// Counts, and logs at most one line a second for each limit.
     pub(super) fn hit(&self, listener: &str, limit: Limit, second: u64) {
         self.counts[limit as usize].fetch_add(1, Relaxed);
-        let Some(times) = self.lines[limit as usize].admit(second) else {
+        let Some(times) = self.lines[limit as usize].admit(second, 1) else {
             return;
         };
         let limit_name = limit.as_str();
@@ -107,14 +107,20 @@ impl LimitHits {
 }
 
 impl Throttle {
-    /// How many events the line of this one stands for; none if it shall not be written.
-    pub(super) fn admit(&self, second: u64) -> Option<u64> {
-        let next = self.next.load(Relaxed);
-        let is_due = second >= next
-            && self
-                .next
-                .compare_exchange(next, second + 1, Relaxed, Relaxed)
-                .is_ok();
+    /// How many events the line of this one stands for; none if `most` lines were written in this
+    /// second.
+    pub(super) fn admit(&self, second: u64, most: u64) -> Option<u64> {
+        let written = self.written.load(Relaxed);
+        let (last, count) = (written >> COUNT_BITS, written & ((1 << COUNT_BITS) - 1));
+        let next = match second > last {
+            true => Some((second << COUNT_BITS) | 1),
+            false => (count < most).then(|| written + 1),
+        };
+        let is_due = next.is_some_and(|next| {
+            self.written
+                .compare_exchange(written, next, Relaxed, Relaxed)
+                .is_ok()
+        });
         if !is_due {
             self.kept_out.fetch_add(1, Relaxed);
             return None;
@@ -128,6 +134,9 @@ pub(super) fn second_since(epoch: Instant) -> u64 {
     Instant::now().saturating_duration_since(epoch).as_secs()
 }
 
+/// Room for the count of lines, below the second.
+const COUNT_BITS: u32 = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,12 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn a_line_a_second_stands_for_all_that_were_kept_out() {
+    fn a_line_stands_for_all_that_were_kept_out() {
         let throttle = Throttle::default();
-        assert_eq!(throttle.admit(0), Some(1));
-        assert_eq!(throttle.admit(0), None);
-        assert_eq!(throttle.admit(0), None);
-        assert_eq!(throttle.admit(1), Some(3));
-        assert_eq!(throttle.admit(7), Some(1));
+        assert_eq!(throttle.admit(0, 1), Some(1));
+        assert_eq!(throttle.admit(0, 1), None);
+        assert_eq!(throttle.admit(0, 1), None);
+        assert_eq!(throttle.admit(1, 1), Some(3));
+        assert_eq!(throttle.admit(7, 1), Some(1));
+    }
+
+    #[test]
+    fn a_second_has_as_many_lines_as_are_allowed() {
+        let throttle = Throttle::default();
+        for second in [0, 5] {
+            let lines = (0..20).filter(|_| throttle.admit(second, 10).is_some());
+            assert_eq!(lines.count(), 10);
+        }
     }
 }

@@ -145,7 +145,7 @@ impl ListenerMetrics {
 
     /// A response broke off: logs unless there was a line this second.
     pub fn broke_off(&self, error: &(dyn std::error::Error + 'static)) {
-        if let Some(times) = self.broken_off.admit(second_since(self.epoch)) {
+        if let Some(times) = self.broken_off.admit(second_since(self.epoch), 1) {
             tracing::warn!(listener = %self.name, error, times, "response broke off");
         }
     }
@@ -161,18 +161,18 @@ impl ListenerMetrics {
         self.count(status);
     }
 
-    /// A TLS handshake was refused: how many of them a line in the log stands for; none while there
-    /// was a line this second.
+    /// A TLS handshake was refused: how many of them a line in the log stands for; none where there
+    /// were enough this second.
     pub fn tls_refused(&self) -> Option<u64> {
-        self.tls_refused.admit(second_since(self.epoch))
+        self.tls_refused.admit(second_since(self.epoch), LINES)
     }
 
     /// A trusted peer began with a header of the PROXY protocol that could not be taken.
     ///
-    /// How many of them a line in the log stands for; none while there was a line this second.
+    /// How many of them a line in the log stands for; none where there were enough this second.
     pub fn proxy_protocol_refused(&self) -> Option<u64> {
         self.proxy_protocol_refused.fetch_add(1, Relaxed);
-        self.headers_refused.admit(second_since(self.epoch))
+        self.headers_refused.admit(second_since(self.epoch), LINES)
     }
 
     /// A request came.
@@ -216,6 +216,9 @@ impl Ending {
         }
     }
 }
+
+/// In a second: enough to see who is refused and why, too few to fill a disk.
+const LINES: u64 = 10;
 
 /// Every status that there can be, from 100 to 999: a bound on labels.
 const STATUSES: usize = 900;

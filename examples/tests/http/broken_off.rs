@@ -42,6 +42,29 @@ async fn it_is_a_failure_of_the_endpoint() {
     }
 }
 
+/// hyper takes a reset without an error for an end.
+#[tokio::test]
+async fn a_stream_that_is_reset_without_an_error_has_broken_off() {
+    let upstream = RawUpstream::start(|stream, _| async move {
+        let Some(mut frames) = Frames::accept(stream, 100).await else {
+            return;
+        };
+        while let Some(stream) = frames.requests(1).await {
+            frames.headers(stream, &[(":status", "200")], false).await;
+            frames.data(stream, b"only a part", false).await;
+            frames.reset(stream, 0).await;
+        }
+    });
+    let front = Front::start("http2", upstream.address, "");
+    for (count, version) in (1..).zip(VERSIONS) {
+        let mut client = front.client(version).await;
+        let response = bounded(client.send(get("/"))).await.unwrap();
+        assert!(bounded(response.into_body().collect()).await.is_err());
+        eventually("it is over", || front.endpoint().in_flight == 0).await;
+        assert_eq!(counts(&front), (count, count));
+    }
+}
+
 #[tokio::test]
 async fn a_client_sees_that_it_is_broken() {
     let upstream = RawUpstream::answering(HALF);

@@ -7,10 +7,10 @@ use tokio::{
 };
 
 use crate::{
-    frames::{HEADERS, RST_STREAM, SETTINGS},
-    front::{Front, bounded},
+    frames::{Frames, HEADERS, RST_STREAM, SETTINGS},
+    front::{Front, bounded, get},
     raw::RawUpstream,
-    support::{body::full, client::read},
+    support::{body::full, client::read, eventually},
 };
 
 #[tokio::test]
@@ -24,6 +24,64 @@ async fn a_stream_that_is_refused_is_sent_again_without_any_retries_configured()
     read(response).await;
     let retries = front.proxy.status()[0].retries;
     assert_eq!((retries.resent, retries.retries), (2, 0));
+}
+
+/// Through the whole proxy: what was excluded is sent again, and that is nobody's failure.
+#[tokio::test]
+async fn an_endpoint_that_goes_away_has_not_failed() {
+    let upstream = RawUpstream::start(|stream, number| async move {
+        let Some(mut frames) = Frames::accept(stream, 100).await else {
+            return;
+        };
+        let Some(stream) = frames.requests(1).await else {
+            return;
+        };
+        match number {
+            0 => frames.goaway(0).await,
+            _ => frames.headers(stream, &[(":status", "200")], true).await,
+        }
+        frames.requests(1).await;
+    });
+    let front = Front::start("http2", upstream.address, "");
+    let mut client = front.client(Version::HTTP_11).await;
+    let request = Request::post("/").body(full("once")).unwrap();
+    let response = bounded(client.send(request)).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(upstream.connections(), 2);
+    assert_eq!(front.endpoint().failures, 0);
+}
+
+/// Nothing that looks after a connection outlives it.
+#[tokio::test]
+async fn connections_that_come_and_go_leave_nothing_behind() {
+    let upstream = RawUpstream::start(|stream, _| async move {
+        let Some(mut frames) = Frames::accept(stream, 100).await else {
+            return;
+        };
+        let Some(stream) = frames.requests(1).await else {
+            return;
+        };
+        frames.headers(stream, &[(":status", "200")], true).await;
+        frames.goaway(stream).await;
+    });
+    let front = Front::start("http2", upstream.address, "");
+    let mut client = front.client(Version::HTTP_11).await;
+    let alive = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let mut first = 0;
+    for number in 0..60 {
+        let response = bounded(client.send(get("/"))).await.unwrap();
+        assert_eq!(response.status(), 200);
+        read(response).await;
+        if number == 10 {
+            first = alive();
+        }
+    }
+    assert!(upstream.connections() >= 50, "{}", upstream.connections());
+    eventually("they end", || alive() <= first + 3).await;
 }
 
 #[tokio::test]

@@ -245,6 +245,52 @@ async fn an_http2_client_that_asks_nothing_yet_is_no_slow_head() {
     assert!(bounded(client.next_of(&[HEADERS])).await.is_some());
 }
 
+/// A proxy that is its own endpoint.
+#[tokio::test]
+async fn a_request_that_goes_round_in_circles_is_stopped() {
+    let port = crate::support::port::ReservedPort::new();
+    let config = crate::support::cleartext(&format!("endpoints = [\"{}\"]", port.address));
+    let config = config.replace(
+        "name = \"web\"\nlisten = \"127.0.0.1:0\"",
+        &format!("name = \"web\"\nlisten = \"{}\"", port.address),
+    );
+    let directory = tempfile::tempdir().unwrap();
+    drop(port);
+    let proxy = crate::support::start(&directory, &config);
+    let web = proxy.address("web").unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n";
+    let answer = exchange(web, request).await;
+    assert_eq!(status(&answer), Some(508), "{answer}");
+    assert!(
+        answer.contains("proxy-status: proxy; error=proxy_loop_detected"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn options_go_as_many_hops_as_they_may() {
+    let (upstream, heads) = noting(|| http::Response::new(full(""))).await;
+    let front = Front::start("http1", upstream.address, "");
+    let mut client = front.client(Version::HTTP_11).await;
+    for (may, status, left) in [
+        ("2", 200, Some("1")),
+        ("0", 501, None),
+        ("x", 200, Some("x")),
+    ] {
+        let request = Request::options("/").header("max-forwards", may);
+        let request = request.body(crate::support::body::empty()).unwrap();
+        let response = bounded(client.send(request)).await.unwrap();
+        assert_eq!(response.status(), status, "{may}");
+        text(response).await;
+        if status == 501 {
+            client = front.client(Version::HTTP_11).await;
+        }
+        let passed_on = heads.try_recv().ok();
+        let passed_on = passed_on.map(|head| head.headers["max-forwards"].clone());
+        assert_eq!(passed_on.as_ref().map(|left| left.to_str().unwrap()), left);
+    }
+}
+
 /// The answer decides how it ends, not what was asked.
 #[tokio::test]
 async fn what_is_no_grpc_breaks_off_visibly_though_grpc_was_asked_for() {

@@ -279,12 +279,27 @@ pub(super) const BAD: &[Bad] = &[
         to: "[\"127.0.0.1:1\", ^\"127.0.0.1:1\"]",
         says: &["127.0.0.1:1", "twice"],
     },
-    // Not supported yet.
     Bad {
         from: "requests = 1000",
         to: "upgrade_idle = ^\"0s\"",
-        says: &["longer than zero", "write"],
+        says: &["at least \"10ms\""],
     },
+    Bad {
+        from: "[\"127.0.0.1:9001\"]",
+        to: "[^\"127.0.0.1:0\"]",
+        says: &["port 0", "write the endpoint's port"],
+    },
+    Bad {
+        from: "name = \"web\"\nlisten = \"127.0.0.1:8080\"",
+        to: "name = ^\"web\"\nlisten = \"0.0.0.0:9990\"",
+        says: &["where [admin] listens", "another port"],
+    },
+    Bad {
+        from: "[[cluster]]",
+        to: "[[listener]]\nname = ^\"two\"\nlisten = \"127.0.0.1:8080\"\ncluster = \"backend\"\n[[cluster]]",
+        says: &["where listener `web` listens", "another port"],
+    },
+    // Not supported yet.
     Bad {
         from: CLUSTER,
         to: "endpoints = [\"127.0.0.1:9001\"]\ndiscovery = ^{ kind = \"dns\" }\n",

@@ -43,6 +43,13 @@ pub(super) const BAD: &[Bad] = &[
     route!("cluster = ^\"bakend\"" => "no [[cluster]] is named `bakend`", "write one of backend"),
     route!("cluster = \"backend\"", "redirect = ^{ to = \"/x\" }" => "exclude each other", "remove one"),
     route!("^hosts = \"a.test\"" => "`hosts`", "host", "path_prefix", "redirect"),
+    Bad {
+        from: "[[cluster]]",
+        to: "^[[route]]\nlistener = \"web\"\ncluster = \"backend\"\nmethods = [\"CONNECT\"]\n[[cluster]]",
+        says: &["CONNECT", "remove it"],
+    },
+    route!("cluster = \"backend\"", "path_prefix = ^\"/v1/*\"" => "star", "write it without"),
+    route!("cluster = \"backend\"", "headers = { remove = [^\"x-*\"] }" => "star", "write each name"),
     // Names.
     route!("cluster = \"backend\"", "name = ^\"\"" => "needs a name"),
     route!("cluster = \"backend\"", "name = ^\"7\"" => "digits", "write a word"),
