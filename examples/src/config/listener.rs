@@ -88,10 +88,6 @@ struct TlsFile {
 }
 
 impl ListenerFile {
-    pub(super) fn address(&self) -> SocketAddr {
-        self.listen
-    }
-
     /// With `has_routes` it may do without a cluster of its own.
     pub(super) fn check_cluster(
         &self,
@@ -184,6 +180,33 @@ impl ListenerTls {
             .map(|clients| &mut clients.trust.bundle);
         self.certificate.paths().chain(trust)
     }
+}
+
+/// Where two listen on one address, only one of them would get it.
+pub(super) fn check_addresses(
+    listeners: &[ListenerFile],
+    admin: SocketAddr,
+) -> Result<(), Problem> {
+    let mut taken = vec![(admin, "[admin]".to_owned())];
+    for listener in listeners {
+        let address = listener.listen;
+        if let Some((_, by)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
+            return Err(listener.name.problem(format!(
+                "{address} is where {by} listens: choose another port"
+            )));
+        }
+        taken.push((address, format!("listener `{}`", listener.name.get_ref())));
+    }
+    Ok(())
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same = one.ip() == other.ip();
+    let is_all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port()
+        && one.port() != 0
+        && one.is_ipv4() == other.is_ipv4()
+        && (is_same || is_all)
 }
 
 fn check_protocol(protocol: &Span<String>) -> Result<(), Problem> {

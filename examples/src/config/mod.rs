@@ -204,7 +204,7 @@ impl File {
             "listener",
             self.listeners.iter().map(|listener| &listener.name),
         )?;
-        check_addresses(&self.listeners, self.admin.listen)?;
+        listener::check_addresses(&self.listeners, self.admin.listen)?;
         let names: HashSet<&str> = self
             .clusters
             .iter()
@@ -270,30 +270,6 @@ fn check_known(kind: &str, name: &Span<String>, known: &HashSet<&str>) -> Result
         name.get_ref(),
         known.join(", ")
     )))
-}
-
-/// Where two listen on one address, only one of them would get it.
-fn check_addresses(listeners: &[ListenerFile], admin: SocketAddr) -> Result<(), Problem> {
-    let mut taken = vec![(admin, "[admin]".to_owned())];
-    for listener in listeners {
-        let address = listener.address();
-        if let Some((_, by)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
-            return Err(listener.name.problem(format!(
-                "{address} is where {by} listens: choose another port"
-            )));
-        }
-        taken.push((address, format!("listener `{}`", listener.name.get_ref())));
-    }
-    Ok(())
-}
-
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_same = one.ip() == other.ip();
-    let is_all = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port()
-        && one.port() != 0
-        && one.is_ipv4() == other.is_ipv4()
-        && (is_same || is_all)
 }
 
 fn unique<'a>(kind: &str, names: impl Iterator<Item = &'a Span<String>>) -> Result<(), Problem> {

@@ -127,15 +127,13 @@ fn count_forward<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     }
     let left = request.headers().get(header::MAX_FORWARDS);
     let left: Option<u64> = left.and_then(|left| left.to_str().ok()?.trim().parse().ok());
-    match left {
-        None => {}
+    if left == Some(0) {
         // We are the one that is asked, and have nothing to say.
-        Some(0) => return Err(Refusal::NotImplemented),
-        Some(left) => {
-            _ = request
-                .headers_mut()
-                .insert(header::MAX_FORWARDS, (left - 1).into())
-        }
+        return Err(Refusal::NotImplemented);
+    }
+    if let Some(left) = left {
+        let headers = request.headers_mut();
+        headers.insert(header::MAX_FORWARDS, (left - 1).into());
     }
     Ok(())
 }
