@@ -16,7 +16,7 @@ use tower_layer::Layer;
 use tower_mtls::{Credentials, Expected, MtlsLayer, accept::Acceptor, dev::Issued};
 
 use crate::support::{
-    BoxError, admin, cleartext,
+    BoxError, admin, chain, cleartext,
     client::{Client, text},
     eventually,
     pki::Pki,
@@ -300,33 +300,6 @@ async fn cleartext_is_named_by_check_and_by_a_metric() {
             admin::metric(admin.admin(), "proxy_cluster_cleartext{cluster=\"next\"}").await;
         assert_eq!((listener.unwrap(), cluster.unwrap()), metrics);
     }
-}
-
-/// A proxy that is `name`, in front of one endpoint.
-fn chain(name: &str, listener: &str, cluster: &str, endpoint: SocketAddr) -> String {
-    format!(
-        r#"
-[admin]
-listen = "127.0.0.1:0"
-
-[identity]
-certificate = "{name}.pem"
-private_key = "{name}.key"
-trust_bundle = "ca.pem"
-trust_domain = "example.org"
-
-[[listener]]
-name = "web"
-listen = "127.0.0.1:0"
-cluster = "next"
-{listener}
-
-[[cluster]]
-name = "next"
-endpoints = ["{endpoint}"]
-{cluster}
-"#
-    )
 }
 
 fn listener_tls(cluster: &str, clients: &str) -> String {

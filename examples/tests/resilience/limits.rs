@@ -19,13 +19,16 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{
-    admin,
-    body::{TestBody, channel, empty, full, noise},
-    client::Client,
-    eventually,
-    process::ProxyProcess,
-    upstream::Upstream,
+use crate::{
+    raw::until_closed,
+    support::{
+        admin,
+        body::{TestBody, channel, empty, full, noise},
+        client::Client,
+        eventually,
+        process::ProxyProcess,
+        upstream::Upstream,
+    },
 };
 
 #[tokio::test]
@@ -242,21 +245,6 @@ impl Stage {
         let counted = admin::metric(self.proxy.address("admin"), &series).await;
         assert_eq!(counted, Some(times), "{series}");
     }
-}
-
-/// Everything that comes until the proxy closes.
-async fn until_closed(stream: &mut TcpStream) -> String {
-    let mut received = Vec::new();
-    let mut piece = [0; 4096];
-    let reading = async {
-        while let Ok(length @ 1..) = stream.read(&mut piece).await {
-            received.extend_from_slice(&piece[..length]);
-        }
-    };
-    let closed = timeout(Duration::from_secs(20), reading).await;
-    let received = String::from_utf8_lossy(&received).into_owned();
-    assert!(closed.is_ok(), "still open after {received:?}");
-    received
 }
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";

@@ -5,6 +5,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "shared with the tests of HTTP")]
+#[path = "../http/raw.rs"]
+mod raw;
+
 mod balance_over_reconnect;
 mod config;
 mod demo;

@@ -22,6 +22,8 @@ pub mod relay;
 pub mod tools;
 pub mod upstream;
 
+use std::net::SocketAddr;
+
 use examples::{config::Config, proxy::Proxy};
 use tempfile::TempDir;
 
@@ -53,6 +55,33 @@ cluster = "backend"
 
 [[cluster]]
 name = "backend"
+{cluster}
+"#
+    )
+}
+
+/// A proxy that is `name` by `[identity]`, in front of one endpoint.
+pub fn chain(name: &str, listener: &str, cluster: &str, endpoint: SocketAddr) -> String {
+    format!(
+        r#"
+[admin]
+listen = "127.0.0.1:0"
+
+[identity]
+certificate = "{name}.pem"
+private_key = "{name}.key"
+trust_bundle = "ca.pem"
+trust_domain = "example.org"
+
+[[listener]]
+name = "web"
+listen = "127.0.0.1:0"
+cluster = "next"
+{listener}
+
+[[cluster]]
+name = "next"
+endpoints = ["{endpoint}"]
 {cluster}
 "#
     )

@@ -4,7 +4,7 @@ use futures::SinkExt;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{connect, echo, next};
-use crate::support::{body::noise, pki::Pki, relay::Relay, start};
+use crate::support::{body::noise, chain, pki::Pki, relay::Relay, start};
 
 #[tokio::test]
 async fn messages_pass_two_proxies_and_cannot_be_read_in_between() {
@@ -12,10 +12,20 @@ async fn messages_pass_two_proxies_and_cannot_be_read_in_between() {
     pki.svid("inner", "/inner");
     pki.svid("outer", "/outer");
     let upstream = echo();
-    let inner = config("inner", "", "tls = \"off\"", &upstream.address.to_string());
+    let inner = chain(
+        "inner",
+        "",
+        "balance = { wait = \"10s\" }\ntls = \"off\"",
+        upstream.address,
+    );
     let inner = start(&pki.directory, &inner);
     let relay = Relay::start(inner.address("web").unwrap()).await;
-    let outer = config("outer", "tls = \"off\"", "", &relay.address.to_string());
+    let outer = chain(
+        "outer",
+        "tls = \"off\"",
+        "balance = { wait = \"10s\" }",
+        relay.address,
+    );
     let outer = start(&pki.directory, &outer);
     let mut socket = connect(outer.address("web").unwrap()).await;
     for message in [
@@ -28,30 +38,4 @@ async fn messages_pass_two_proxies_and_cannot_be_read_in_between() {
     // A client masks what it sends; what comes back is plain.
     assert!(relay.count() > 1 << 19, "it went another way");
     assert!(!relay.saw("a word that nobody shall read"));
-}
-
-fn config(name: &str, listener: &str, cluster: &str, endpoint: &str) -> String {
-    format!(
-        r#"
-admin = {{ listen = "127.0.0.1:0" }}
-
-[identity]
-certificate = "{name}.pem"
-private_key = "{name}.key"
-trust_bundle = "ca.pem"
-trust_domain = "example.org"
-
-[[listener]]
-name = "web"
-listen = "127.0.0.1:0"
-cluster = "next"
-{listener}
-
-[[cluster]]
-name = "next"
-endpoints = ["{endpoint}"]
-balance = {{ wait = "10s" }}
-{cluster}
-"#
-    )
 }
