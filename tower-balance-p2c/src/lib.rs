@@ -3,6 +3,7 @@
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
 
+mod attributes;
 mod backoff;
 mod change;
 mod classify;
@@ -30,6 +31,7 @@ mod success;
 mod sync;
 mod typical;
 
+pub use attributes::{Attributes, Weight};
 pub use change::Change;
 pub use classify::{Classify, OkOrErr, Outcome};
 pub use completion::{AtResponse, Completion, InFlight};

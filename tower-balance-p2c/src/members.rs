@@ -82,7 +82,9 @@ where
 {
     pub(crate) fn apply(&mut self, change: Change<K, S>, shared: &Shared<K, S>) {
         match change {
-            Change::Insert(key, service) => self.insert(key, service, shared),
+            Change::Insert(key, service) | Change::InsertWith(key, service, _) => {
+                self.insert(key, service, shared);
+            }
             Change::Remove(key) => {
                 let Some(slot) = self.slots.remove(&key) else {
                     return;
