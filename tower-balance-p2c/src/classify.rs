@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// Tells which answers count against an endpoint.
 ///
 /// Any `Fn(Result<&T, &E>) -> Outcome` is one. It is asked once for each request that an endpoint
@@ -16,6 +18,10 @@ pub enum Outcome {
     /// The endpoint did not do its work: it gets fewer requests for a while. The latency does not
     /// count, so that failing fast does not attract requests.
     Failure,
+    /// The same, and the endpoint asks to be left alone for so long (`Retry-After`,
+    /// `grpc-retry-pushback-ms`). It is ejected for that time, up to
+    /// [`max_pushback`](crate::Ejection::max_pushback), unless too many are.
+    Pushback(Duration),
     /// It says nothing, such as a failure by the client's own doing: neither success nor latency
     /// changes, and the request is not counted.
     Neutral,

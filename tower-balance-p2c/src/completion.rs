@@ -1,6 +1,10 @@
 use std::{fmt, sync::Arc};
 
-use crate::{Outcome, clock::Clock, load::Load};
+use crate::{
+    Outcome,
+    health::Ticket,
+    load::{Load, Name},
+};
 
 /// Tells how long an answered request counts as in flight.
 ///
@@ -10,6 +14,10 @@ use crate::{Outcome, clock::Clock, load::Load};
 pub trait Completion<T> {
     /// The response that the caller gets.
     type Output;
+
+    /// Whether [`complete`](Self::complete) does nothing but drop the [`InFlight`], so that it need
+    /// not be made.
+    const IS_IMMEDIATE: bool = false;
 
     /// Takes over a request that was answered with `response`.
     fn complete(&self, in_flight: InFlight, response: T) -> Self::Output;
@@ -21,6 +29,8 @@ pub struct AtResponse;
 
 impl<T> Completion<T> for AtResponse {
     type Output = T;
+
+    const IS_IMMEDIATE: bool = true;
 
     fn complete(&self, in_flight: InFlight, response: T) -> T {
         drop(in_flight);
@@ -34,78 +44,132 @@ impl<T> Completion<T> for AtResponse {
 /// endpoint's success; its latency was taken when it was answered.
 #[must_use = "a request is in flight until this is dropped"]
 pub struct InFlight {
-    load: Arc<Load>,
-    clock: Clock,
+    load: Arc<Load<dyn Name>>,
+    since: u64,
+    /// How many were in flight at the endpoint when this one was sent.
+    ahead: u32,
+    ticket: Ticket,
     state: State,
 }
 
+#[derive(Clone, Copy)]
 enum State {
-    Unanswered { since: u64 },
-    Answered(Outcome),
+    Unanswered,
+    /// A success so far.
+    Answered {
+        at: u64,
+    },
+    /// There is nothing more to be said of its outcome.
+    Judged,
+    Released,
 }
 
 impl InFlight {
-    pub(crate) fn start(load: Arc<Load>, clock: Clock, now: u64) -> Self {
-        load.started();
+    pub(crate) fn start(load: Arc<Load<dyn Name>>, ticket: Ticket, now: u64) -> Self {
         Self {
+            ahead: load.started(now),
             load,
-            clock,
-            state: State::Unanswered { since: now },
+            since: now,
+            ticket,
+            state: State::Unanswered,
         }
     }
 
-    pub(crate) fn answered(&mut self, outcome: Outcome) {
-        let State::Unanswered { since } = self.state else {
+    /// The response is here, or an error. With `is_over` the request is in flight no more.
+    pub(crate) fn answered(&mut self, outcome: Outcome, is_over: bool) {
+        if !matches!(self.state, State::Unanswered) {
             return;
-        };
-        self.state = State::Answered(outcome);
-        let now = self.clock.now();
-        match outcome {
-            Outcome::Success => self.load.answered(now.saturating_sub(since), now),
-            Outcome::Failure => self.load.failed(now),
-            Outcome::Neutral => {}
+        }
+        let now = self.load.common.clock.now();
+        if is_over {
+            self.load.flights().answered_and_released(now);
+        } else {
+            self.load.flights().answered(now);
+        }
+        if outcome == Outcome::Success {
+            let latency = now.saturating_sub(self.since);
+            self.load.answered_well(latency, self.ahead, now);
+            self.state = State::Answered { at: now };
+            if is_over {
+                self.ended_well(now);
+            }
+        } else {
+            self.judge(outcome, now);
+        }
+        if is_over {
+            self.state = State::Released;
         }
     }
 
     /// The endpoint has not done its work, although its answer had begun: the request is a failure
     /// of the endpoint, once, whatever it was before, and is no longer in flight.
     ///
-    /// It stays one request of [`requests`](crate::EndpointStats::requests); one that had been
-    /// neutral is counted now. The latency to its answer stands; where there was no answer, the
-    /// request says nothing about latency.
-    pub fn failed(mut self) {
-        match self.state {
-            State::Answered(Outcome::Success) => self.load.broke_off(self.clock.now()),
-            State::Answered(Outcome::Failure) => {}
-            State::Answered(Outcome::Neutral) | State::Unanswered { .. } => {
-                self.load.failed(self.clock.now());
+    /// The latency to its answer stands; where there was no answer, the request says nothing about
+    /// latency.
+    pub fn failed(self) {
+        self.ended(Outcome::Failure);
+    }
+
+    /// The request is no longer in flight, and was what `outcome` says unless its beginning was
+    /// a failure already. A success is one only where the answer was.
+    pub fn ended(mut self, outcome: Outcome) {
+        let is_open = matches!(self.state, State::Unanswered | State::Answered { .. });
+        if !is_open || outcome == Outcome::Success {
+            return;
+        }
+        let now = self.load.common.clock.now();
+        if matches!(self.state, State::Unanswered) {
+            self.load.flights().answered(now);
+        }
+        self.judge(outcome, now);
+    }
+
+    /// Whatever it is, it is no success.
+    fn judge(&mut self, outcome: Outcome, now: u64) {
+        self.state = State::Judged;
+        match outcome {
+            Outcome::Failure => self.load.failed(self.ticket, now),
+            Outcome::Pushback(pause) => self.load.pushed_back(self.ticket, pause, now),
+            Outcome::Success | Outcome::Neutral => {
+                self.load.unproven(self.ticket, false, now);
             }
         }
-        self.state = State::Answered(Outcome::Failure);
+    }
+
+    fn ended_well(&self, answered_at: u64) {
+        self.load.ended_well(answered_at);
+        // The clock is read again only where it matters.
+        if !self.load.is_admitted() {
+            let now = self.load.common.clock.now();
+            self.load.proved_well(self.ticket, now);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         match self.state {
-            State::Unanswered { since } => {
-                let now = self.clock.now();
-                self.load.cancelled(now.saturating_sub(since), now);
+            State::Released => {}
+            State::Unanswered => {
+                let now = self.load.common.clock.now();
+                self.load.flights().cancelled();
+                let age = now.saturating_sub(self.since);
+                let hung = self.load.cancelled(age, self.ahead, now);
+                self.load.unproven(self.ticket, hung, now);
             }
-            // The clock is read only where it matters.
-            State::Answered(Outcome::Success) if self.load.is_penalised() => {
-                self.load.completed(self.clock.now());
+            State::Answered { at } => {
+                self.load.flights().released();
+                self.ended_well(at);
             }
-            State::Answered(_) => {}
+            State::Judged => self.load.flights().released(),
         }
-        self.load.released();
     }
 }
 
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InFlight")
-            .field("answered", &!matches!(self.state, State::Unanswered { .. }))
+            .field("answered", &!matches!(self.state, State::Unanswered))
             .finish_non_exhaustive()
     }
 }

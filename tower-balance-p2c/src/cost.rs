@@ -1,13 +1,49 @@
 //! What it costs to send one more request to an endpoint. A pure function.
 
-/// `latency` in nanoseconds, `success` in `(0, 1]`. Latency waits for those before it, and a
-/// failure is worth far less than its own share: an endpoint where half of the requests fail
-/// costs eight times as much.
-pub(crate) fn cost(latency: f64, in_flight: usize, success: f64) -> f64 {
-    let queue = in_flight as f64 + 1.0;
-    latency.max(LEAST_LATENCY) * queue / success.powi(SEVERITY)
+use crate::latency::places;
+
+/// What is known of an endpoint at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signals {
+    /// Nanoseconds for each place in the queue.
+    pub(crate) per_place: f64,
+    /// Nanoseconds for which an answer has been owed and none has come.
+    pub(crate) silence: u64,
+    /// The queue, in units of the endpoint's weight, a whole number.
+    pub(crate) queue: f64,
+    /// In `(0, 1]`.
+    pub(crate) success: f64,
+}
+
+/// An endpoint that is silent for longer than it should need is taken to need that long, eight
+/// times as long as usual at the most. Each request in flight counts once more, and a failure far
+/// more than its share: where half of the requests fail, one costs eight times as much.
+pub(crate) fn cost(signals: Signals, typical: f64) -> f64 {
+    let Signals {
+        per_place,
+        silence,
+        queue,
+        success,
+    } = signals;
+    let needs = per_place.max(LEAST_LATENCY);
+    let silence = (silence as f64).min(needs.max(typical) * MOST_SILENT);
+    let cost = needs.max(silence) * (queue + 1.0);
+    if success == 1.0 {
+        cost
+    } else {
+        cost / success.powi(SEVERITY)
+    }
+}
+
+/// The latency that the next request may expect, in nanoseconds: the estimate for one place, for
+/// as many places as there are.
+pub(crate) fn expected(per_place: f64, in_flight: u32) -> f64 {
+    per_place * places(in_flight)
 }
 
 /// Keeps the number in flight in the product when latencies are immeasurably small: 1 µs.
 const LEAST_LATENCY: f64 = 1e3;
+/// Beyond that an endpoint is avoided anyway, and one that keeps a single answer back for long
+/// (a poll that waits for news) must still get some of the requests.
+const MOST_SILENT: f64 = 8.0;
 const SEVERITY: i32 = 3;

@@ -76,7 +76,7 @@ fn report<K: std::fmt::Debug, S>(
     error: &(dyn std::error::Error + Send + Sync + 'static),
     pause: std::time::Duration,
 ) {
-    let key = &endpoint.key;
+    let key = &endpoint.load.key;
     if endpoint.errors() == 1 {
         tracing::warn!(endpoint = ?key, %error, ?pause, "endpoint is down");
     } else {

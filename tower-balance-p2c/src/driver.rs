@@ -16,7 +16,7 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    BoxError, Change, backoff::backoff, endpoint::Unready, members::Members, pool::Shared,
+    BoxError, Change, Event, backoff::backoff, endpoint::Unready, members::Members, pool::Shared,
 };
 
 pin_project! {
@@ -71,7 +71,7 @@ impl<D, K, S, Req> Driver<D, K, S, Req> {
         let mut this = self.project();
         this.discovery.as_mut().project().stream.set(None);
         *this.members = Members::new();
-        this.shared.endpoints.store(Arc::default());
+        this.shared.snapshot.store(Arc::default());
         this.shared.set_driven(false);
     }
 }
@@ -80,7 +80,7 @@ impl<D, K, S, Req, E> Future for Driver<D, K, S, Req>
 where
     D: Stream<Item = Result<Change<K, S>, E>>,
     E: Into<BoxError>,
-    K: Hash + Eq + Clone + Debug,
+    K: Hash + Eq + Clone + Debug + Send + Sync + 'static,
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
 {
@@ -137,7 +137,7 @@ impl<D> Discovery<D> {
     where
         D: Stream<Item = Result<Change<K, S>, E>>,
         E: Into<BoxError>,
-        K: Hash + Eq + Clone + Debug,
+        K: Hash + Eq + Clone + Debug + Send + Sync + 'static,
         S: Service<Req> + Clone,
         S::Error: Into<BoxError>,
     {
@@ -162,12 +162,12 @@ impl<D> Discovery<D> {
                     // A stream that does nothing but fail must not keep a core busy.
                     let pause = this.errors.checked_sub(1).filter(|&again| again > 0);
                     this.pause.set(pause.map(|again| sleep(backoff(again))));
-                    let (error, endpoints) = (error.into(), members.len());
-                    tracing::warn!(%error, endpoints, "discovery failed: the last endpoints stay");
+                    let error = error.into();
+                    let told = &shared.common.told;
+                    told.tell(&Event::DiscoveryFailed { error: &*error });
                 }
                 Poll::Ready(None) => {
-                    let endpoints = members.len();
-                    tracing::info!(endpoints, "discovery has ended: the last endpoints stay");
+                    shared.common.told.tell(&Event::DiscoveryEnded);
                     this.stream.set(None);
                     return false;
                 }

@@ -1,54 +1,51 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, Ordering},
+    },
 };
 
 use crate::load::Load;
 
 /// One service that discovery has named. The driver and the requests each poll clones of it.
-#[derive(Debug)]
 pub(crate) struct Endpoint<K, S> {
-    pub(crate) key: K,
     pub(crate) service: S,
-    pub(crate) load: Arc<Load>,
-    /// A hint: a clone was ready lately, and none has been found not ready since.
-    ready: AtomicBool,
-    removed: AtomicBool,
+    pub(crate) load: Arc<Load<K>>,
+    flags: AtomicU8,
     /// Readiness errors in a row.
     errors: AtomicU32,
 }
 
 impl<K, S> Endpoint<K, S> {
-    pub(crate) fn new(key: K, service: S, load: Arc<Load>) -> Self {
+    pub(crate) fn new(service: S, load: Arc<Load<K>>) -> Self {
         Self {
-            key,
             service,
             load,
-            ready: AtomicBool::new(false),
-            removed: AtomicBool::new(false),
+            flags: AtomicU8::new(0),
             errors: AtomicU32::new(0),
         }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && !self.is_removed()
+        self.flags.load(Ordering::Acquire) == READY
     }
 
     pub(crate) fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+        self.flags.fetch_or(READY, Ordering::AcqRel);
     }
 
     /// True for the one caller that turned the hint off.
     pub(crate) fn clear_ready(&self) -> bool {
-        self.ready.swap(false, Ordering::AcqRel)
+        self.flags.fetch_and(!READY, Ordering::AcqRel) & READY != 0
     }
 
     pub(crate) fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Acquire)
+        self.flags.load(Ordering::Acquire) & REMOVED != 0
     }
 
     pub(crate) fn remove(&self) {
-        self.removed.store(true, Ordering::Release);
+        self.flags.fetch_or(REMOVED, Ordering::AcqRel);
     }
 
     pub(crate) fn errors(&self) -> u32 {
@@ -72,6 +69,14 @@ impl<K, S> Endpoint<K, S> {
     }
 }
 
+impl<K, S> fmt::Debug for Endpoint<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("flags", &self.flags)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A message to the driver: a request has found this endpoint not ready.
 #[derive(Debug)]
 pub(crate) struct Unready<K, S> {
@@ -79,3 +84,7 @@ pub(crate) struct Unready<K, S> {
     /// By an error, after which it is left alone for a while.
     pub(crate) failed: bool,
 }
+
+/// A hint: a clone was ready lately, and none has been found not ready since.
+const READY: u8 = 1;
+const REMOVED: u8 = 2;

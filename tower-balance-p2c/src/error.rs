@@ -11,9 +11,18 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// readiness error that this request met, if it met one.
 #[derive(Debug)]
 pub struct NoEndpoint {
-    endpoints: usize,
+    counts: EndpointCounts,
     waited: Duration,
     source: Option<BoxError>,
+}
+
+/// How many endpoints there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EndpointCounts {
+    pub(crate) endpoints: usize,
+    pub(crate) ready: usize,
+    /// Of those that were ready.
+    pub(crate) ejected: usize,
 }
 
 /// Why there was no endpoint.
@@ -24,28 +33,42 @@ pub enum Reason {
     Empty,
     /// There are endpoints, but none was ready.
     NotReady,
+    /// All that were ready are ejected for their failures, and so few of them can be used that
+    /// [`panic`](crate::Ejection::panic) would have to be higher to try them all the same.
+    Ejected,
 }
 
 impl NoEndpoint {
-    pub(crate) fn new(endpoints: usize, waited: Duration, source: Option<BoxError>) -> Self {
+    pub(crate) fn new(counts: EndpointCounts, waited: Duration, source: Option<BoxError>) -> Self {
         Self {
-            endpoints,
+            counts,
             waited,
             source,
         }
     }
 
-    /// Whether there were no endpoints at all, or none that was ready.
+    /// Whether there were no endpoints at all, none that was ready, or none that was not ejected.
     pub fn reason(&self) -> Reason {
-        match self.endpoints {
-            0 => Reason::Empty,
-            _ => Reason::NotReady,
+        match self.counts {
+            EndpointCounts { endpoints: 0, .. } => Reason::Empty,
+            EndpointCounts { ejected: 0, .. } => Reason::NotReady,
+            _ => Reason::Ejected,
         }
     }
 
     /// The number of endpoints in the set when the request gave up.
     pub fn endpoints(&self) -> usize {
-        self.endpoints
+        self.counts.endpoints
+    }
+
+    /// How many of them were ready.
+    pub fn ready(&self) -> usize {
+        self.counts.ready
+    }
+
+    /// How many of those that were ready are ejected.
+    pub fn ejected(&self) -> usize {
+        self.counts.ejected
     }
 
     /// How long the request had waited.
@@ -57,6 +80,11 @@ impl NoEndpoint {
 impl fmt::Display for NoEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waited = self.waited;
+        let EndpointCounts {
+            endpoints,
+            ready,
+            ejected,
+        } = self.counts;
         match self.reason() {
             Reason::Empty => write!(
                 f,
@@ -65,9 +93,13 @@ impl fmt::Display for NoEndpoint {
             ),
             Reason::NotReady => write!(
                 f,
-                "none of {} endpoints became ready within {waited:?}: see why they are down or \
-                 full, or wait longer",
-                self.endpoints
+                "none of {endpoints} endpoints became ready within {waited:?}: see why they are \
+                 down or full, or wait longer"
+            ),
+            Reason::Ejected => write!(
+                f,
+                "none of {endpoints} endpoints could be used within {waited:?}: {ready} are ready, \
+                 of which {ejected} are ejected for their failures; see why they fail"
             ),
         }
     }

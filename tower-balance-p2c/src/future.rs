@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,9 +12,11 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::{
-    BoxError, Classify, Completion, InFlight,
+    BoxError, Classify, Completion, InFlight, Steer,
+    lanes::Lane,
+    load::{Load, Name},
     pool::Pool,
-    search::{Candidate, Search},
+    search::{Ready, Search},
 };
 
 pin_project! {
@@ -29,8 +31,8 @@ pin_project! {
     /// it is released. Dropped later, the request is no longer in flight, its endpoint's success
     /// is left alone, and its latency estimate rises to the request's age if that is more.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<K, S, F, Req, C, T> {
-        pool: Arc<Pool<K, S, C, T>>,
+    pub struct ResponseFuture<K, S, F, Req, C, T, A> {
+        lane: Arc<Lane<Pool<K, S, C, T, A>>>,
         #[pin]
         state: State<K, S, F, Req>,
     }
@@ -49,57 +51,72 @@ pin_project! {
             response: F,
             // Taken when the response is here.
             in_flight: Option<InFlight>,
+            // Whose the response is, where somebody wants to know.
+            endpoint: Option<Arc<Load<K>>>,
         },
         Done,
     }
 }
 
-impl<K, S, F, Req, C, T> ResponseFuture<K, S, F, Req, C, T> {
-    pub(crate) fn new(pool: Arc<Pool<K, S, C, T>>, request: Req) -> Self {
+impl<K, S, F, Req, C, T, A> ResponseFuture<K, S, F, Req, C, T, A> {
+    pub(crate) fn new(lane: Arc<Lane<Pool<K, S, C, T, A>>>, request: Req) -> Self {
         let state = State::Searching {
             request: Some(request),
             search: Search::new(),
         };
-        Self { pool, state }
+        Self { lane, state }
     }
 }
 
-impl<K, S, Req, C, T> Future for ResponseFuture<K, S, S::Future, Req, C, T>
+impl<K, S, Req, C, T, A> Future for ResponseFuture<K, S, S::Future, Req, C, T, A>
 where
+    K: Name + 'static,
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     C: Classify<S::Response, S::Error>,
     T: Completion<S::Response>,
+    A: Steer<K, Req, T::Output>,
 {
     type Output = Result<T::Output, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        let pool = &*this.lane.pool;
         loop {
             match this.state.as_mut().project() {
                 StateProj::Searching { request, search } => {
-                    let found = ready!(search.poll(this.pool, cx));
+                    let avoids = |endpoint: &K| {
+                        request
+                            .as_ref()
+                            .is_some_and(|request| pool.steer.avoids(request, endpoint))
+                    };
+                    let found = ready!(search.poll(pool, avoids, cx));
                     let request = request.take();
-                    let candidate = match found {
-                        Ok(candidate) => candidate,
+                    let ready = match found {
+                        Ok(ready) => ready,
                         Err(error) => {
                             this.state.set(State::Done);
                             return Poll::Ready(Err(error.into()));
                         }
                     };
                     if let Some(request) = request {
-                        this.state.set(send(candidate, request, this.pool));
+                        this.state.set(send(ready, request, pool));
                     }
                 }
                 StateProj::Sent {
                     response,
                     in_flight,
+                    endpoint,
                 } => {
                     let result = ready!(response.poll(cx));
-                    let in_flight = in_flight.take();
+                    let (in_flight, endpoint) = (in_flight.take(), endpoint.take());
                     this.state.set(State::Done);
                     if let Some(in_flight) = in_flight {
-                        return Poll::Ready(finish(result, in_flight, this.pool));
+                        let mut result = finish(result, in_flight, pool);
+                        if let (Ok(response), Some(endpoint)) = (&mut result, endpoint) {
+                            pool.steer.answered(response, &endpoint.key);
+                        }
+                        return Poll::Ready(result);
                     }
                 }
                 StateProj::Done => panic!("`ResponseFuture` polled after it was ready"),
@@ -108,41 +125,58 @@ where
     }
 }
 
-fn send<K, S, Req, C, T>(
-    mut candidate: Candidate<K, S>,
-    request: Req,
-    pool: &Pool<K, S, C, T>,
+fn send<K, S, Req, C, T, A>(
+    ready: Ready<K, S>,
+    mut request: Req,
+    pool: &Pool<K, S, C, T, A>,
 ) -> State<K, S, S::Future, Req>
 where
+    K: Name + 'static,
     S: Service<Req>,
+    T: Completion<S::Response>,
+    A: Steer<K, Req, T::Output>,
 {
-    pool.counters.picks.fetch_add(1, Ordering::Relaxed);
-    let load = Arc::clone(&candidate.endpoint.load);
-    let in_flight = InFlight::start(load, pool.shared.clock, candidate.at);
+    let Ready {
+        load,
+        mut service,
+        at,
+        claim,
+    } = ready;
+    pool.counters.picks.add_one();
+    pool.steer.sent(&mut request, &load.key);
+    let endpoint = A::TELLS.then(|| Arc::clone(&load));
+    let ticket = load.ticket(claim.is_some());
+    let in_flight = InFlight::start(load, ticket, at);
+    // From here on the request itself holds the probe.
+    if let Some(claim) = claim {
+        claim.kept();
+    }
     State::Sent {
-        response: candidate.service.call(request),
+        response: service.call(request),
         in_flight: Some(in_flight),
+        endpoint,
     }
 }
 
-fn finish<K, S, R, E, C, T>(
+fn finish<K, S, R, E, C, T, A>(
     result: Result<R, E>,
     mut in_flight: InFlight,
-    pool: &Pool<K, S, C, T>,
+    pool: &Pool<K, S, C, T, A>,
 ) -> Result<T::Output, BoxError>
 where
     E: Into<BoxError>,
     C: Classify<R, E>,
     T: Completion<R>,
 {
-    in_flight.answered(pool.classify.classify(result.as_ref()));
+    let is_over = T::IS_IMMEDIATE || result.is_err();
+    in_flight.answered(pool.classify.classify(result.as_ref()), is_over);
     match result {
         Ok(response) => Ok(pool.completion.complete(in_flight, response)),
         Err(error) => Err(error.into()),
     }
 }
 
-impl<K, S, F, Req, C, T> fmt::Debug for ResponseFuture<K, S, F, Req, C, T> {
+impl<K, S, F, Req, C, T, A> fmt::Debug for ResponseFuture<K, S, F, Req, C, T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Searching { .. } => "searching",

@@ -5,29 +5,41 @@
 
 mod attributes;
 mod backoff;
+mod chance;
 mod change;
+mod claim;
 mod classify;
 mod clock;
 mod completion;
 mod cost;
+mod deferred;
 mod drive;
 mod driver;
 mod endpoint;
 pub mod error;
-mod ewma;
+mod flights;
 pub mod future;
+mod health;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
+mod lanes;
+mod latency;
 mod layer;
 mod load;
 mod members;
+mod observer;
+mod outcomes;
 mod pick;
 mod pool;
+mod sampler;
 mod search;
 mod service;
+mod settings;
+mod slow_start;
+mod snapshot;
 mod stats;
-mod success;
+mod steer;
 mod sync;
 mod typical;
 
@@ -37,6 +49,11 @@ pub use classify::{Classify, OkOrErr, Outcome};
 pub use completion::{AtResponse, Completion, InFlight};
 pub use driver::Driver;
 pub use error::BoxError;
-pub use layer::{BalanceLayer, Builder};
+pub use health::{Ejection, EjectionReason};
+pub use layer::BalanceLayer;
+pub use observer::{Event, Observer};
 pub use service::Balance;
-pub use stats::{EndpointStats, Stats};
+pub use settings::Builder;
+pub use slow_start::SlowStart;
+pub use stats::{EndpointStats, Health, Stats};
+pub use steer::Steer;

@@ -1,114 +1,278 @@
-//! What is known of one endpoint: three signals that are kept apart, and two counters.
+//! What is known of one endpoint, and what its requests add to that.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use crate::{
+    Event,
+    chance::Chance,
+    clock::Clock,
+    cost::{Signals, cost, expected},
+    flights::Flights,
+    health::{Member, Register, Report, Standing, State, Surroundings, Ticket},
+    latency::{Latency, places},
+    observer::Told,
+    outcomes::Outcomes,
+    slow_start::SlowStart,
+    typical::Typical,
 };
 
-use crate::{cost::cost, ewma::PeakEwma, success::Success, typical::Typical};
+/// A key whose type does not matter.
+pub(crate) trait Name: Debug + Send + Sync {}
+impl<K: Debug + Send + Sync> Name for K {}
+
+/// What the endpoints of a pool share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
+    pub(crate) typical: Typical,
+    pub(crate) register: Register<Load<dyn Name>>,
+    pub(crate) slow_start: SlowStart,
+    pub(crate) told: Told,
+}
 
 /// Belongs to a key rather than to a service: it outlives the service when discovery inserts the
 /// key again.
 #[derive(Debug)]
-pub(crate) struct Load {
-    typical: Arc<Typical>,
-    decay: u64,
-    latency: PeakEwma,
-    success: Success,
-    in_flight: AtomicUsize,
-    requests: AtomicU64,
-    failures: AtomicU64,
+pub(crate) struct Load<K: ?Sized> {
+    pub(crate) common: Arc<Common>,
+    flights: Flights,
+    latency: Latency,
+    outcomes: Outcomes,
+    standing: Standing,
+    joined: u64,
+    /// When it is a newcomer no more; zero if it never was one.
+    slow_until: u64,
+    pub(crate) key: K,
 }
 
-impl Load {
-    pub(crate) fn new(typical: Arc<Typical>, decay: u64, now: u64) -> Self {
+impl<K> Load<K> {
+    /// An endpoint of a set that is new itself, or one that joins others.
+    pub(crate) fn new(key: K, common: Arc<Common>, joins: bool, now: u64) -> Self {
+        let slow = common.slow_start.window_nanos();
+        let window = common.register.window();
         Self {
-            typical,
-            decay,
-            latency: PeakEwma::new(now),
-            success: Success::new(now),
-            in_flight: AtomicUsize::new(0),
-            requests: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
+            flights: Flights::new(),
+            latency: Latency::new(now),
+            outcomes: Outcomes::new(now, window),
+            standing: Standing::new(),
+            joined: now,
+            slow_until: if joins { now.saturating_add(slow) } else { 0 },
+            common,
+            key,
+        }
+    }
+}
+
+impl<K: ?Sized> Load<K> {
+    /// Returns how many requests were in flight before.
+    pub(crate) fn started(&self, now: u64) -> u32 {
+        self.flights.started(now)
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.flights
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.flights.in_flight()
+    }
+
+    /// An answer has begun well.
+    pub(crate) fn answered_well(&self, latency: u64, ahead: u32, now: u64) {
+        let typical = &self.common.typical;
+        typical.first(latency as f64 / places(ahead));
+        self.latency.record(latency, ahead, now, typical.decay());
+    }
+
+    /// A request that was answered well has ended well.
+    pub(crate) fn ended_well(&self, now: u64) {
+        self.outcomes.record_success(now);
+    }
+
+    /// A request was given up at `age`. True if that is longer than it should have taken.
+    pub(crate) fn cancelled(&self, age: u64, ahead: u32, now: u64) -> bool {
+        let typical = &self.common.typical;
+        let (usual, drift) = (typical.per_place(), typical.drift());
+        let hung = age as f64 > expected(self.per_place(now), ahead);
+        self.latency.record_at_least(age, ahead, usual, now, drift);
+        hung
+    }
+
+    /// What one more request costs. `level` makes a queue of the number in flight.
+    pub(crate) fn cost(&self, now: u64, level: impl FnOnce(u32) -> f64) -> f64 {
+        let (in_flight, silence) = self.flights.look(now);
+        let typical = &self.common.typical;
+        let usual = typical.per_place();
+        let per_place = self.latency.per_place(usual, now, typical.drift());
+        let signals = Signals {
+            per_place: per_place.unwrap_or(usual),
+            silence,
+            queue: level(in_flight),
+            success: self.outcomes.ratio(now),
+        };
+        cost(signals, usual)
+    }
+
+    /// The latency that one more request may expect, in nanoseconds.
+    pub(crate) fn expected_latency(&self, now: u64) -> f64 {
+        let (in_flight, silence) = self.flights.look(now);
+        expected(self.per_place(now), in_flight).max(silence as f64)
+    }
+
+    pub(crate) fn per_place(&self, now: u64) -> f64 {
+        self.measured(now)
+            .unwrap_or_else(|| self.common.typical.per_place())
+    }
+
+    /// The estimate for one place in the queue; `None` without samples.
+    pub(crate) fn measured(&self, now: u64) -> Option<f64> {
+        let typical = &self.common.typical;
+        self.latency
+            .per_place(typical.per_place(), now, typical.drift())
+    }
+
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        let nanos = self.latency.whole()?;
+        Some(Duration::from_nanos(nanos as u64))
+    }
+
+    pub(crate) fn silence(&self, now: u64) -> Duration {
+        Duration::from_nanos(self.flights.look(now).1)
+    }
+
+    /// For how much of the requests the endpoint is a candidate.
+    pub(crate) fn share(&self, now: u64) -> f64 {
+        if now >= self.slow_until {
+            return 1.0;
+        }
+        self.common
+            .slow_start
+            .share(now.saturating_sub(self.joined))
+    }
+
+    pub(crate) fn is_newcomer(&self, now: u64) -> bool {
+        now < self.slow_until
+    }
+
+    /// The endpoint failed before there was a request. It is not ready then, so there is nothing to
+    /// eject it from; it only costs a little more once it is.
+    pub(crate) fn failed_readiness(&self, now: u64) {
+        self.outcomes.stumbled(now);
+    }
+
+    /// Whether it may get a request as far as its health goes.
+    pub(crate) fn may_serve(&self) -> bool {
+        self.standing.is_admitted()
+            || matches!(self.standing.state(), State::Probation(most) if self.in_flight() < most)
+    }
+
+    /// Whether it is left alone.
+    pub(crate) fn is_ejected(&self) -> bool {
+        matches!(self.standing.state(), State::Ejected | State::Probing)
+    }
+
+    /// The share of its requests that have failed within the window. `None` if it had none.
+    pub(crate) fn failing(&self, now: u64) -> Option<f64> {
+        if !self.outcomes.has_failed(now) {
+            return (self.outcomes.totals().total() > 0).then_some(0.0);
+        }
+        let counts = self.outcomes.in_window(now);
+        let total = counts.total();
+        (total > 0).then(|| counts.failures as f64 / total as f64)
+    }
+
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.standing.is_admitted()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.standing.state()
+    }
+
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+
+    pub(crate) fn ticket(&self, is_probe: bool) -> Ticket {
+        Ticket {
+            ejections: self.standing.ejections(),
+            is_probe,
+        }
+    }
+}
+
+impl<K: Name + ?Sized> Load<K> {
+    pub(crate) fn tell(&self, event: impl FnOnce(&'_ dyn Debug) -> Event<'_>) {
+        self.common.told.tell(&event(&&self.key));
+    }
+}
+
+impl Load<dyn Name> {
+    /// Likewise, for an endpoint that is not admitted.
+    pub(crate) fn proved_well(self: &Arc<Self>, ticket: Ticket, now: u64) {
+        self.report(self.common.register.succeeded(self, ticket, now));
+    }
+
+    /// The request of `ticket` is a failure. Latency has no part in it: a failure that is quick
+    /// must not look attractive.
+    pub(crate) fn failed(self: &Arc<Self>, ticket: Ticket, now: u64) {
+        self.outcomes.record_failure(now);
+        let around = self.surroundings(now);
+        self.report(self.common.register.failed(self, ticket, around));
+    }
+
+    /// Likewise, and the endpoint asks to be left alone.
+    pub(crate) fn pushed_back(self: &Arc<Self>, ticket: Ticket, pause: Duration, now: u64) {
+        self.outcomes.record_failure(now);
+        let around = self.surroundings(now);
+        let nanos = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        let register = &self.common.register;
+        let report = register
+            .pushed_back(self, ticket, nanos, around)
+            .or_else(|| register.failed(self, ticket, around));
+        self.report(report);
+    }
+
+    pub(crate) fn unproven(self: &Arc<Self>, ticket: Ticket, hung: bool, now: u64) {
+        if ticket.is_probe {
+            self.common.register.unproven(self, ticket, hung, now);
         }
     }
 
-    pub(crate) fn started(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    fn surroundings(&self, now: u64) -> Surroundings {
+        let typical = &self.common.typical;
+        Surroundings {
+            now,
+            failing: typical.failing(),
+            rate: typical.rate(),
+            chance: self.common.chance.uniform(),
+        }
     }
 
-    pub(crate) fn released(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    fn report(&self, report: Option<Report>) {
+        let Some(report) = report else {
+            return;
+        };
+        self.tell(|endpoint| match report {
+            Report::Ejected { reason, nanos } => Event::Ejected {
+                endpoint,
+                reason,
+                duration: Duration::from_nanos(nanos),
+            },
+            Report::Spared(reason) => Event::Spared { endpoint, reason },
+            Report::Readmitted => Event::Readmitted { endpoint },
+            Report::Recovered => Event::Recovered { endpoint },
+        });
+    }
+}
+
+impl<K: ?Sized> Member for Load<K> {
+    fn standing(&self) -> &Standing {
+        &self.standing
     }
 
-    /// An answer has begun well. Either [`completed`](Self::completed) follows or
-    /// [`broke_off`](Self::broke_off): one request is one sample of success.
-    pub(crate) fn answered(&self, latency: u64, now: u64) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.typical.first(latency as f64);
-        self.latency.record(latency, now, self.decay);
-    }
-
-    pub(crate) fn completed(&self, now: u64) {
-        self.success.record_success(now, self.decay);
-    }
-
-    /// Whether a success would change anything.
-    pub(crate) fn is_penalised(&self) -> bool {
-        self.success.is_penalised()
-    }
-
-    pub(crate) fn broke_off(&self, now: u64) {
-        // After the request that it belongs to, for whoever reads both.
-        self.failures.fetch_add(1, Ordering::Release);
-        self.success.record_failure(now, self.decay);
-    }
-
-    /// A failure says nothing about latency: one that is quick must not look attractive.
-    pub(crate) fn failed(&self, now: u64) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.broke_off(now);
-    }
-
-    /// The endpoint failed before there was a request.
-    pub(crate) fn failed_readiness(&self, now: u64) {
-        self.success.record_failure(now, self.decay);
-    }
-
-    pub(crate) fn cancelled(&self, age: u64, now: u64) {
-        self.latency
-            .record_at_least(age, self.typical.nanos(), now, self.decay);
-    }
-
-    pub(crate) fn cost(&self, now: u64) -> f64 {
-        let latency = self.latency(now).unwrap_or_else(|| self.typical.nanos());
-        cost(latency, self.in_flight(), self.success(now))
-    }
-
-    /// In nanoseconds; `None` without samples.
-    pub(crate) fn latency(&self, now: u64) -> Option<f64> {
-        self.latency
-            .projected(self.typical.nanos(), now, self.decay)
-    }
-
-    /// The latency of an endpoint that has answered well. What is known only of cancelled requests must
-    /// not become typical: those that were not tried yet would look as bad as one that hangs.
-    pub(crate) fn measured_latency(&self, now: u64) -> Option<f64> {
-        let (requests, failures) = self.counts();
-        self.latency(now).filter(|_| requests > failures)
-    }
-
-    pub(crate) fn success(&self, now: u64) -> f64 {
-        self.success.ratio(now, self.decay)
-    }
-
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Requests, and how many of them were failures: never more.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        let failures = self.failures.load(Ordering::Acquire);
-        (self.requests.load(Ordering::Relaxed), failures)
+    fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
     }
 }

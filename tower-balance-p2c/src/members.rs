@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt::Debug,
     hash::Hash,
     pin::Pin,
@@ -14,16 +14,21 @@ use futures::{
 use tower_service::Service;
 
 use crate::{
-    BoxError, Change,
+    Attributes, BoxError, Change, Event,
     drive::Drive,
     endpoint::{Endpoint, Unready},
+    load::{Load, Name},
     pool::Shared,
+    snapshot::Snapshot,
 };
 
 /// The driver's own view of the set: what is in it, what is being driven, and what requests have
 /// not been told yet.
 pub(crate) struct Members<K, S, Req> {
-    slots: HashMap<K, Slot<K, S>>,
+    /// In the order in which they joined, so that equal histories make equal sets.
+    slots: BTreeMap<u64, Slot<K, S>>,
+    places: HashMap<K, u64>,
+    next_place: u64,
     drives: FuturesUnordered<Abortable<Drive<K, S, Req>>>,
     retired: Vec<Arc<Endpoint<K, S>>>,
     changed: bool,
@@ -32,13 +37,16 @@ pub(crate) struct Members<K, S, Req> {
 
 struct Slot<K, S> {
     endpoint: Arc<Endpoint<K, S>>,
+    attributes: Attributes,
     drive: Option<AbortHandle>,
 }
 
 impl<K, S, Req> Members<K, S, Req> {
     pub(crate) fn new() -> Self {
         Self {
-            slots: HashMap::new(),
+            slots: BTreeMap::new(),
+            places: HashMap::new(),
+            next_place: 0,
             drives: FuturesUnordered::new(),
             retired: Vec::new(),
             changed: false,
@@ -53,8 +61,12 @@ impl<K, S, Req> Members<K, S, Req> {
     /// Tells the requests what has changed, in one step.
     pub(crate) fn publish(&mut self, shared: &Shared<K, S>) {
         if self.changed {
-            let endpoints = self.slots.values().map(|slot| Arc::clone(&slot.endpoint));
-            shared.endpoints.store(Arc::new(endpoints.collect()));
+            let endpoints = self.slots.values();
+            let endpoints =
+                endpoints.map(|slot| (Arc::clone(&slot.endpoint), slot.attributes.clone()));
+            let snapshot = Snapshot::new(endpoints, shared.zone.as_deref());
+            shared.snapshot.store(Arc::new(snapshot));
+            shared.common.register.set_members(self.slots.len());
             for endpoint in self.retired.drain(..) {
                 endpoint.remove();
             }
@@ -76,36 +88,52 @@ impl<K, S, Req> Members<K, S, Req> {
 
 impl<K, S, Req> Members<K, S, Req>
 where
-    K: Hash + Eq + Clone + Debug,
+    K: Hash + Eq + Clone + Debug + Send + Sync + 'static,
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
 {
     pub(crate) fn apply(&mut self, change: Change<K, S>, shared: &Shared<K, S>) {
         match change {
-            Change::Insert(key, service) | Change::InsertWith(key, service, _) => {
-                self.insert(key, service, shared);
+            Change::Insert(key, service) => {
+                self.insert(key, service, Attributes::default(), shared);
+            }
+            Change::InsertWith(key, service, attributes) => {
+                self.insert(key, service, attributes, shared);
             }
             Change::Remove(key) => {
-                let Some(slot) = self.slots.remove(&key) else {
+                let place = self.places.remove(&key);
+                let Some(slot) = place.and_then(|place| self.slots.remove(&place)) else {
                     return;
                 };
-                tracing::debug!(endpoint = ?key, "endpoint removed");
+                let load: Arc<Load<dyn Name>> = slot.endpoint.load.clone();
+                shared.common.register.leave(&load);
+                load.tell(|endpoint| Event::Removed { endpoint });
                 self.retire(slot);
                 self.changed = true;
             }
         }
     }
 
-    fn insert(&mut self, key: K, service: S, shared: &Shared<K, S>) {
-        let load = match self.slots.get(&key) {
+    fn insert(&mut self, key: K, service: S, attributes: Attributes, shared: &Shared<K, S>) {
+        let place = self.places.get(&key).copied();
+        let known = place.and_then(|place| self.slots.get(&place));
+        let load = match known {
             Some(slot) => Arc::clone(&slot.endpoint.load),
-            None => Arc::new(shared.new_load()),
+            None => join(key.clone(), shared),
         };
-        let endpoint = Arc::new(Endpoint::new(key.clone(), service, load));
-        let drive = Some(self.start(&endpoint, false, shared));
-        tracing::debug!(endpoint = ?key, "endpoint inserted");
-        let replaced = self.slots.insert(key, Slot { endpoint, drive });
-        if let Some(slot) = replaced {
+        load.tell(|endpoint| Event::Inserted { endpoint });
+        let place = place.unwrap_or_else(|| {
+            self.next_place += 1;
+            self.places.insert(key, self.next_place);
+            self.next_place
+        });
+        let endpoint = Arc::new(Endpoint::new(service, load));
+        let slot = Slot {
+            drive: Some(self.start(&endpoint, false, shared)),
+            endpoint,
+            attributes,
+        };
+        if let Some(slot) = self.slots.insert(place, slot) {
             self.retire(slot);
         }
         self.changed = true;
@@ -113,18 +141,16 @@ where
 
     /// Drives an endpoint that a request has found not ready.
     pub(crate) fn drive(&mut self, unready: &Unready<K, S>, shared: &Shared<K, S>) {
+        let place = self.places.get(&unready.endpoint.load.key).copied();
         let is_current = |slot: &Slot<K, S>| {
             slot.drive.is_none() && Arc::ptr_eq(&slot.endpoint, &unready.endpoint)
         };
-        if !self
-            .slots
-            .get(&unready.endpoint.key)
-            .is_some_and(is_current)
-        {
+        let slot = place.and_then(|place| self.slots.get(&place));
+        if !slot.is_some_and(is_current) {
             return;
         }
         let drive = self.start(&unready.endpoint, unready.failed, shared);
-        if let Some(slot) = self.slots.get_mut(&unready.endpoint.key) {
+        if let Some(slot) = place.and_then(|place| self.slots.get_mut(&place)) {
             slot.drive = Some(drive);
         }
     }
@@ -143,13 +169,14 @@ where
 
     fn ready(&mut self, endpoint: &Endpoint<K, S>) {
         // A drive that is over is this slot's: that of a retired endpoint was aborted.
-        if let Some(slot) = self.slots.get_mut(&endpoint.key) {
+        let place = self.places.get(&endpoint.load.key);
+        if let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) {
             slot.drive = None;
         }
         if endpoint.errors() == 0 {
-            tracing::trace!(endpoint = ?endpoint.key, "endpoint is ready");
+            tracing::trace!(endpoint = ?endpoint.load.key, "endpoint is ready");
         } else {
-            tracing::info!(endpoint = ?endpoint.key, "endpoint is ready again");
+            tracing::info!(endpoint = ?endpoint.load.key, "endpoint is ready again");
         }
         endpoint.set_ready();
         self.became_ready = true;
@@ -162,11 +189,33 @@ where
         shared: &Shared<K, S>,
     ) -> AbortHandle {
         let (handle, registration) = AbortHandle::new_pair();
-        let drive = Drive::new(Arc::clone(endpoint), failed, shared.clock);
+        let drive = Drive::new(Arc::clone(endpoint), failed, shared.common.clock);
         self.drives.push(Abortable::new(drive, registration));
         handle
     }
 }
 
+/// What will be known of a new endpoint. If others are established it is owed a request soon.
+fn join<K, S>(key: K, shared: &Shared<K, S>) -> Arc<Load<K>>
+where
+    K: Debug + Send + Sync + 'static,
+{
+    let common = &shared.common;
+    let now = common.clock.now();
+    let joins = common.typical.is_known();
+    let load = Arc::new(Load::new(key, Arc::clone(common), joins, now));
+    if joins && load.is_newcomer(now) {
+        let patience = SHORTEST_PATIENCE + PATIENCE_SPREAD * common.chance.uniform();
+        let member: Arc<Load<dyn Name>> = load.clone();
+        common
+            .register
+            .join(&member, now.saturating_add(patience as u64));
+    }
+    load
+}
+
+/// 300 ms, and up to 700 ms more.
+const SHORTEST_PATIENCE: f64 = 0.3e9;
+const PATIENCE_SPREAD: f64 = 0.7e9;
 /// So that a big set does not keep a runtime's thread to itself.
 const MOST_READY_IN_A_POLL: usize = 64;

@@ -1,104 +1,134 @@
-//! Power of `choices` choices over indices. Pure: readiness, cost and chance come in.
+//! The choice among endpoints, over indices. Pure: readiness, cost and chance come in.
 
 use rand::{Rng, RngExt as _};
 
-/// Looks at `choices` distinct eligible indices below `len`, each set of them equally likely, and
-/// returns one of the least cost. Costs within [`TIE`] of the least are equal, and equals are
-/// chosen from at random. `None` if nothing is eligible.
-pub(crate) fn pick<R: Rng + ?Sized>(
-    len: usize,
-    choices: usize,
-    eligible: impl Fn(usize) -> bool,
-    cost: impl Fn(usize) -> f64,
+use crate::sampler::Sampler;
+
+/// What speaks for an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) cost: f64,
+    /// How many requests it could take at this cost. Among equals that is its chance.
+    pub(crate) room: f64,
+}
+
+/// The best of those that were looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) index: usize,
+    pub(crate) cost: f64,
+}
+
+/// How many endpoints are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choices {
+    /// All of a small set, eight of a bigger one.
+    Auto,
+    /// That many.
+    Exactly(usize),
+}
+
+impl Choices {
+    /// None for all.
+    pub(crate) fn of(self, len: usize) -> Option<usize> {
+        let choices = match self {
+            Self::Auto if len <= MOST_SCANNED => len,
+            Self::Auto => CHOICES,
+            Self::Exactly(choices) => choices,
+        };
+        (choices < len).then_some(choices)
+    }
+}
+
+/// The queue of an endpoint of this weight, for who looks at all of them, and how much room there
+/// is before it grows: an endpoint of weight 3 is three endpoints, over which its requests are
+/// spread evenly.
+pub(crate) fn level(in_flight: u32, weight: f64) -> (f64, f64) {
+    if weight == 1.0 {
+        return (in_flight.into(), 1.0);
+    }
+    let level = (f64::from(in_flight) / weight).floor();
+    (level, (level + 1.0) * weight - f64::from(in_flight))
+}
+
+/// The same for who has drawn the endpoint by its weight, which is to have met one of the three:
+/// `chance` from 0 to 1 tells which.
+pub(crate) fn drawn_level(in_flight: u32, weight: f64, chance: f64) -> f64 {
+    if weight == 1.0 {
+        return in_flight.into();
+    }
+    (f64::from(in_flight) / weight + chance).floor()
+}
+
+/// One of the least cost among all. Costs within [`TIE`] of the least are equal, and equals are
+/// chosen from at random. `None` if there is no offer.
+pub(crate) fn scan<R: Rng + ?Sized>(
+    sampler: &Sampler,
     rng: &mut R,
-) -> Option<usize> {
+    mut offer: impl FnMut(usize, &mut R) -> Option<Offer>,
+) -> Option<Found> {
     let mut best = Best::default();
-    if choices >= len {
-        for index in (0..len).filter(|&index| eligible(index)) {
-            best.offer(index, cost(index), rng);
+    for index in sampler.range() {
+        if let Some(offer) = offer(index, rng) {
+            best.take(index, offer, rng);
         }
-        return best.index;
     }
-
-    let mut drawn = [0; MOST_DRAWN];
-    if let Some(drawn) = drawn.get_mut(..choices)
-        && draw(drawn, len, &eligible, rng)
-    {
-        for &index in &*drawn {
-            best.offer(index, cost(index), rng);
-        }
-        return best.index;
-    }
-    select(len, choices, &eligible, rng, |index, rng| {
-        best.offer(index, cost(index), rng);
-    });
-    best.index
+    best.found
 }
 
-/// Fills `drawn` by drawing and rejecting, which is fast where most are eligible. False if that
-/// took too long.
-fn draw<R: Rng + ?Sized>(
-    drawn: &mut [usize],
-    len: usize,
-    eligible: &impl Fn(usize) -> bool,
-    rng: &mut R,
-) -> bool {
-    let mut filled = 0;
-    for _ in 0..drawn.len() * DRAWS_PER_CHOICE {
-        if filled == drawn.len() {
-            break;
-        }
-        let index = rng.random_range(0..len);
-        if eligible(index) && !drawn[..filled].contains(&index) {
-            drawn[filled] = index;
-            filled += 1;
-        }
-    }
-    filled == drawn.len()
-}
-
-/// Selection sampling in one pass (after one that counts): without memory, and exact however few
-/// are eligible.
-fn select<R: Rng + ?Sized>(
-    len: usize,
+/// Likewise among `choices` that are drawn by their weights: distinct ones where all weigh the same,
+/// else as the draw has it, for to draw a heavy one twice is to draw two of what it stands for.
+/// Where hardly any has an offer, all are asked.
+pub(crate) fn sample<R: Rng + ?Sized>(
+    sampler: &Sampler,
     choices: usize,
-    eligible: &impl Fn(usize) -> bool,
     rng: &mut R,
-    mut chosen: impl FnMut(usize, &mut R),
-) {
-    let mut left = (0..len).filter(|&index| eligible(index)).count();
-    let mut wanted = choices.min(left);
-    for index in (0..len).filter(|&index| eligible(index)) {
-        // Others may change eligibility meanwhile, so either count may run out first.
-        if wanted == 0 || left == 0 {
-            break;
+    mut offer: impl FnMut(usize, &mut R) -> Option<Offer>,
+) -> Option<Found> {
+    let mut best = Best::default();
+    let mut drawn = [usize::MAX; MOST_REMEMBERED];
+    let mut taken = 0;
+    for _ in 0..choices.saturating_mul(DRAWS_PER_CHOICE).max(LEAST_DRAWS) {
+        let index = sampler.draw(rng);
+        if !sampler.is_weighted() && drawn[..taken.min(MOST_REMEMBERED)].contains(&index) {
+            continue;
         }
-        if wanted >= left || rng.random_range(0..left) < wanted {
-            chosen(index, rng);
-            wanted -= 1;
+        let Some(offer) = offer(index, rng) else {
+            continue;
+        };
+        best.take(index, offer, rng);
+        drawn[taken % MOST_REMEMBERED] = index;
+        taken += 1;
+        if taken == choices {
+            return best.found;
         }
-        left -= 1;
     }
+    // A few that could be found are as good.
+    best.found.or_else(|| scan(sampler, rng, offer))
 }
 
 #[derive(Default)]
 struct Best {
-    index: Option<usize>,
-    least: f64,
-    equals: u32,
+    found: Option<Found>,
+    room: f64,
 }
 
 impl Best {
-    fn offer<R: Rng + ?Sized>(&mut self, index: usize, cost: f64, rng: &mut R) {
-        if self.index.is_none() || cost < self.least * (1.0 - TIE) {
-            self.index = Some(index);
-            self.least = cost;
-            self.equals = 1;
-        } else if cost <= self.least * (1.0 + TIE) {
-            self.least = self.least.min(cost);
-            self.equals += 1;
-            if rng.random_range(0..self.equals) == 0 {
-                self.index = Some(index);
+    fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R) {
+        let Offer { cost, room } = offer;
+        let Some(best) = &mut self.found else {
+            self.found = Some(Found { index, cost });
+            self.room = room;
+            return;
+        };
+        if cost < best.cost * (1.0 - TIE) {
+            *best = Found { index, cost };
+            self.room = room;
+        } else if cost <= best.cost * (1.0 + TIE) {
+            best.cost = best.cost.min(cost);
+            self.room += room;
+            if rng.random::<f64>() * self.room < room {
+                best.index = index;
             }
         }
     }
@@ -106,5 +136,10 @@ impl Best {
 
 /// Costs nearer to each other than 5 % say nothing about which endpoint is better.
 pub(crate) const TIE: f64 = 0.05;
-const MOST_DRAWN: usize = 8;
-const DRAWS_PER_CHOICE: usize = 8;
+/// The biggest set of which all are compared: `docs/evaluation.md` shows what it costs and brings.
+const MOST_SCANNED: usize = 16;
+const CHOICES: usize = 8;
+/// A bigger number of choices may look at an endpoint twice.
+const MOST_REMEMBERED: usize = 16;
+const DRAWS_PER_CHOICE: usize = 4;
+const LEAST_DRAWS: usize = 16;

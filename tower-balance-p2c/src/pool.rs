@@ -3,76 +3,112 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, mpsc::UnboundedSender},
-};
+use arc_swap::{ArcSwap, Guard};
+use rand::RngExt as _;
+use tokio::sync::{Notify, mpsc::UnboundedSender};
 
 use crate::{
-    clock::Clock,
+    deferred::Deferred,
     endpoint::{Endpoint, Unready},
-    layer::Settings,
-    load::Load,
-    pick::pick,
+    error::EndpointCounts,
+    health::Register,
+    lanes::Sum,
+    load::{Common, Load},
+    observer::Told,
+    pick::{Choices, Found, Offer, drawn_level, level, sample, scan},
+    sampler::Sampler,
+    settings::Settings,
+    snapshot::{Entry, Snapshot},
     typical::{self, Typical},
 };
 
-pub(crate) type Endpoints<K, S> = Vec<Arc<Endpoint<K, S>>>;
-
 /// Owned by the handles and by the requests that have no answer yet. When the last of them is
 /// dropped, `unready` closes, and that ends the driver.
-pub(crate) struct Pool<K, S, C, T> {
+pub(crate) struct Pool<K, S, C, T, A> {
     pub(crate) shared: Arc<Shared<K, S>>,
     pub(crate) classify: C,
     pub(crate) completion: T,
+    pub(crate) steer: A,
     pub(crate) wait: Duration,
     pub(crate) counters: Counters,
-    choices: usize,
+    choices: Choices,
     unready: UnboundedSender<Unready<K, S>>,
     deferred: Deferred,
 }
 
-impl<K, S, C, T> Pool<K, S, C, T> {
+/// An endpoint that a request should try.
+pub(crate) struct Pick<K, S> {
+    pub(crate) snapshot: Guard<Arc<Snapshot<K, S>>>,
+    pub(crate) index: usize,
+    /// It is ejected, and the request is to find out whether it is well again.
+    pub(crate) is_probe: bool,
+}
+
+impl<K, S> Pick<K, S> {
+    pub(crate) fn entry(&self) -> &Entry<K, S> {
+        &self.snapshot.entries()[self.index]
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint<K, S>> {
+        &self.entry().endpoint
+    }
+}
+
+/// What a pick does without, step by step, when it finds nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ease {
+    Nothing,
+    SlowStart,
+    Avoidance,
+    Health,
+}
+
+impl<K, S, C, T, A> Pool<K, S, C, T, A> {
     pub(crate) fn new(
         shared: Arc<Shared<K, S>>,
         unready: UnboundedSender<Unready<K, S>>,
-        settings: Settings,
-        classify: C,
-        completion: T,
+        settings: &Settings,
+        (classify, completion, steer): (C, T, A),
     ) -> Self {
         Self {
             shared,
             classify,
             completion,
+            steer,
             wait: settings.wait,
-            counters: Counters::default(),
-            choices: settings.choices,
+            counters: Counters::new(),
+            choices: settings.choices.map_or(Choices::Auto, Choices::Exactly),
             unready,
             deferred: Deferred::default(),
         }
     }
 
     /// One of the endpoints that are ready as far as is known.
-    pub(crate) fn pick(&self, now: u64) -> Option<Arc<Endpoint<K, S>>> {
-        let endpoints = self.shared.endpoints.load();
-        self.shared.renew_typical(&endpoints, now);
-        let index = pick(
-            endpoints.len(),
-            self.choices,
-            |index| endpoints[index].is_ready(),
-            |index| endpoints[index].load.cost(now),
-            &mut rand::rng(),
-        )?;
-        Some(Arc::clone(&endpoints[index]))
+    pub(crate) fn pick(&self, now: u64, avoids: impl Fn(&K) -> bool) -> Option<Pick<K, S>> {
+        let snapshot = self.shared.snapshot.load();
+        let common = &*self.shared.common;
+        if common.typical.is_old(now) {
+            self.renew(&snapshot, now);
+        }
+        let (index, is_probe) = if common.register.is_due(now)
+            && let Some(owed) = self.owed(&snapshot, now, &avoids)
+        {
+            owed
+        } else {
+            (self.choose(&snapshot, now, avoids)?, false)
+        };
+        Some(Pick {
+            snapshot,
+            index,
+            is_probe,
+        })
     }
 
     /// One of all endpoints, for when no driver finds out which are ready: the one of least cost
@@ -81,17 +117,148 @@ impl<K, S, C, T> Pool<K, S, C, T> {
         &self,
         held: Option<&Arc<Endpoint<K, S>>>,
         now: u64,
-    ) -> Option<Arc<Endpoint<K, S>>> {
-        let endpoints = self.shared.endpoints.load();
+    ) -> Option<Pick<K, S>> {
+        let snapshot = self.shared.snapshot.load();
         let is_held = |endpoint| held.is_some_and(|held| Arc::ptr_eq(held, endpoint));
-        let index = pick(
-            endpoints.len(),
-            if held.is_some() { 1 } else { self.choices },
-            |index| !endpoints[index].is_removed() && !is_held(&endpoints[index]),
-            |index| endpoints[index].load.cost(now),
-            &mut rand::rng(),
-        )?;
-        Some(Arc::clone(&endpoints[index]))
+        let entries = snapshot.entries();
+        let all = Sampler::new(0, &vec![1.0; entries.len()]);
+        let found = self.shared.common.chance.with(|rng| {
+            scan(&all, rng, |index, rng| {
+                let Entry { endpoint, load, .. } = &entries[index];
+                let may_be = !endpoint.is_removed() && !is_held(endpoint);
+                may_be.then(|| Offer {
+                    cost: if held.is_some() {
+                        rng.random()
+                    } else {
+                        load.cost(now, f64::from)
+                    },
+                    room: 1.0,
+                })
+            })
+        });
+        let index = found?.index;
+        Some(Pick {
+            snapshot,
+            index,
+            is_probe: false,
+        })
+    }
+
+    fn choose(
+        &self,
+        snapshot: &Snapshot<K, S>,
+        now: u64,
+        avoids: impl Fn(&K) -> bool,
+    ) -> Option<usize> {
+        let first = if self.shared.common.register.is_panicking() {
+            Ease::Health
+        } else {
+            Ease::Nothing
+        };
+        self.best(snapshot, now, &avoids, first).or_else(|| {
+            // Only those that are left alone are left, or those that nobody wants.
+            let panics = self.weigh(snapshot);
+            [Ease::SlowStart, Ease::Avoidance, Ease::Health]
+                .into_iter()
+                .filter(|&ease| ease > first && (ease < Ease::Health || panics))
+                .find_map(|ease| self.best(snapshot, now, &avoids, ease))
+        })
+    }
+
+    /// The best of the near endpoints, or of the far ones if these promise a much quicker answer.
+    fn best(
+        &self,
+        snapshot: &Snapshot<K, S>,
+        now: u64,
+        avoids: &impl Fn(&K) -> bool,
+        ease: Ease,
+    ) -> Option<usize> {
+        let near = self.best_of(snapshot.near(), snapshot, now, avoids, ease);
+        if snapshot.far().len() == 0 {
+            return near.map(|found| found.index);
+        }
+        let far = self.best_of(snapshot.far(), snapshot, now, avoids, ease);
+        let (near, far) = match (near, far) {
+            (Some(near), Some(far)) => (near, far),
+            (one, other) => return one.or(other).map(|found| found.index),
+        };
+        let expected = |found: Found| snapshot.entries()[found.index].load.expected_latency(now);
+        if expected(near) > expected(far) * SPILL {
+            Some(far.index)
+        } else {
+            Some(near.index)
+        }
+    }
+
+    fn best_of(
+        &self,
+        sampler: &Sampler,
+        snapshot: &Snapshot<K, S>,
+        now: u64,
+        avoids: &impl Fn(&K) -> bool,
+        ease: Ease,
+    ) -> Option<Found> {
+        if sampler.len() == 0 {
+            return None;
+        }
+        let entries = snapshot.entries();
+        let is_candidate = |entry: &Entry<K, S>, rng: &mut _| {
+            entry.endpoint.is_ready()
+                && (entry.load.may_serve() || ease >= Ease::Health)
+                && (ease >= Ease::SlowStart || takes_part(&entry.load, now, rng))
+                && (ease >= Ease::Avoidance || !avoids(&entry.load.key))
+        };
+        self.shared
+            .common
+            .chance
+            .with(|rng| match self.choices.of(sampler.len()) {
+                None => scan(sampler, rng, |index, rng| {
+                    let entry = &entries[index];
+                    is_candidate(entry, rng).then(|| {
+                        let mut room = 1.0;
+                        let cost = entry.load.cost(now, |in_flight| {
+                            let (queue, left) = level(in_flight, entry.weight);
+                            room = left;
+                            queue
+                        });
+                        Offer { cost, room }
+                    })
+                }),
+                Some(choices) => sample(sampler, choices, rng, |index, rng| {
+                    let entry = &entries[index];
+                    is_candidate(entry, rng).then(|| {
+                        let queue = |in_flight| drawn_level(in_flight, entry.weight, rng.random());
+                        Offer {
+                            cost: entry.load.cost(now, queue),
+                            room: 1.0,
+                        }
+                    })
+                }),
+            })
+    }
+
+    /// An endpoint that is to get the next request whatever it costs.
+    fn owed(
+        &self,
+        snapshot: &Snapshot<K, S>,
+        now: u64,
+        avoids: &impl Fn(&K) -> bool,
+    ) -> Option<(usize, bool)> {
+        let common = &self.shared.common;
+        let rate = common.typical.rate();
+        let claimed = common.register.claim(now, rate, |member| {
+            let is_it = |entry: &Entry<K, S>| {
+                std::ptr::addr_eq(Arc::as_ptr(&entry.load), Arc::as_ptr(member))
+            };
+            let index = snapshot.entries().iter().position(is_it)?;
+            let entry = &snapshot.entries()[index];
+            (entry.endpoint.is_ready() && !avoids(&entry.load.key)).then_some(index)
+        });
+        let (index, is_probe) = claimed?;
+        if is_probe {
+            self.counters.probes.fetch_add(1, Ordering::Relaxed);
+        }
+        Some((index, is_probe))
     }
 
     /// Hands an endpoint that a request has found not ready to the driver.
@@ -126,45 +293,104 @@ impl<K, S, C, T> Pool<K, S, C, T> {
 
     /// Keeps the driver until [`drive`](Self::drive) finds a runtime.
     pub(crate) fn defer(&mut self, driver: impl Future<Output = ()> + Send + 'static) {
-        self.deferred = Deferred {
-            waiting: AtomicBool::new(true),
-            driver: Mutex::new(Some(Box::pin(driver))),
-        };
+        self.deferred = Deferred::new(driver);
     }
 
     pub(crate) fn drive(&self) {
-        if self.deferred.waiting.load(Ordering::Relaxed) {
-            self.deferred.spawn();
-        }
+        self.deferred.drive();
     }
+
+    fn weigh(&self, snapshot: &Snapshot<K, S>) -> bool {
+        let usable = snapshot
+            .entries()
+            .iter()
+            .filter(|entry| entry.endpoint.is_ready() && !entry.load.is_ejected());
+        self.shared.common.register.weigh(usable.count())
+    }
+
+    #[cold]
+    fn renew(&self, snapshot: &Snapshot<K, S>, now: u64) {
+        let common = &self.shared.common;
+        let Some(elapsed) = common.typical.claim_renewal(now) else {
+            return;
+        };
+        common
+            .typical
+            .set_served(self.counters.picks.total(), elapsed);
+        if common.register.ejected() > 0 {
+            self.weigh(snapshot);
+        }
+        // A window that moves on over a big set, so that all of it counts in time.
+        let entries = snapshot.entries();
+        let step = (now / typical::RENEWAL) as usize;
+        let start = step.wrapping_mul(typical::MOST_SAMPLED) % entries.len().max(1);
+        let (before, after) = entries.split_at(start);
+        let sampled = || after.iter().chain(before).take(typical::MOST_SAMPLED);
+        // What is known only of cancelled requests must not become typical: those that were not
+        // tried yet would look as bad as one that hangs.
+        let measured = sampled()
+            .filter(|entry| entry.load.outcomes().totals().successes > 0)
+            .filter_map(|entry| entry.load.measured(now));
+        if let Some(median) = typical::median(measured) {
+            common.typical.set_per_place(median);
+        }
+        let failing = sampled().filter_map(|entry| entry.load.failing(now));
+        common
+            .typical
+            .set_failing(typical::median(failing).unwrap_or(0.0));
+    }
+}
+
+/// Whether a newcomer is a candidate this time.
+fn takes_part<K>(load: &Load<K>, now: u64, rng: &mut impl rand::Rng) -> bool {
+    !load.is_newcomer(now) || rng.random::<f64>() < load.share(now)
 }
 
 /// What the driver writes and requests read.
 pub(crate) struct Shared<K, S> {
-    pub(crate) endpoints: ArcSwap<Endpoints<K, S>>,
+    pub(crate) snapshot: ArcSwap<Snapshot<K, S>>,
     /// Wakes the requests that wait, all of them, when there may be something to pick.
     pub(crate) changed: Arc<Notify>,
-    pub(crate) clock: Clock,
+    pub(crate) common: Arc<Common>,
+    pub(crate) zone: Option<Arc<str>>,
     driven: AtomicBool,
-    typical: Arc<Typical>,
-    decay: u64,
 }
 
 impl<K, S> Shared<K, S> {
-    pub(crate) fn new(decay: Duration) -> Self {
-        let clock = Clock::start();
-        Self {
-            endpoints: ArcSwap::default(),
-            changed: Arc::new(Notify::new()),
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let clock = crate::clock::Clock::start();
+        let decay = u64::try_from(settings.decay.as_nanos()).unwrap_or(u64::MAX);
+        let common = Common {
             clock,
+            chance: crate::chance::Chance::new(settings.seed),
+            typical: Typical::new(clock.now(), decay),
+            register: Register::new(settings.ejection.nanos()),
+            slow_start: settings.slow_start,
+            told: settings
+                .observer
+                .clone()
+                .map_or_else(Told::default, Told::to),
+        };
+        Self {
+            snapshot: ArcSwap::default(),
+            changed: Arc::new(Notify::new()),
+            common: Arc::new(common),
+            zone: settings.zone.clone(),
             driven: AtomicBool::new(false),
-            typical: Arc::new(Typical::new(clock.now())),
-            decay: u64::try_from(decay.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 
-    pub(crate) fn new_load(&self) -> Load {
-        Load::new(Arc::clone(&self.typical), self.decay, self.clock.now())
+    /// What there is, for those who got nothing.
+    pub(crate) fn counts(&self) -> EndpointCounts {
+        let snapshot = self.snapshot.load();
+        let mut counts = EndpointCounts::default();
+        for entry in snapshot.entries() {
+            counts.endpoints += 1;
+            let is_ready = entry.endpoint.is_ready();
+            counts.ready += usize::from(is_ready);
+            counts.ejected += usize::from(is_ready && entry.load.is_ejected());
+        }
+        counts
     }
 
     pub(crate) fn is_driven(&self) -> bool {
@@ -172,65 +398,43 @@ impl<K, S> Shared<K, S> {
     }
 
     pub(crate) fn set_driven(&self, driven: bool) {
-        if self.driven.swap(driven, Ordering::AcqRel) != driven {
+        if self.driven.load(Ordering::Relaxed) != driven
+            && self.driven.swap(driven, Ordering::AcqRel) != driven
+        {
             self.changed.notify_waiters();
         }
     }
-
-    fn renew_typical(&self, endpoints: &Endpoints<K, S>, now: u64) {
-        if !self.typical.claim_renewal(now) {
-            return;
-        }
-        // A window that moves on over a big set, so that all of it counts in time.
-        let step = (now / typical::RENEWAL) as usize;
-        let start = step.wrapping_mul(typical::MOST_SAMPLED) % endpoints.len().max(1);
-        let (before, after) = endpoints.split_at(start);
-        let sampled = after.iter().chain(before).take(typical::MOST_SAMPLED);
-        let estimates = sampled.filter_map(|endpoint| endpoint.load.measured_latency(now));
-        if let Some(median) = typical::median(estimates) {
-            self.typical.set(median);
-        }
-    }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
-    pub(crate) picks: AtomicU64,
+    pub(crate) picks: Sum,
     pub(crate) repicks: AtomicU64,
     pub(crate) waits: AtomicU64,
+    pub(crate) probes: AtomicU64,
 }
 
-/// A driver for which there was no runtime yet.
-#[derive(Default)]
-struct Deferred {
-    waiting: AtomicBool,
-    driver: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
-}
-
-impl Deferred {
-    fn spawn(&self) {
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let driver = self
-            .driver
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        self.waiting.store(false, Ordering::Relaxed);
-        if let Some(driver) = driver {
-            runtime.spawn(driver);
+impl Counters {
+    fn new() -> Self {
+        Self {
+            picks: Sum::new(),
+            repicks: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+            probes: AtomicU64::new(0),
         }
     }
 }
 
-impl<K, S, C, T> fmt::Debug for Pool<K, S, C, T> {
+impl<K, S, C, T, A> fmt::Debug for Pool<K, S, C, T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("endpoints", &self.shared.endpoints.load().len())
+            .field("endpoints", &self.shared.snapshot.load().entries().len())
             .field("driven", &self.shared.is_driven())
             .field("choices", &self.choices)
             .field("wait", &self.wait)
             .finish_non_exhaustive()
     }
 }
+
+/// A far endpoint must promise an answer in half the time that the best near one needs.
+const SPILL: f64 = 2.0;

@@ -18,24 +18,34 @@ use tower_service::Service;
 
 use crate::{
     BoxError,
+    claim::Claim,
     endpoint::Endpoint,
     error::NoEndpoint,
-    pool::{Pool, Shared},
+    load::{Load, Name},
+    pool::{Pick, Pool, Shared},
 };
 
-/// An endpoint and the clone of its service that was polled for the request.
-pub(crate) struct Candidate<K, S> {
-    pub(crate) endpoint: Arc<Endpoint<K, S>>,
+/// An endpoint's service that was polled for the request, and is ready.
+pub(crate) struct Ready<K, S> {
+    pub(crate) load: Arc<Load<K>>,
     pub(crate) service: S,
-    /// When it was last looked at.
+    /// When it was looked at.
     pub(crate) at: u64,
+    /// Where the request is a probe.
+    pub(crate) claim: Option<Claim>,
+}
+
+/// An endpoint and the clone of its service that was polled for the request.
+struct Held<K, S> {
+    endpoint: Arc<Endpoint<K, S>>,
+    service: S,
 }
 
 pub(crate) struct Search<K, S> {
     started: Option<Instant>,
     /// A candidate that was not ready. It keeps its place in its endpoint's queue while others are
     /// looked at, and it makes the request independent of the driver.
-    held: Option<Candidate<K, S>>,
+    held: Option<Held<K, S>>,
     waiting: Option<Pin<Box<Waiting>>>,
     /// The last readiness error.
     error: Option<BoxError>,
@@ -43,11 +53,23 @@ pub(crate) struct Search<K, S> {
 }
 
 /// What came of one look at a candidate.
-enum Look<K, S> {
-    Ready(Candidate<K, S>),
-    NotReady,
+enum Look {
+    Ready,
+    NotReady {
+        /// The service will wake the request when it is.
+        waits: bool,
+    },
     /// The task has used up its budget: nothing can be said before its next poll.
     Unknown,
+}
+
+/// What came of one pick.
+enum Tried<K, S> {
+    Ready(Ready<K, S>),
+    NotReady,
+    Unknown,
+    /// There was nothing to pick.
+    Nothing,
 }
 
 impl<K, S> Search<K, S> {
@@ -61,50 +83,45 @@ impl<K, S> Search<K, S> {
         }
     }
 
-    pub(crate) fn poll<Req, C, T>(
+    pub(crate) fn poll<Req, C, T, A>(
         &mut self,
-        pool: &Pool<K, S, C, T>,
+        pool: &Pool<K, S, C, T, A>,
+        avoids: impl Fn(&K) -> bool,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Candidate<K, S>, NoEndpoint>>
+    ) -> Poll<Result<Ready<K, S>, NoEndpoint>>
     where
+        K: Name + 'static,
         S: Service<Req> + Clone,
         S::Error: Into<BoxError>,
     {
         let now = Instant::now();
         let is_first = self.started.is_none();
         let started = *self.started.get_or_insert(now);
-        let nanos = pool.shared.clock.nanos(now);
+        let nanos = pool.shared.common.clock.nanos(now);
         for turn in 0..=MOST_PICKS_IN_A_POLL {
             // There may be more to pick, so do not wait. The last turn is for the one that is held
             // and for the bound, which picks must not outlive however many there are.
             let mut more = turn == MOST_PICKS_IN_A_POLL;
-            if !more && let Some(endpoint) = self.pick(pool, nanos) {
-                let service = endpoint.service.clone();
-                let candidate = Candidate {
-                    endpoint,
-                    service,
-                    at: nanos,
-                };
-                match self.look_at(candidate, pool, nanos, cx) {
-                    Look::Ready(candidate) => return Poll::Ready(Ok(candidate)),
-                    Look::Unknown => more = true,
-                    Look::NotReady => {
+            if !more {
+                match self.try_pick(pool, &avoids, nanos, cx) {
+                    Tried::Ready(ready) => return Poll::Ready(Ok(ready)),
+                    Tried::Unknown => more = true,
+                    Tried::NotReady => {
                         pool.counters.repicks.fetch_add(1, Ordering::Relaxed);
                         continue;
                     }
+                    Tried::Nothing => {}
                 }
             }
-            if let Some(held) = self.held.take()
-                && let Look::Ready(candidate) = self.look_at(held, pool, nanos, cx)
-            {
-                return Poll::Ready(Ok(candidate));
+            if let Some(ready) = self.try_held(pool, nanos, cx) {
+                return Poll::Ready(Ok(ready));
             }
 
             let waited = now.saturating_duration_since(started);
             // Without a wait there is one more poll for what the first could not look at.
             if waited >= pool.wait && !(more && is_first) {
-                let endpoints = pool.shared.endpoints.load().len();
-                let error = NoEndpoint::new(endpoints, waited, self.error.take());
+                let counts = pool.shared.counts();
+                let error = NoEndpoint::new(counts, waited, self.error.take());
                 return Poll::Ready(Err(error));
             }
             if more {
@@ -124,59 +141,125 @@ impl<K, S> Search<K, S> {
         Poll::Pending
     }
 
-    fn pick<C, T>(&mut self, pool: &Pool<K, S, C, T>, now: u64) -> Option<Arc<Endpoint<K, S>>> {
-        if pool.shared.is_driven() {
-            return pool.pick(now);
-        }
-        let left = self.undriven_picks.checked_sub(1)?;
-        let held = self.held.as_ref().map(|held| &held.endpoint);
-        let endpoint = pool.pick_undriven(held, now)?;
-        self.undriven_picks = left;
-        Some(endpoint)
-    }
-
-    fn look_at<Req, C, T>(
+    fn try_pick<Req, C, T, A>(
         &mut self,
-        mut candidate: Candidate<K, S>,
-        pool: &Pool<K, S, C, T>,
+        pool: &Pool<K, S, C, T, A>,
+        avoids: &impl Fn(&K) -> bool,
         now: u64,
         cx: &mut Context<'_>,
-    ) -> Look<K, S>
+    ) -> Tried<K, S>
+    where
+        K: Name + 'static,
+        S: Service<Req> + Clone,
+        S::Error: Into<BoxError>,
+    {
+        let pick = if pool.shared.is_driven() {
+            pool.pick(now, avoids)
+        } else {
+            self.pick_undriven(pool, now)
+        };
+        let Some(pick) = pick else {
+            return Tried::Nothing;
+        };
+        let endpoint = pick.endpoint();
+        let claim = pick.is_probe.then(|| Claim::new(&endpoint.load, now));
+        let mut service = endpoint.service.clone();
+        match self.look_at(endpoint, &mut service, pool, now, cx) {
+            Look::Ready => Tried::Ready(Ready {
+                load: Arc::clone(&pick.entry().load),
+                service,
+                at: now,
+                claim,
+            }),
+            look => {
+                let waits = matches!(look, Look::Unknown | Look::NotReady { waits: true });
+                if waits && self.held.is_none() {
+                    self.held = Some(Held {
+                        endpoint: Arc::clone(endpoint),
+                        service,
+                    });
+                }
+                if matches!(look, Look::Unknown) {
+                    Tried::Unknown
+                } else {
+                    Tried::NotReady
+                }
+            }
+        }
+    }
+
+    /// Asks the one that is held again.
+    fn try_held<Req, C, T, A>(
+        &mut self,
+        pool: &Pool<K, S, C, T, A>,
+        now: u64,
+        cx: &mut Context<'_>,
+    ) -> Option<Ready<K, S>>
     where
         S: Service<Req>,
         S::Error: Into<BoxError>,
     {
-        candidate.at = now;
-        let endpoint = &candidate.endpoint;
-        if endpoint.is_removed() {
-            return Look::NotReady;
+        let mut held = self.held.take()?;
+        match self.look_at(&held.endpoint, &mut held.service, pool, now, cx) {
+            Look::Ready => Some(Ready {
+                load: Arc::clone(&held.endpoint.load),
+                service: held.service,
+                at: now,
+                claim: None,
+            }),
+            look => {
+                if matches!(look, Look::Unknown | Look::NotReady { waits: true }) {
+                    self.held = Some(held);
+                }
+                None
+            }
         }
-        match candidate.service.poll_ready(cx) {
+    }
+
+    fn pick_undriven<C, T, A>(
+        &mut self,
+        pool: &Pool<K, S, C, T, A>,
+        now: u64,
+    ) -> Option<Pick<K, S>> {
+        let left = self.undriven_picks.checked_sub(1)?;
+        let held = self.held.as_ref().map(|held| &held.endpoint);
+        let pick = pool.pick_undriven(held, now)?;
+        self.undriven_picks = left;
+        Some(pick)
+    }
+
+    fn look_at<Req, C, T, A>(
+        &mut self,
+        endpoint: &Arc<Endpoint<K, S>>,
+        service: &mut S,
+        pool: &Pool<K, S, C, T, A>,
+        now: u64,
+        cx: &mut Context<'_>,
+    ) -> Look
+    where
+        S: Service<Req>,
+        S::Error: Into<BoxError>,
+    {
+        if endpoint.is_removed() {
+            return Look::NotReady { waits: false };
+        }
+        match service.poll_ready(cx) {
             // It may have been removed meanwhile.
-            Poll::Ready(Ok(())) if endpoint.is_removed() => Look::NotReady,
+            Poll::Ready(Ok(())) if endpoint.is_removed() => Look::NotReady { waits: false },
             Poll::Ready(Ok(())) => {
                 pool.found_ready(endpoint);
-                Look::Ready(candidate)
+                Look::Ready
             }
             Poll::Ready(Err(error)) => {
                 pool.failed(endpoint, now);
                 self.error = Some(error.into());
-                Look::NotReady
+                Look::NotReady { waits: false }
             }
-            Poll::Pending => {
-                let exhausted = !coop::has_budget_remaining();
-                if !exhausted {
-                    pool.not_ready(endpoint);
-                }
-                if self.held.is_none() {
-                    self.held = Some(candidate);
-                }
-                if exhausted {
-                    Look::Unknown
-                } else {
-                    Look::NotReady
-                }
+            Poll::Pending if coop::has_budget_remaining() => {
+                pool.not_ready(endpoint);
+                Look::NotReady { waits: true }
             }
+            Poll::Pending => Look::Unknown,
         }
     }
 }

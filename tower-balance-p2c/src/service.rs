@@ -10,16 +10,16 @@ use futures::Stream;
 use tower_service::Service;
 
 use crate::{
-    AtResponse, BalanceLayer, BoxError, Change, Classify, Completion, Driver, EndpointStats,
-    OkOrErr, Stats, future::ResponseFuture, pool::Pool,
+    AtResponse, BalanceLayer, BoxError, Change, Classify, Completion, Driver, OkOrErr, Stats,
+    Steer, future::ResponseFuture, lanes::Lanes, pool::Pool,
 };
 
 /// Balances requests over the endpoints that a discovery stream names. See the
 /// [crate's documentation](crate).
 ///
 /// Clones share everything, at the price of a reference count.
-pub struct Balance<K, S, Req, C = OkOrErr, T = AtResponse> {
-    pool: Arc<Pool<K, S, C, T>>,
+pub struct Balance<K, S, Req, C = OkOrErr, T = AtResponse, A = ()> {
+    lanes: Arc<Lanes<Pool<K, S, C, T, A>>>,
     _request: PhantomData<fn(Req)>,
 }
 
@@ -31,7 +31,7 @@ impl<K, S, Req> Balance<K, S, Req> {
     where
         D: Stream<Item = Result<Change<K, S>, E>>,
         E: Into<BoxError>,
-        K: Hash + Eq + Clone + Debug,
+        K: Hash + Eq + Clone + Debug + Send + Sync + 'static,
         S: Service<Req> + Clone,
         S::Error: Into<BoxError>,
     {
@@ -39,61 +39,61 @@ impl<K, S, Req> Balance<K, S, Req> {
     }
 }
 
-impl<K, S, Req, C, T> Balance<K, S, Req, C, T> {
-    pub(crate) fn from_pool(pool: Pool<K, S, C, T>) -> Self {
+impl<K, S, Req, C, T, A> Balance<K, S, Req, C, T, A> {
+    pub(crate) fn from_pool(pool: Pool<K, S, C, T, A>) -> Self {
         Self {
-            pool: Arc::new(pool),
+            lanes: Arc::new(Lanes::new(pool)),
             _request: PhantomData,
         }
     }
 }
 
-impl<K: Clone, S, Req, C, T> Balance<K, S, Req, C, T> {
+impl<K: Clone + Debug + Send + Sync + 'static, S, Req, C, T, A> Balance<K, S, Req, C, T, A> {
     /// What is known of the set and of its endpoints now. Takes time in proportion to their
     /// number, and takes nothing from the requests.
     pub fn stats(&self) -> Stats<K> {
-        let shared = &self.pool.shared;
-        let now = shared.clock.now();
-        let endpoints = shared.endpoints.load();
-        let endpoints = endpoints.iter();
-        let endpoints = endpoints.map(|endpoint| EndpointStats::new(endpoint, now));
-        Stats::new(endpoints.collect(), shared.is_driven(), &self.pool.counters)
+        let pool = self.lanes.pool();
+        Stats::of(&pool.shared, &pool.counters)
     }
 }
 
-impl<K, S, Req, C, T> Service<Req> for Balance<K, S, Req, C, T>
+impl<K, S, Req, C, T, A> Service<Req> for Balance<K, S, Req, C, T, A>
 where
+    K: Debug + Send + Sync + 'static,
     S: Service<Req> + Clone,
     S::Error: Into<BoxError>,
     C: Classify<S::Response, S::Error>,
     T: Completion<S::Response>,
+    A: Steer<K, Req, T::Output>,
 {
     type Response = T::Output;
     type Error = BoxError;
-    type Future = ResponseFuture<K, S, S::Future, Req, C, T>;
+    type Future = ResponseFuture<K, S, S::Future, Req, C, T, A>;
 
     /// Always ready, and reserves nothing: the future picks, and waits if it must.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.pool.drive();
+        self.lanes.pool().drive();
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        ResponseFuture::new(Arc::clone(&self.pool), request)
+        ResponseFuture::new(Arc::clone(self.lanes.lane()), request)
     }
 }
 
-impl<K, S, Req, C, T> Clone for Balance<K, S, Req, C, T> {
+impl<K, S, Req, C, T, A> Clone for Balance<K, S, Req, C, T, A> {
     fn clone(&self) -> Self {
         Self {
-            pool: Arc::clone(&self.pool),
+            lanes: Arc::clone(&self.lanes),
             _request: PhantomData,
         }
     }
 }
 
-impl<K, S, Req, C, T> Debug for Balance<K, S, Req, C, T> {
+impl<K, S, Req, C, T, A> Debug for Balance<K, S, Req, C, T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Balance").field("pool", &self.pool).finish()
+        f.debug_struct("Balance")
+            .field("pool", self.lanes.pool())
+            .finish()
     }
 }

@@ -1,15 +1,30 @@
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt::Debug,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use crate::{endpoint::Endpoint, pool::Counters};
+use crate::{
+    health::State,
+    load::{Load, Name},
+    pool::{Counters, Shared},
+    snapshot::Entry,
+};
 
 /// A balancer at one moment, from [`Balance::stats`](crate::Balance::stats).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stats<K> {
-    /// The endpoints of the set, in no particular order.
+    /// The endpoints of the set: those of the own zone first, else in the order in which they
+    /// joined.
     pub endpoints: Vec<EndpointStats<K>>,
     /// How many of them are ready.
     pub ready: usize,
+    /// How many of them are ejected.
+    pub ejected: usize,
+    /// Whether ejection is ignored because too few endpoints can be used: see
+    /// [`Ejection::panic`](crate::Ejection::panic).
+    pub panicking: bool,
     /// Whether the [`Driver`](crate::Driver) is being polled by someone. While it is not, nothing
     /// follows discovery, and endpoints become ready only under a request.
     pub driver_running: bool,
@@ -19,21 +34,36 @@ pub struct Stats<K> {
     pub repicks: u64,
     /// Requests that found no endpoint ready and had to wait, whatever came of it.
     pub waits: u64,
+    /// Requests that were to find out whether an ejected endpoint is well again.
+    pub probes: u64,
+    /// The latency, for each place in the queue, that an endpoint is taken to have while nothing
+    /// else is known.
+    pub typical_latency: Duration,
 }
 
-impl<K> Stats<K> {
-    pub(crate) fn new(
-        endpoints: Vec<EndpointStats<K>>,
-        driver_running: bool,
-        counters: &Counters,
-    ) -> Self {
+impl<K: Clone + Debug + Send + Sync + 'static> Stats<K> {
+    pub(crate) fn of<S>(shared: &Shared<K, S>, counters: &Counters) -> Self {
+        let common = &shared.common;
+        let now = common.clock.now();
+        let snapshot = shared.snapshot.load();
+        let endpoints = snapshot.entries().iter();
+        let endpoints: Vec<_> = endpoints
+            .map(|entry| EndpointStats::of(entry, now))
+            .collect();
+        let count = |is: fn(&EndpointStats<K>) -> bool| endpoints.iter().filter(|e| is(e)).count();
         Self {
-            ready: endpoints.iter().filter(|endpoint| endpoint.ready).count(),
+            ready: count(|endpoint| endpoint.ready),
+            ejected: count(|endpoint| {
+                matches!(endpoint.health, Health::Ejected { .. } | Health::Probing)
+            }),
             endpoints,
-            driver_running,
-            picks: counters.picks.load(Ordering::Relaxed),
+            panicking: common.register.is_panicking(),
+            driver_running: shared.is_driven(),
+            picks: counters.picks.total(),
             repicks: counters.repicks.load(Ordering::Relaxed),
             waits: counters.waits.load(Ordering::Relaxed),
+            probes: counters.probes.load(Ordering::Relaxed),
+            typical_latency: Duration::from_nanos(common.typical.per_place() as u64),
         }
     }
 }
@@ -46,37 +76,92 @@ pub struct EndpointStats<K> {
     pub key: K,
     /// Whether it was ready when last looked at. Only such an endpoint is picked.
     pub ready: bool,
+    /// Whether its failures keep requests away from it.
+    pub health: Health,
+    /// How often it was ejected.
+    pub ejections: u64,
+    /// The weight that discovery gave it.
+    pub weight: f64,
+    /// Its zone, if discovery gave it one.
+    pub zone: Option<Arc<str>>,
+    /// The share of requests for which it is a candidate: less than one for a newcomer.
+    pub share: f64,
     /// Requests that were sent and are not complete: see [`Completion`](crate::Completion).
     pub in_flight: usize,
-    /// The latency estimate, to the response's head. `None` before the first sample.
+    /// The average latency of its successes, to the response's head. `None` before the first.
     pub latency: Option<Duration>,
+    /// What the latency is taken to be for each place in the queue, now: the cost's first part.
+    pub latency_per_place: Duration,
+    /// For how long it has owed an answer without giving any.
+    pub silence: Duration,
     /// One for an endpoint that has not failed lately, less with each failure, 0.01 at the least.
     pub success: f64,
     /// What one more request is taken to cost: nanoseconds of latency, times the requests that
     /// would be in flight, divided by the third power of `success`. The lowest is picked.
     pub cost: f64,
-    /// Requests that were [classified](crate::Classify) as successes or failures. Those that were
-    /// dropped before, and neutral ones, are not counted.
+    /// Requests that ended as successes or failures: see [`Classify`](crate::Classify). Those that
+    /// were dropped before an answer, and neutral ones, are not counted.
     pub requests: u64,
     /// Those of `requests` that were failures, from the beginning or by the way they
     /// [ended](crate::InFlight::failed). Never more than `requests`.
     pub failures: u64,
 }
 
-impl<K: Clone> EndpointStats<K> {
-    pub(crate) fn new<S>(endpoint: &Endpoint<K, S>, now: u64) -> Self {
-        let load = &endpoint.load;
-        let latency = load.latency(now);
-        let (requests, failures) = load.counts();
+/// What an endpoint's failures have led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// Nothing.
+    Admitted,
+    /// It gets no requests.
+    Ejected {
+        /// Until so much time has passed; then the next request is its probe.
+        remaining: Duration,
+    },
+    /// A request is under way that will tell whether it is well again.
+    Probing,
+    /// It is well again as far as is known, and gets few requests at a time.
+    Probation {
+        /// That many.
+        at_a_time: u32,
+    },
+}
+
+impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
+    fn of<S>(entry: &Entry<K, S>, now: u64) -> Self {
+        let load = &entry.load;
+        let totals = load.outcomes().totals();
+        let health = match load.state() {
+            State::Admitted => Health::Admitted,
+            State::Probing => Health::Probing,
+            State::Probation(at_a_time) => Health::Probation { at_a_time },
+            State::Ejected => {
+                let load: Arc<Load<dyn Name>> = load.clone();
+                let until = load.common.register.ejected_until(&load);
+                let remaining = until.unwrap_or(now).saturating_sub(now);
+                Health::Ejected {
+                    remaining: Duration::from_nanos(remaining),
+                }
+            }
+        };
         Self {
-            key: endpoint.key.clone(),
-            ready: endpoint.is_ready(),
-            in_flight: load.in_flight(),
-            latency: latency.map(|nanos| Duration::from_nanos(nanos as u64)),
-            success: load.success(now),
-            cost: load.cost(now),
-            requests,
-            failures,
+            key: load.key.clone(),
+            ready: entry.endpoint.is_ready(),
+            health,
+            ejections: load.ticket(false).ejections,
+            weight: entry.attributes.weight_value(),
+            zone: entry.attributes.zone_name().cloned(),
+            share: load.share(now),
+            in_flight: load.in_flight() as usize,
+            latency: load.latency(),
+            latency_per_place: Duration::from_nanos(load.per_place(now) as u64),
+            silence: load.silence(now),
+            success: load.outcomes().ratio(now),
+            cost: load.cost(now, |in_flight| {
+                crate::pick::level(in_flight, entry.weight).0
+            }),
+            requests: totals.total(),
+            failures: totals.failures,
         }
     }
 }

@@ -1,3 +1,6 @@
-//! The atomics of the lock-free cores; the loom tests put loom's in their place.
+//! What the cores share between threads; the loom tests put loom's in its place.
 
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};

@@ -1,4 +1,4 @@
-//! Classification and completion for [`http::Response`].
+//! Until when a response counts as in flight.
 
 use std::{
     fmt,
@@ -6,44 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, Response, StatusCode};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{Classify, Completion, InFlight, Outcome};
-
-/// Failures are errors, the statuses 5xx and 429, and gRPC responses whose head says UNKNOWN (2),
-/// DEADLINE_EXCEEDED (4), RESOURCE_EXHAUSTED (8), INTERNAL (13), UNAVAILABLE (14) or DATA_LOSS
-/// (15). A gRPC status that comes in trailers, after messages, is seen by [`AtEndOfBody`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HttpClassify;
-
-impl<B, E> Classify<Response<B>, E> for HttpClassify {
-    fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
-        match result {
-            Ok(response) if is_success(response.status(), response.headers()) => Outcome::Success,
-            _ => Outcome::Failure,
-        }
-    }
-}
-
-fn is_success(status: StatusCode, headers: &HeaderMap) -> bool {
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        return false;
-    }
-    !is_grpc_failure(headers)
-}
-
-fn is_grpc_failure(fields: &HeaderMap) -> bool {
-    let status = fields.get("grpc-status");
-    status.is_some_and(|status| GRPC_FAILURES.contains(&status.as_bytes()))
-}
+use super::classify::outcome_of_trailers;
+use crate::{Completion, InFlight, Outcome};
 
 /// A request is in flight until its response's body has ended, has failed or was dropped. Latency
 /// is still measured to the response's head.
 ///
 /// A body that ends in an error, or in trailers with one of the gRPC statuses that
-/// [`HttpClassify`] takes for failures, is a failure of the endpoint, once for each request. A body
+/// [`HttpClassify`](super::HttpClassify) takes for failures, is a failure of the endpoint, once for each request. A body
 /// that is dropped before its end is what its head was: the reader has left.
 /// [`blame`](Self::blame) tells other errors from those of the endpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,7 +45,24 @@ impl<B: Body> Completion<Response<B>> for AtEndOfBody {
     type Output = Response<TrackedBody<B>>;
 
     fn complete(&self, in_flight: InFlight, response: Response<B>) -> Self::Output {
-        TrackedBody::track(response, in_flight, BlameAll)
+        TrackedBody::track(response, in_flight, BlameAll, Until::End)
+    }
+}
+
+/// A request is in flight until the first frame of its response's body is there, has failed or was
+/// dropped: for endpoints whose work is done when they begin to answer, while the bodies take as
+/// long as their readers do.
+///
+/// A body that fails before its first frame is a failure of the endpoint, and so is a gRPC status
+/// that is the first frame; what comes later is not seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AtFirstFrame;
+
+impl<B: Body> Completion<Response<B>> for AtFirstFrame {
+    type Output = Response<TrackedBody<B>>;
+
+    fn complete(&self, in_flight: InFlight, response: Response<B>) -> Self::Output {
+        TrackedBody::track(response, in_flight, BlameAll, Until::FirstFrame)
     }
 }
 
@@ -90,7 +81,7 @@ where
     type Output = Response<TrackedBody<B, F>>;
 
     fn complete(&self, in_flight: InFlight, response: Response<B>) -> Self::Output {
-        TrackedBody::track(response, in_flight, self.blame.clone())
+        TrackedBody::track(response, in_flight, self.blame.clone(), Until::End)
     }
 }
 
@@ -137,16 +128,24 @@ pin_project! {
         body: B,
         in_flight: Option<InFlight>,
         blame: F,
+        until: Until,
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    FirstFrame,
+    End,
+}
+
 impl<B: Body, F> TrackedBody<B, F> {
-    fn track(response: Response<B>, in_flight: InFlight, blame: F) -> Response<Self> {
+    fn track(response: Response<B>, in_flight: InFlight, blame: F, until: Until) -> Response<Self> {
         response.map(|body| Self {
             // Nobody has to poll a body that is empty.
             in_flight: (!body.is_end_stream()).then_some(in_flight),
             body,
             blame,
+            until,
         })
     }
 }
@@ -161,22 +160,22 @@ impl<B: Body, F: Blame<B::Error>> Body for TrackedBody<B, F> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let frame = this.body.as_mut().poll_frame(cx);
-        let (over, failed) = match &frame {
-            Poll::Pending => (false, false),
-            Poll::Ready(None) => (true, false),
-            Poll::Ready(Some(Err(error))) => (true, this.blame.blames(error)),
+        let outcome = match &frame {
+            Poll::Pending => return frame,
+            Poll::Ready(None) => Some(Outcome::Success),
+            Poll::Ready(Some(Err(error))) if this.blame.blames(error) => Some(Outcome::Failure),
+            Poll::Ready(Some(Err(_))) => Some(Outcome::Neutral),
             Poll::Ready(Some(Ok(frame))) => {
-                let failed = frame.trailers_ref().is_some_and(is_grpc_failure);
+                let told = frame.trailers_ref().map(outcome_of_trailers);
                 // After the last frame there may be no further poll.
-                (failed || this.body.is_end_stream(), failed)
+                let is_over = *this.until == Until::FirstFrame || this.body.is_end_stream();
+                told.or(is_over.then_some(Outcome::Success))
             }
         };
-        if over && let Some(in_flight) = this.in_flight.take() {
-            if failed {
-                in_flight.failed();
-            } else {
-                drop(in_flight);
-            }
+        if let Some(outcome) = outcome
+            && let Some(in_flight) = this.in_flight.take()
+        {
+            in_flight.ended(outcome);
         }
         frame
     }
@@ -197,5 +196,3 @@ impl<B, F> fmt::Debug for TrackedBody<B, F> {
             .finish_non_exhaustive()
     }
 }
-
-const GRPC_FAILURES: [&[u8]; 6] = [b"2", b"4", b"8", b"13", b"14", b"15"];

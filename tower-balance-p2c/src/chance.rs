@@ -1,0 +1,47 @@
+//! Random numbers for picks: fast, not for secrets.
+
+use std::cell::Cell;
+
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// Where a balancer's random numbers come from.
+#[derive(Debug)]
+pub(crate) enum Chance {
+    /// From the thread's own generator, which shares nothing with other threads.
+    Thread,
+    /// From a seed, in the order in which they are asked for: for tests and simulations.
+    Seeded(AtomicU64),
+}
+
+impl Chance {
+    pub(crate) fn new(seed: Option<u64>) -> Self {
+        seed.map_or(Self::Thread, |seed| Self::Seeded(AtomicU64::new(seed)))
+    }
+
+    pub(crate) fn with<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
+        match self {
+            // Taken and put back, so that a pick within a pick finds none and makes its own.
+            Self::Thread => GENERATOR.with(|generator| {
+                let mut rng = generator.take().unwrap_or_else(|| rand::make_rng());
+                let drawn = draw(&mut rng);
+                generator.set(Some(rng));
+                drawn
+            }),
+            Self::Seeded(next) => {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                draw(&mut SmallRng::seed_from_u64(seed))
+            }
+        }
+    }
+
+    /// Uniform from 0 to 1.
+    pub(crate) fn uniform(&self) -> f64 {
+        self.with(|rng| rng.random())
+    }
+}
+
+thread_local! {
+    static GENERATOR: Cell<Option<SmallRng>> = const { Cell::new(None) };
+}

@@ -1,0 +1,33 @@
+use std::sync::Arc;
+
+use crate::load::{Load, Name};
+
+/// The right to probe an ejected endpoint, until a request is on its way. Given back on drop.
+pub(crate) struct Claim {
+    load: Option<Arc<Load<dyn Name>>>,
+    now: u64,
+}
+
+impl Claim {
+    pub(crate) fn new<K: Name + 'static>(load: &Arc<Load<K>>, now: u64) -> Self {
+        let load: Arc<Load<dyn Name>> = Arc::<Load<K>>::clone(load);
+        load.tell(|endpoint| crate::Event::Probed { endpoint });
+        Self {
+            load: Some(load),
+            now,
+        }
+    }
+
+    /// The request has taken it over.
+    pub(crate) fn kept(mut self) {
+        self.load = None;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(load) = &self.load {
+            load.unproven(load.ticket(true), false, self.now);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The endpoints that are not like the others: who is ejected, who is being probed, who is on
+//! probation, and who has just joined. No clock and no randomness: both come in.
+//!
+//! A list behind a lock, which requests take only for an endpoint that is in it or about to be:
+//! `next_due` and the endpoint's own word tell the others that there is nothing to do.
+
+use std::{
+    fmt,
+    sync::{Arc, MutexGuard, PoisonError, Weak},
+};
+
+use super::{
+    EjectionNanos, EjectionReason, State,
+    case::{Case, Stage},
+    evidence::judge,
+    standing::Standing,
+};
+use crate::{
+    outcomes::Outcomes,
+    sync::{AtomicU64, Mutex, Ordering},
+};
+
+/// Whom the register knows.
+pub(crate) trait Member {
+    fn standing(&self) -> &Standing;
+    fn outcomes(&self) -> &Outcomes;
+}
+
+pub(crate) struct Register<M: ?Sized> {
+    pub(super) settings: EjectionNanos,
+    next_due: AtomicU64,
+    ejected: AtomicU64,
+    members: AtomicU64,
+    /// One while too few endpoints can be used to leave any alone.
+    panicking: AtomicU64,
+    cases: Mutex<Vec<Case<M>>>,
+}
+
+/// What has become of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Report {
+    Ejected {
+        reason: EjectionReason,
+        nanos: u64,
+    },
+    /// It should have been ejected, but too many are.
+    Spared(EjectionReason),
+    /// The probe went well: on probation.
+    Readmitted,
+    Recovered,
+}
+
+/// What the rest of the pool looks like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) now: u64,
+    /// The share of requests that fail at the median endpoint.
+    pub(crate) failing: f64,
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// Uniform from 0 to 1.
+    pub(crate) chance: f64,
+}
+
+/// Which request of an endpoint it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// How often the endpoint had been ejected before.
+    pub(crate) ejections: u64,
+    pub(crate) is_probe: bool,
+}
+
+impl<M: Member + ?Sized> Register<M> {
+    pub(crate) fn new(settings: EjectionNanos) -> Self {
+        Self {
+            settings,
+            next_due: AtomicU64::new(NEVER),
+            ejected: AtomicU64::new(0),
+            members: AtomicU64::new(0),
+            panicking: AtomicU64::new(0),
+            cases: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn window(&self) -> u64 {
+        self.settings.window
+    }
+
+    pub(crate) fn ejected(&self) -> usize {
+        self.ejected.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn is_panicking(&self) -> bool {
+        self.panicking.load(Ordering::Relaxed) != 0
+    }
+
+    /// Looks whether so many endpoints that can be used are enough.
+    pub(crate) fn weigh(&self, usable: usize) -> bool {
+        let members = self.members.load(Ordering::Relaxed);
+        let panics = self.ejected() > 0 && (usable as f64) < members as f64 * self.settings.panic;
+        if panics != self.is_panicking() {
+            self.panicking.store(panics.into(), Ordering::Relaxed);
+        }
+        panics
+    }
+
+    pub(crate) fn set_members(&self, members: usize) {
+        self.members.store(members as u64, Ordering::Relaxed);
+    }
+
+    /// An endpoint has joined others that are established. Unless it gets a request before `due`
+    /// it is owed one then.
+    pub(crate) fn join(&self, member: &Arc<M>, due: u64) {
+        let mut cases = self.lock();
+        cases.push(Case::new(member, Stage::Newcomer, due));
+        self.reschedule(&cases);
+    }
+
+    /// The endpoint is no longer in the set.
+    pub(crate) fn leave(&self, member: &Arc<M>) {
+        let mut cases = self.lock();
+        cases.retain(|case| {
+            let leaves = case.is_of(member);
+            if leaves && case.is_ejected() {
+                self.ejected.fetch_sub(1, Ordering::Relaxed);
+            }
+            !leaves
+        });
+        self.reschedule(&cases);
+    }
+
+    /// Whether somebody is owed a request. A cheap look for each of them.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.next_due.load(Ordering::Relaxed) <= now
+    }
+
+    /// Finds an endpoint that is owed a request, among those for which `find` has an answer, and
+    /// says whether that is a probe. Nothing if somebody else is looking.
+    pub(crate) fn claim<T>(
+        &self,
+        now: u64,
+        rate: f64,
+        find: impl Fn(&Arc<M>) -> Option<T>,
+    ) -> Option<(T, bool)> {
+        let mut cases = self.cases.try_lock().ok()?;
+        let mut claimed = None;
+        cases.retain_mut(|case| {
+            if claimed.is_some() || case.due > now {
+                return true;
+            }
+            let Some(member) = case.member.upgrade() else {
+                return false;
+            };
+            let is_probe = match case.stage {
+                Stage::Ejected => true,
+                Stage::Newcomer if member.outcomes().totals().total() == 0 => false,
+                // It has had its first request, or has not failed for long enough.
+                Stage::Newcomer | Stage::Recovered => return false,
+                Stage::Probing | Stage::Probation(_) => return true,
+            };
+            match find(&member) {
+                Some(found) => claimed = Some((found, is_probe)),
+                // It is not ready, or not for this request.
+                None => {
+                    case.due = now.saturating_add(LATER);
+                    return true;
+                }
+            }
+            if is_probe {
+                case.stage = Stage::Probing;
+                case.due = NEVER;
+                member.standing().set(State::Probing);
+            }
+            is_probe
+        });
+        self.reschedule(&cases);
+        if claimed.is_some() {
+            // Many that are due at once must not take all the requests.
+            let pause = (REQUESTS_BETWEEN / rate.max(1e-9) * 1e9) as u64;
+            let next = now.saturating_add(pause.min(LATER));
+            self.next_due.fetch_max(next, Ordering::Relaxed);
+        }
+        claimed
+    }
+
+    /// The request of `ticket` was a success. Only to be told of an endpoint that is not admitted.
+    pub(crate) fn succeeded(&self, member: &Arc<M>, ticket: Ticket, now: u64) -> Option<Report> {
+        let mut cases = self.lock();
+        let case = current(&mut cases, member, ticket)?;
+        let report = match &mut case.stage {
+            Stage::Probing if ticket.is_probe => {
+                // Stragglers from before are not held against it.
+                member.outcomes().forgive();
+                self.ejected.fetch_sub(1, Ordering::Relaxed);
+                case.begin_probation(member.standing());
+                Some(Report::Readmitted)
+            }
+            Stage::Probation(probation) => {
+                if probation.succeeded(member.standing()) {
+                    case.stage = Stage::Recovered;
+                    case.due = now.saturating_add(case.nanos.max(self.settings.window));
+                    Some(Report::Recovered)
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        };
+        self.reschedule(&cases);
+        report
+    }
+
+    /// The request of `ticket` was a failure, and the endpoint's outcomes know it already.
+    pub(crate) fn failed(
+        &self,
+        member: &Arc<M>,
+        ticket: Ticket,
+        around: Surroundings,
+    ) -> Option<Report> {
+        let reason = if member.standing().is_admitted() {
+            let (failing, now) = (around.failing, around.now);
+            judge(member.outcomes(), failing, &self.settings, now)?
+        } else {
+            EjectionReason::Relapse
+        };
+        let mut cases = self.lock();
+        if ticket.ejections != member.standing().ejections() {
+            return None;
+        }
+        if member.standing().is_admitted() {
+            return self.eject(&mut cases, member, reason, None, around);
+        }
+        let least = 1.0 - self.settings.most_failing(around.failing);
+        let case = current(&mut cases, member, ticket)?;
+        let is_over = match &mut case.stage {
+            Stage::Probing => ticket.is_probe,
+            Stage::Probation(probation) => probation.failed(least),
+            _ => false,
+        };
+        if !is_over {
+            return None;
+        }
+        self.eject(&mut cases, member, reason, None, around)
+    }
+
+    /// The endpoint asks to be left alone for so many nanoseconds.
+    pub(crate) fn pushed_back(
+        &self,
+        member: &Arc<M>,
+        ticket: Ticket,
+        nanos: u64,
+        around: Surroundings,
+    ) -> Option<Report> {
+        let nanos = nanos.min(self.settings.max_pushback);
+        let mut cases = self.lock();
+        if nanos == 0 || ticket.ejections != member.standing().ejections() {
+            return None;
+        }
+        let reason = EjectionReason::Pushback;
+        self.eject(&mut cases, member, reason, Some(nanos), around)
+    }
+
+    /// A probe has ended without a verdict: its place is free. If it has `hung` the next one waits
+    /// as long as the ejection was, else it may come at once.
+    pub(crate) fn unproven(&self, member: &Arc<M>, ticket: Ticket, hung: bool, now: u64) {
+        let mut cases = self.lock();
+        let Some(case) = current(&mut cases, member, ticket) else {
+            return;
+        };
+        if ticket.is_probe && matches!(case.stage, Stage::Probing) {
+            case.stage = Stage::Ejected;
+            case.due = now.saturating_add(if hung { case.nanos } else { 0 });
+            member.standing().set(State::Ejected);
+            self.reschedule(&cases);
+        }
+    }
+
+    /// When the endpoint's ejection is over, and its number in a row.
+    pub(crate) fn ejected_until(&self, member: &Arc<M>) -> Option<u64> {
+        let cases = self.lock();
+        let case = cases.iter().find(|case| case.is_of(member))?;
+        matches!(case.stage, Stage::Ejected).then_some(case.due)
+    }
+
+    fn eject(
+        &self,
+        cases: &mut Vec<Case<M>>,
+        member: &Arc<M>,
+        reason: EjectionReason,
+        nanos: Option<u64>,
+        around: Surroundings,
+    ) -> Option<Report> {
+        let known = cases.iter().position(|case| case.is_of(member));
+        let is_out = known.is_some_and(|index| cases[index].is_ejected());
+        let members = self.members.load(Ordering::Relaxed) as usize;
+        if !is_out && self.ejected() >= self.settings.most_ejected(members) {
+            return Some(Report::Spared(reason));
+        }
+        let index = known.unwrap_or_else(|| {
+            cases.push(Case::new(member, Stage::Ejected, NEVER));
+            cases.len() - 1
+        });
+        let case = &mut cases[index];
+        let Surroundings { rate, chance, .. } = around;
+        let nanos = nanos.unwrap_or_else(|| self.settings.duration(case.row, rate, chance));
+        case.row = case.row.saturating_add(1);
+        case.stage = Stage::Ejected;
+        case.nanos = nanos;
+        case.due = around.now.saturating_add(nanos);
+        if !is_out {
+            self.ejected.fetch_add(1, Ordering::Relaxed);
+        }
+        member.standing().count_ejection();
+        member.standing().set(State::Ejected);
+        member.outcomes().forgive();
+        self.reschedule(cases);
+        Some(Report::Ejected { reason, nanos })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Case<M>>> {
+        // Nothing between the lock and its release can leave the list half done.
+        self.cases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reschedule(&self, cases: &[Case<M>]) {
+        let next = cases.iter().map(|case| case.due).min().unwrap_or(NEVER);
+        self.next_due.store(next, Ordering::Relaxed);
+    }
+}
+
+/// The case of a member, unless the ticket is from before its last ejection.
+fn current<'a, M: Member + ?Sized>(
+    cases: &'a mut [Case<M>],
+    member: &Arc<M>,
+    ticket: Ticket,
+) -> Option<&'a mut Case<M>> {
+    if ticket.ejections != member.standing().ejections() {
+        return None;
+    }
+    cases.iter_mut().find(|case| case.is_of(member))
+}
+
+pub(super) fn is_same<M: ?Sized>(one: &Weak<M>, other: &Arc<M>) -> bool {
+    // The addresses alone: what a pointer to a trait object says of its type is of no interest.
+    std::ptr::addr_eq(one.as_ptr(), Arc::as_ptr(other))
+}
+
+const NEVER: u64 = u64::MAX;
+/// 100 ms.
+const LATER: u64 = 100_000_000;
+/// Of eight requests one may be owed to somebody.
+const REQUESTS_BETWEEN: f64 = 8.0;
+
+impl<M: ?Sized> fmt::Debug for Register<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Register")
+            .field("ejected", &self.ejected.load(Ordering::Relaxed))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,117 @@
+//! What an endpoint's latency says about the next request: an exponentially weighted moving average
+//! of the latency for each place in the queue. Lock-free; nanoseconds in, no clock.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// A latency that was measured behind `ahead` others is divided by `(ahead + 1)^0.75`, so that the
+/// average tells what the endpoint needs rather than what its queue made of it: where one request
+/// at a time is worked on, latency grows with the queue; where all are, not at all; the exponent
+/// lies between the two. The cost multiplies by the queue that is there now.
+///
+/// A sample counts as eight times the estimate at the most, so that one that is extraordinarily
+/// slow (a pause, a big report) is no reason to avoid an endpoint, and a dozen are.
+#[derive(Debug)]
+pub(crate) struct Latency {
+    updated: AtomicU64,
+    /// Bits of an `f64` in nanoseconds; NaN until the first sample.
+    per_place: AtomicU64,
+    /// Likewise, with the queue; it is for those who watch.
+    whole: AtomicU64,
+}
+
+impl Latency {
+    pub(crate) fn new(now: u64) -> Self {
+        Self {
+            updated: AtomicU64::new(now),
+            per_place: AtomicU64::new(f64::NAN.to_bits()),
+            whole: AtomicU64::new(f64::NAN.to_bits()),
+        }
+    }
+
+    /// A success took `latency`, behind `ahead` requests that were in flight when it was sent.
+    ///
+    /// Of two that race one may be lost: it is one sample of many, and a locked instruction less.
+    pub(crate) fn record(&self, latency: u64, ahead: u32, now: u64, decay: u64) {
+        let elapsed = now.saturating_sub(self.updated.load(Ordering::Relaxed));
+        let gain = (1.0 - fade(elapsed, decay)).max(LEAST_GAIN);
+        let latency = latency as f64;
+        average(&self.per_place, latency / places(ahead), gain);
+        average(&self.whole, latency, gain);
+        self.updated.store(now, Ordering::Relaxed);
+    }
+
+    /// A request was given up at `age`: its latency is known to be at least that, so it counts
+    /// only where that is news. It then counts in full, however short the queue: what hangs is not
+    /// waiting for its turn. `typical` is what an endpoint without samples is taken for.
+    pub(crate) fn record_at_least(&self, age: u64, ahead: u32, typical: f64, now: u64, drift: u64) {
+        let age = age as f64;
+        let kept = fade(
+            now.saturating_sub(self.updated.load(Ordering::Relaxed)),
+            drift,
+        );
+        let raised = self
+            .per_place
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+                let projected = project(f64::from_bits(bits), typical, kept).unwrap_or(typical);
+                (age > projected * places(ahead)).then_some(age.to_bits())
+            })
+            .is_ok();
+        if raised {
+            self.whole.store(age.to_bits(), Ordering::Relaxed);
+            self.updated.fetch_max(now, Ordering::Relaxed);
+        }
+    }
+
+    /// What the estimate for one place is worth now: left alone, it drifts to `typical`. `None`
+    /// without samples.
+    ///
+    /// Reads change nothing, so looking at an endpoint does not make it look better.
+    pub(crate) fn per_place(&self, typical: f64, now: u64, drift: u64) -> Option<f64> {
+        let estimate = f64::from_bits(self.per_place.load(Ordering::Relaxed));
+        let elapsed = now.saturating_sub(self.updated.load(Ordering::Relaxed));
+        project(estimate, typical, fade(elapsed, drift))
+    }
+
+    /// The average latency, with the queue that there was. `None` without samples.
+    pub(crate) fn whole(&self) -> Option<f64> {
+        let whole = f64::from_bits(self.whole.load(Ordering::Relaxed));
+        (!whole.is_nan()).then_some(whole)
+    }
+}
+
+fn average(estimate: &AtomicU64, sample: f64, gain: f64) {
+    let old = f64::from_bits(estimate.load(Ordering::Relaxed));
+    let new = if old.is_nan() {
+        sample
+    } else {
+        let most = old.max(LEAST_TO_MULTIPLY) * MOST_TIMES;
+        old + (sample.min(most) - old) * gain
+    };
+    estimate.store(new.to_bits(), Ordering::Relaxed);
+}
+
+/// How much of an old value is left after `elapsed`: `e^(-elapsed / decay)`, by a polynomial that
+/// is never below it, and within 0.1 % of it up to half of `decay`.
+pub(crate) fn fade(elapsed: u64, decay: u64) -> f64 {
+    let x = elapsed as f64 / decay.max(1) as f64;
+    1.0 / (1.0 + x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x / 24.0))))
+}
+
+/// `(ahead + 1)^0.75`.
+pub(crate) fn places(ahead: u32) -> f64 {
+    if ahead == 0 {
+        return 1.0;
+    }
+    let root = (f64::from(ahead) + 1.0).sqrt();
+    root * root.sqrt()
+}
+
+fn project(estimate: f64, typical: f64, kept: f64) -> Option<f64> {
+    (!estimate.is_nan()).then_some(typical + (estimate - typical) * kept)
+}
+
+/// Where samples come faster than time passes, the last 32 or so are what counts.
+const LEAST_GAIN: f64 = 1.0 / 32.0;
+const MOST_TIMES: f64 = 8.0;
+/// Below a microsecond an estimate says nothing, and multiples of it neither.
+const LEAST_TO_MULTIPLY: f64 = 1e3;

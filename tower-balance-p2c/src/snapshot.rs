@@ -1,0 +1,81 @@
+//! The set as requests see it: immutable, and replaced as a whole.
+
+use std::{ops::Range, sync::Arc};
+
+use crate::{attributes::Attributes, endpoint::Endpoint, load::Load, sampler::Sampler};
+
+pub(crate) struct Snapshot<K, S> {
+    /// Those of the client's own zone first.
+    entries: Box<[Entry<K, S>]>,
+    near: Sampler,
+    far: Sampler,
+}
+
+pub(crate) struct Entry<K, S> {
+    pub(crate) endpoint: Arc<Endpoint<K, S>>,
+    /// The endpoint's, without the way over it.
+    pub(crate) load: Arc<Load<K>>,
+    pub(crate) attributes: Attributes,
+    /// In relation to the mean of the set.
+    pub(crate) weight: f64,
+}
+
+impl<K, S> Snapshot<K, S> {
+    /// Without a `zone`, or without endpoints in it, all are near.
+    pub(crate) fn new(
+        endpoints: impl Iterator<Item = (Arc<Endpoint<K, S>>, Attributes)>,
+        zone: Option<&str>,
+    ) -> Self {
+        let is_near = |attributes: &Attributes| {
+            zone.is_none_or(|zone| attributes.zone_name().is_some_and(|name| **name == *zone))
+        };
+        let (mut entries, mut far): (Vec<_>, Vec<_>) = endpoints
+            .map(|(endpoint, attributes)| Entry {
+                load: Arc::clone(&endpoint.load),
+                endpoint,
+                weight: attributes.weight_value(),
+                attributes,
+            })
+            .partition(|entry| is_near(&entry.attributes));
+        let near = if entries.is_empty() {
+            far.len()
+        } else {
+            entries.len()
+        };
+        entries.append(&mut far);
+
+        let sum: f64 = entries.iter().map(|entry| entry.weight).sum();
+        let mean = sum / (entries.len().max(1) as f64);
+        for entry in &mut entries {
+            entry.weight /= mean;
+        }
+        let weights = |range: Range<usize>| {
+            let offset = range.start;
+            let weights: Vec<_> = entries[range].iter().map(|entry| entry.weight).collect();
+            Sampler::new(offset, &weights)
+        };
+        Self {
+            near: weights(0..near),
+            far: weights(near..entries.len()),
+            entries: entries.into_boxed_slice(),
+        }
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry<K, S>] {
+        &self.entries
+    }
+
+    pub(crate) fn near(&self) -> &Sampler {
+        &self.near
+    }
+
+    pub(crate) fn far(&self) -> &Sampler {
+        &self.far
+    }
+}
+
+impl<K, S> Default for Snapshot<K, S> {
+    fn default() -> Self {
+        Self::new(std::iter::empty(), None)
+    }
+}
