@@ -1,0 +1,99 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::{policy::PolicyKind, scenario::Scenario, scenarios};
+
+/// Simulates load on balancers, in virtual time, and prints Markdown.
+#[derive(Debug, Parser)]
+#[command(name = "simulator")]
+pub(super) struct Arguments {
+    /// Scenarios or families of them, by commas; all unless set.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    scenario: Vec<String>,
+    /// Policies by commas; `tower` is `Balance<PeakEwma>`; all unless set.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = policy)]
+    policy: Vec<PolicyKind>,
+    /// How many seeds.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    seeds: u64,
+    /// Use seeds from 1 on, to tune with, and leave those that judge, from 1001 on, unseen.
+    #[arg(long)]
+    tune: bool,
+    /// How many runs at a time.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: u8,
+    /// Do not check the simulator against theory first.
+    #[arg(long)]
+    unchecked: bool,
+    /// Write charts into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(super) plots: Option<PathBuf>,
+    /// What cargo says to a bench.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Arguments {
+    pub(super) fn policies(&self) -> Vec<PolicyKind> {
+        if self.policy.is_empty() {
+            return PolicyKind::ALL.to_vec();
+        }
+        self.policy.clone()
+    }
+
+    /// Those that are meant, or the name that means none.
+    pub(super) fn scenarios(&self) -> Result<Vec<&'static Scenario>, String> {
+        if self.scenario.is_empty() {
+            return Ok(scenarios::ALL.iter().collect());
+        }
+        let mut meant = Vec::new();
+        for name in &self.scenario {
+            let before = meant.len();
+            meant.extend(scenarios::named(name));
+            if meant.len() == before {
+                let names: Vec<_> = scenarios::ALL
+                    .iter()
+                    .map(|scenario| scenario.name)
+                    .collect();
+                return Err(format!(
+                    "no scenario {name:?}: there are {}",
+                    names.join(", ")
+                ));
+            }
+        }
+        Ok(meant)
+    }
+
+    pub(super) fn seeds(&self) -> Vec<u64> {
+        let first = if self.tune {
+            FIRST_TO_TUNE
+        } else {
+            FIRST_TO_JUDGE
+        };
+        (first..first + self.seeds).collect()
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        usize::from(self.threads)
+    }
+
+    pub(super) fn checks_theory(&self) -> bool {
+        !self.unchecked
+    }
+}
+
+fn policy(name: &str) -> Result<PolicyKind, String> {
+    let mut policies = PolicyKind::ALL.into_iter();
+    policies
+        .find(|policy| policy.name() == name)
+        .ok_or_else(|| {
+            let names = PolicyKind::ALL.map(PolicyKind::name);
+            format!("there are {}", names.join(", "))
+        })
+}
+
+const FIRST_TO_TUNE: u64 = 1;
+const FIRST_TO_JUDGE: u64 = 1_001;

@@ -1,0 +1,74 @@
+//! All seeds of all policies in a scenario, on a few threads.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{endpoint::lock, policy::PolicyKind, record::Figures, scenario::Scenario, world};
+
+/// What came of a scenario.
+pub(super) struct Results<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) policies: Vec<Measured>,
+}
+
+/// What came of a policy, seed by seed.
+pub(super) struct Measured {
+    pub(super) policy: PolicyKind,
+    pub(super) figures: Vec<Figures>,
+}
+
+/// Runs each policy with each seed. Every run has a thread and a runtime to itself, so that the
+/// number of threads changes nothing but how long it takes.
+pub(super) fn run_all<'a>(
+    scenario: &'a Scenario,
+    policies: &[PolicyKind],
+    seeds: &[u64],
+    threads: usize,
+) -> Results<'a> {
+    let jobs: Vec<(PolicyKind, u64)> = policies
+        .iter()
+        .flat_map(|&policy| seeds.iter().map(move |&seed| (policy, seed)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(vec![Figures::default(); jobs.len()]);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((index, &(policy, seed))) = take(&jobs, &next) {
+                    let figures = world::run(scenario, policy, seed);
+                    lock(&done)[index] = figures;
+                }
+            });
+        }
+    });
+    let done = std::mem::take(&mut *lock(&done));
+    let figures = done.chunks(seeds.len().max(1));
+    let policies = policies.iter().zip(figures);
+    Results {
+        scenario,
+        policies: policies
+            .map(|(&policy, figures)| Measured {
+                policy,
+                figures: figures.to_vec(),
+            })
+            .collect(),
+    }
+}
+
+impl Results<'_> {
+    pub(super) fn of(&self, policy: PolicyKind) -> Option<&[Figures]> {
+        let mut policies = self.policies.iter();
+        let measured = policies.find(|measured| measured.policy == policy)?;
+        Some(&measured.figures)
+    }
+}
+
+fn take<'j, T>(jobs: &'j [T], next: &AtomicUsize) -> Option<(usize, &'j T)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    Some((index, jobs.get(index)?))
+}
