@@ -77,8 +77,8 @@ impl Policy for Ours {
 
 /// The one place that knows how a balancer's own choices are made to follow from a seed: they do
 /// not yet, so they differ from run to run.
-fn seeded(builder: Builder<Request>, _seed: u64) -> Builder<Request> {
-    builder
+fn seeded(builder: Builder<Request>, seed: u64) -> Builder<Request> {
+    builder.seed(seed)
 }
 
 fn judge(result: Result<&Response, &Unanswered>) -> Outcome {

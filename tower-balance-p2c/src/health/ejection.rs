@@ -33,7 +33,7 @@ impl Ejection {
             min_requests: 20,
             base: Duration::from_secs(1),
             max: Duration::from_secs(60),
-            requests_per_probe: 6_000,
+            requests_per_probe: 8_500,
             max_ejected: 0.5,
             panic: 0.5,
             max_pushback: Duration::from_secs(30),
@@ -87,7 +87,7 @@ impl Ejection {
     }
 
     /// A probe may be a request lost, so where there are many of them it can come sooner: an
-    /// ejection is no longer than this many requests to the whole set take, or `base`. 6,000
+    /// ejection is no longer than this many requests to the whole set take, or `base`. 8,500
     /// unless set; at least 1. `u32::MAX` leaves it to `base` and `max`.
     pub fn requests_per_probe(mut self, requests: u32) -> Self {
         self.requests_per_probe = requests;
