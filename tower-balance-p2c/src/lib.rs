@@ -10,6 +10,9 @@ mod classify;
 mod clock;
 mod completion;
 mod cost;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod discover;
 mod drive;
 mod driver;
 mod endpoint;
