@@ -272,6 +272,6 @@ impl<D, K, V, E> fmt::Debug for Subset<D, K, V, E> {
     }
 }
 
-/// Well below a millisecond.
+/// At less than a microsecond each, so that a runtime's thread is not kept.
 const MOST_IN_A_POLL: usize = 1024;
 const MOST_SILENT_POLLS: u32 = 256;
