@@ -13,6 +13,9 @@ mod clock;
 mod completion;
 mod cost;
 mod deferred;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod discover;
 mod drive;
 mod driver;
 mod endpoint;
@@ -40,6 +43,7 @@ mod slow_start;
 mod snapshot;
 mod stats;
 mod steer;
+mod subset;
 mod sync;
 mod typical;
 
@@ -57,3 +61,4 @@ pub use settings::Builder;
 pub use slow_start::SlowStart;
 pub use stats::{EndpointStats, Health, Stats};
 pub use steer::Steer;
+pub use subset::Subset;
