@@ -138,7 +138,7 @@ impl Best {
 pub(crate) const TIE: f64 = 0.05;
 /// The biggest set of which all are compared: `docs/evaluation.md` shows what it costs and brings.
 const MOST_SCANNED: usize = 16;
-const CHOICES: usize = 16;
+const CHOICES: usize = 8;
 /// A bigger number of choices may look at an endpoint twice.
 const MOST_REMEMBERED: usize = 16;
 const DRAWS_PER_CHOICE: usize = 4;

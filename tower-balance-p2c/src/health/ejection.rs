@@ -195,17 +195,21 @@ impl EjectionNanos {
         1.0 - self.ratio * (1.0 - usual)
     }
 
-    /// How long the ejection is that follows `row` others, at `rate` requests a second. `chance`
-    /// from 0 to 1 takes up to a fifth away.
-    pub(super) fn duration(&self, row: u32, rate: f64, chance: f64) -> u64 {
-        let doubled = self.base.saturating_mul(1 << row.min(MOST_DOUBLINGS));
+    /// How long the ejection is that follows `row` others, at `rate` requests a second, and how
+    /// many others the next one follows: no more than have made a difference.
+    pub(super) fn length(&self, row: u32, rate: f64) -> (u64, u32) {
         let traffic = if self.requests_per_probe == u32::MAX {
             u64::MAX
         } else {
             (f64::from(self.requests_per_probe) / rate.max(1e-9) * 1e9) as u64
         };
-        let longest = doubled.min(self.max).min(traffic.max(self.base));
-        (longest as f64 * (1.0 - chance * JITTER)) as u64
+        let longest = self.max.min(traffic.max(self.base));
+        let doubled = self.base.saturating_mul(1 << row.min(MOST_DOUBLINGS));
+        if doubled < longest {
+            (doubled, row + 1)
+        } else {
+            (longest, row)
+        }
     }
 
     /// How many of `members` may be ejected.
@@ -222,4 +226,3 @@ const SHORTEST_WINDOW: Duration = Duration::from_millis(10);
 const LONGEST_WINDOW: Duration = Duration::from_secs(86_400);
 const SHORTEST_BASE: Duration = Duration::from_millis(1);
 const MOST_DOUBLINGS: u32 = 40;
-const JITTER: f64 = 0.2;

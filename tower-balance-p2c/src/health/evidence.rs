@@ -24,6 +24,8 @@ pub enum EjectionReason {
     },
     /// It has asked to be left alone: `Retry-After`, `grpc-retry-pushback-ms`.
     Pushback,
+    /// It was ejected, and its probe has failed.
+    Probe,
     /// It was on probation after an ejection, and has failed again.
     Relapse,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for EjectionReason {
                 write!(f, "{failures} of {requests} requests failed")
             }
             Self::Pushback => f.write_str("it asked to be left alone"),
+            Self::Probe => f.write_str("its probe failed"),
             Self::Relapse => f.write_str("it failed again on probation"),
         }
     }

@@ -220,6 +220,8 @@ impl<M: Member + ?Sized> Register<M> {
         let reason = if member.standing().is_admitted() {
             let (failing, now) = (around.failing, around.now);
             judge(member.outcomes(), failing, &self.settings, now)?
+        } else if ticket.is_probe {
+            EjectionReason::Probe
         } else {
             EjectionReason::Relapse
         };
@@ -302,8 +304,13 @@ impl<M: Member + ?Sized> Register<M> {
         });
         let case = &mut cases[index];
         let Surroundings { rate, chance, .. } = around;
-        let nanos = nanos.unwrap_or_else(|| self.settings.duration(case.row, rate, chance));
-        case.row = case.row.saturating_add(1);
+        if reason == EjectionReason::Relapse {
+            // A probe had gone well: it is worth asking again soon.
+            case.row = case.row.saturating_sub(STEPS_BACK);
+        }
+        let (longest, next) = self.settings.length(case.row, rate);
+        case.row = next;
+        let nanos = nanos.unwrap_or((longest as f64 * (1.0 - chance * JITTER)) as u64);
         case.stage = Stage::Ejected;
         case.nanos = nanos;
         case.due = around.now.saturating_add(nanos);
@@ -345,6 +352,10 @@ pub(super) fn is_same<M: ?Sized>(one: &Weak<M>, other: &Arc<M>) -> bool {
     std::ptr::addr_eq(one.as_ptr(), Arc::as_ptr(other))
 }
 
+/// Ejections are up to a fifth shorter, at random.
+const JITTER: f64 = 0.2;
+/// From one ejection to one of the same length, and to half of that.
+const STEPS_BACK: u32 = 2;
 const NEVER: u64 = u64::MAX;
 /// 100 ms.
 const LATER: u64 = 100_000_000;
