@@ -164,7 +164,8 @@ impl<B: Body, F: Blame<B::Error>> Body for TrackedBody<B, F> {
             Poll::Pending => return frame,
             Poll::Ready(None) => Some(Outcome::Success),
             Poll::Ready(Some(Err(error))) if this.blame.blames(error) => Some(Outcome::Failure),
-            Poll::Ready(Some(Err(_))) => Some(Outcome::Neutral),
+            // As if its reader had left.
+            Poll::Ready(Some(Err(_))) => Some(Outcome::Success),
             Poll::Ready(Some(Ok(frame))) => {
                 let told = frame.trailers_ref().map(outcome_of_trailers);
                 // After the last frame there may be no further poll.
