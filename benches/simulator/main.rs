@@ -10,7 +10,9 @@
 mod cli;
 mod endpoint;
 mod event;
+mod figure;
 mod models;
+mod plot;
 mod policy;
 mod real;
 mod record;
@@ -22,6 +24,7 @@ mod server;
 mod statistics;
 mod tasks;
 mod theory;
+mod verdicts;
 mod world;
 
 use std::{error::Error, process::ExitCode};
@@ -45,9 +48,18 @@ fn report_on(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
         check_theory(arguments.threads())?;
     }
     let (policies, seeds) = (arguments.policies(), arguments.seeds());
+    let mut all = Vec::new();
     for scenario in scenarios {
         let results = runs::run_all(scenario, &policies, &seeds, arguments.threads());
         println!("{}", report::table(&results));
+        all.push(results);
+    }
+    println!(
+        "{}",
+        verdicts::table(all.iter().flat_map(verdicts::judge).collect())
+    );
+    if let Some(directory) = &arguments.plots {
+        plot::write(directory, &all)?;
     }
     Ok(())
 }

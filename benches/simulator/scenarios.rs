@@ -24,6 +24,12 @@ pub(super) const ALL: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        name: "constant",
+        about: "ten equal servers that take 6 ms each time",
+        service: Service::Constant(6.0),
+        ..BASE
+    },
+    Scenario {
         name: "one-slow",
         about: "one of ten is 10 x slow",
         plan: |_| vec![Condition::new(0.0, 0, Speed(0.1))],
@@ -127,8 +133,9 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "clients-20-two-slow",
-        about: "20 independent clients, two of ten servers are 10 x slow",
+        about: "20 independent clients, two of ten servers are 10 x slow, 500 requests/s",
         clients: 20,
+        rate: 500.0,
         plan: |_| slow_ones(0..2),
         watch: Some(ALWAYS),
         ..BASE

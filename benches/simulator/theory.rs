@@ -111,17 +111,17 @@ pub(super) const QUICK: &[Case] = &[
     Case {
         policy: PolicyKind::Random,
         load: 0.9,
-        servers: 500,
-        duration: 6_000.0,
-        warm_up: 1_500.0,
-        tolerance: 0.04,
+        servers: 300,
+        duration: 5_000.0,
+        warm_up: 1_000.0,
+        tolerance: 0.05,
     },
     Case {
         policy: PolicyKind::TwoChoices,
         load: 0.9,
         servers: 500,
-        duration: 2_000.0,
-        warm_up: 500.0,
+        duration: 1_200.0,
+        warm_up: 300.0,
         tolerance: 0.03,
     },
 ];
