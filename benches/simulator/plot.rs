@@ -143,12 +143,12 @@ impl Scale {
     fn y(self, value: f64) -> f64 {
         let share = match self {
             Self::Linear(end) => value / end,
+            Self::Logarithmic(..) if value <= 0.0 => 0.0,
             Self::Logarithmic(low, high) => {
                 (value.log10() - f64::from(low)) / f64::from(high - low)
             }
         };
-        // `max` first: the logarithm of a negative number is none.
-        BOTTOM - (BOTTOM - TOP) * share.max(0.0).min(1.0)
+        BOTTOM - (BOTTOM - TOP) * share.clamp(0.0, 1.0)
     }
 
     fn ticks(self) -> Vec<f64> {

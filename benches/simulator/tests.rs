@@ -132,6 +132,35 @@ fn a_newcomer_is_unknown_before_it_joins() {
 }
 
 #[test]
+fn a_request_that_waits_for_an_endpoint_is_woken() {
+    let comes = Scenario {
+        plan: |_| vec![Condition::new(0.7, 0, Change::Joins)],
+        ..ONE_SERVER
+    };
+    for policy in [
+        PolicyKind::Ours,
+        PolicyKind::TowerPeakEwma,
+        PolicyKind::TowerPending,
+    ] {
+        let figures = world::run(&comes, policy, 1);
+        assert!(figures.errors == 0.0, "{policy:?} {figures:?}");
+        // 7 % wait for a uniform time of up to 0.7 s.
+        assert!((figures.p99 - 600.0).abs() < 30.0, "{policy:?} {figures:?}");
+    }
+}
+
+#[test]
+fn our_balancer_gives_up_where_there_is_no_endpoint() {
+    let comes = Scenario {
+        plan: |_| vec![Condition::new(5.0, 0, Change::Joins)],
+        ..ONE_SERVER
+    };
+    let figures = world::run(&comes, PolicyKind::Ours, 1);
+    // Those of the first four seconds of ten, for they wait for one.
+    assert!((figures.errors - 40.0).abs() < 5.0, "{figures:?}");
+}
+
+#[test]
 fn an_estimate_has_the_margin_of_its_values() {
     // From tables of Student's t: 3.182 for three degrees of freedom.
     let estimate = Estimate::of(&[1.0, 2.0, 3.0, 4.0]);
