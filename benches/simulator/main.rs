@@ -48,6 +48,7 @@ fn report_on(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
         check_theory(arguments.threads())?;
     }
     let (policies, seeds) = (arguments.policies(), arguments.seeds());
+    println!("{}", report::legend(&policies, &seeds));
     let mut all = Vec::new();
     for scenario in scenarios {
         let results = runs::run_all(scenario, &policies, &seeds, arguments.threads());

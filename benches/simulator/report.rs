@@ -1,8 +1,23 @@
-//! What was measured in a scenario, as a Markdown table.
+//! What was measured in a scenario, as a Markdown table, and how to read it.
 
 use std::fmt::Write as _;
 
-use super::{figure::Figure, runs::Results};
+use super::{figure::Figure, policy::PolicyKind, runs::Results};
+
+/// What stands before the tables.
+pub(super) fn legend(policies: &[PolicyKind], seeds: &[u64]) -> String {
+    let mut legend = String::new();
+    for policy in policies {
+        let _ = writeln!(legend, "- {}: {}", policy.name(), policy.about());
+    }
+    if let [first, .., last] = seeds {
+        let _ = writeln!(
+            legend,
+            "\nMeans over the seeds {first} to {last}, with 95 % intervals."
+        );
+    }
+    legend
+}
 
 /// One table of a scenario: a policy a line, with 95 % intervals of the means over seeds.
 pub(super) fn table(results: &Results<'_>) -> String {
