@@ -97,7 +97,7 @@ impl<R: Rule> Future for Sent<R> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let ended = ended(ready!(Pin::new(&mut self.call).poll(cx)));
+        let ended = ended(&ready!(Pin::new(&mut self.call).poll(cx)));
         self.ended = Some(ended);
         Poll::Ready(ended)
     }

@@ -110,7 +110,7 @@ impl PolicyKind {
 }
 
 /// What a client takes a result for: the same for all policies, whatever they take it for.
-pub(super) fn ended<E>(result: Result<Response, E>) -> Ended {
+pub(super) fn ended<E>(result: &Result<Response, E>) -> Ended {
     match result {
         Ok(Response { failed: false }) => Ended::Answered,
         Ok(Response { failed: true }) | Err(_) => Ended::Failed,

@@ -11,6 +11,7 @@ use super::{
 pub(super) struct Server {
     workers: usize,
     speed: f64,
+    longer: f64,
     stalled: bool,
     mode: Mode,
     queue: VecDeque<Job>,
@@ -52,6 +53,7 @@ impl Server {
         Self {
             workers,
             speed: 1.0,
+            longer: 1.0,
             stalled: false,
             mode: Mode::Works,
             queue: VecDeque::new(),
@@ -65,11 +67,9 @@ impl Server {
     /// Queues a request. True if that changes when the next one ends.
     pub(super) fn submit(&mut self, request: &Request, call: CallHandle, now: Nanos) -> bool {
         self.work_until(now);
-        self.queued_work += request.work;
-        self.queue.push_back(Job {
-            call,
-            left: request.work,
-        });
+        let left = request.work * self.longer;
+        self.queued_work += left;
+        self.queue.push_back(Job { call, left });
         self.start()
     }
 
@@ -107,6 +107,10 @@ impl Server {
         self.speed = speed;
     }
 
+    pub(super) fn set_longer(&mut self, longer: f64) {
+        self.longer = longer;
+    }
+
     pub(super) fn set_stalled(&mut self, stalled: bool, now: Nanos) {
         self.work_until(now);
         self.stalled = stalled;
@@ -120,16 +124,13 @@ impl Server {
         self.mode
     }
 
-    pub(super) fn top_speed(&self) -> f64 {
-        self.speed
-    }
-
     /// How long a request of this much work would take that came now, if nothing changes:
     /// infinitely long where it would fail, hang or meet a stall.
     pub(super) fn time_to_finish(&self, work: f64, now: Nanos) -> f64 {
         if self.stalled || self.mode != Mode::Works {
             return f64::INFINITY;
         }
+        let work = work * self.longer;
         if self.busy.len() < self.workers {
             return work / self.speed;
         }
