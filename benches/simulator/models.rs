@@ -259,6 +259,30 @@ impl Rule for Everything {
     }
 }
 
+/// As much as a client could know: how fast each server is, in what state, and what the client has
+/// in flight there, but neither how much work a request is nor how much of it is left.
+pub(super) struct Informed {
+    random: SmallRng,
+}
+
+impl Default for Informed {
+    fn default() -> Self {
+        Self { random: unseeded() }
+    }
+}
+
+impl Rule for Informed {
+    fn choose(&mut self, _: &Request, in_flight: &[u32], view: View<'_>) -> usize {
+        least(in_flight.len(), &mut self.random, |server| {
+            view.servers[server].average_time_behind(in_flight[server])
+        })
+    }
+
+    fn seed(&mut self, random: SmallRng) {
+        self.random = random;
+    }
+}
+
 /// The endpoint of the least cost, the first such from a random one on.
 fn least(endpoints: usize, random: &mut SmallRng, cost: impl Fn(usize) -> f64) -> usize {
     let start = random.random_range(0..endpoints);

@@ -193,6 +193,7 @@ fn colour(policy: PolicyKind) -> &'static str {
         PolicyKind::TowerPending => "#e69f00",
         PolicyKind::LeastInFlight | PolicyKind::TwoChoices => "#cc79a7",
         PolicyKind::Scan | PolicyKind::Random => "#009e73",
+        PolicyKind::Informed => "#555555",
         PolicyKind::Oracle => "#999999",
     }
 }

@@ -22,7 +22,7 @@ use tower::{
     load::{CompleteOnResponse, Load, PeakEwmaDiscover, PendingRequestsDiscover},
     util::rng::Rng as TowerRng,
 };
-use tower_balance_p2c::{Balance, BalanceLayer, Builder, Change, Outcome};
+use tower_balance_p2c::{Balance, BalanceLayer, Change, Outcome};
 
 use super::{
     endpoint::{Endpoint, Request, Response, Unanswered},
@@ -42,7 +42,7 @@ type Judge = fn(Result<&Response, &Unanswered>) -> Outcome;
 impl Ours {
     /// With the default number of choices, or another one.
     pub(super) fn new(seed: u64, choices: Option<usize>) -> Self {
-        let builder = seeded(BalanceLayer::builder(), seed).classify(judge as Judge);
+        let builder = BalanceLayer::builder().seed(seed).classify(judge as Judge);
         let builder = match choices {
             Some(choices) => builder.choices(choices),
             None => builder,
@@ -78,12 +78,6 @@ impl Policy for Ours {
             Ended::Background
         }))
     }
-}
-
-/// The one place that knows how a balancer's own choices are made to follow from a seed: they do
-/// not yet, so they differ from run to run.
-fn seeded(builder: Builder<Request>, seed: u64) -> Builder<Request> {
-    builder.seed(seed)
 }
 
 fn judge(result: Result<&Response, &Unanswered>) -> Outcome {

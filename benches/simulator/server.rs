@@ -140,6 +140,16 @@ impl Server {
         (first + self.queued_work / self.workers as f64 + work) / self.speed
     }
 
+    /// How long a request of average work takes that finds so many before it, in units of that
+    /// work: infinitely long where it would fail, hang or meet a stall.
+    pub(super) fn average_time_behind(&self, others: u32) -> f64 {
+        if self.stalled || self.mode != Mode::Works {
+            return f64::INFINITY;
+        }
+        let turns = (f64::from(others) + 1.0) / self.workers as f64;
+        turns.max(1.0) * self.longer / self.speed
+    }
+
     fn speed(&self) -> f64 {
         if self.stalled { 0.0 } else { self.speed }
     }

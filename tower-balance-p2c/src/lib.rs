@@ -47,6 +47,7 @@ mod steer;
 mod subset;
 mod sync;
 mod typical;
+mod weights;
 
 pub use attributes::{Attributes, Weight};
 pub use change::Change;

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// Clones share everything, at the price of a reference count.
 pub struct Balance<K, S, Req, C = OkOrErr, T = AtResponse, A = ()> {
-    lanes: Arc<Lanes<Pool<K, S, C, T, A>>>,
+    lanes: Arc<PoolLanes<K, S, C, T, A>>,
     _request: PhantomData<fn(Req)>,
 }
 

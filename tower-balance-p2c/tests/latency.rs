@@ -16,7 +16,7 @@ mod typical;
 
 use std::time::Duration;
 
-use cost::{Signals, cost};
+use cost::{Differences, Signals};
 use latency::{Latency, fade, places};
 use proptest::prelude::*;
 use typical::Typical;
@@ -25,6 +25,10 @@ const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 const DECAY: u64 = 10 * SECOND;
 const TYPICAL: f64 = 20e6;
+
+fn cost(signals: Signals, typical: f64) -> f64 {
+    cost::cost(signals, typical, Differences::All)
+}
 
 fn close(left: f64, right: f64, part: f64) -> bool {
     (left - right).abs() <= right.abs() * part
@@ -190,6 +194,21 @@ fn silence_counts_up_to_eight_times_what_is_usual() {
     assert_eq!(after(50 * MILLISECOND), 100e6);
     assert_eq!(after(160 * MILLISECOND), 320e6);
     assert_eq!(after(3600 * SECOND), 320e6);
+}
+
+#[test]
+fn where_weights_say_who_gets_how_much_small_differences_do_not_matter() {
+    let of = |millis: f64| {
+        let signals = Signals {
+            per_place: millis * 1e6,
+            silence: 0,
+            queue: 0.0,
+            success: 1.0,
+        };
+        cost::cost(signals, TYPICAL, Differences::Great) / 1e6
+    };
+    assert_eq!([of(14.0), of(20.0), of(29.0)], [20.0; 3]);
+    assert_eq!([of(60.0), of(8.0)], [40.0, 12.0]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What is remembered of how requests ended and of those under way, beside plain models of both.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 #[path = "../src/flights.rs"]
 #[allow(dead_code, reason = "a part is covered elsewhere")]

@@ -5,11 +5,14 @@
 mod pick;
 #[path = "../src/sampler.rs"]
 mod sampler;
+#[path = "../src/weights.rs"]
+mod weights;
 
-use pick::{Choices, Offer, TIE, drawn_level, level, sample, scan};
+use pick::{BestOfEqual, Choices, Offer, TIE, sample, scan};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng as _, rngs::StdRng};
 use sampler::Sampler;
+use weights::{BestByWeight, drawn_level, level, unit};
 
 const DRAWS: u32 = 20_000;
 
@@ -24,11 +27,25 @@ fn choose<R: Rng>(
     rng: &mut R,
     offer: impl FnMut(usize, &mut R) -> Option<Offer>,
 ) -> Option<usize> {
-    let found = match Choices::Exactly(choices).of(sampler.len()) {
-        None => scan(sampler, rng, offer),
-        Some(choices) => sample(sampler, choices, rng, offer),
+    let found = match (
+        Choices::Exactly(choices).of(sampler.len()),
+        sampler.is_weighted(),
+    ) {
+        (None, true) => scan::<BestByWeight, _>(sampler, rng, offer),
+        (None, false) => scan::<BestOfEqual, _>(sampler, rng, offer),
+        (Some(choices), true) => sample::<BestByWeight, _>(sampler, choices, rng, offer),
+        (Some(choices), false) => sample::<BestOfEqual, _>(sampler, choices, rng, offer),
     };
     Some(found?.index)
+}
+
+fn costing(cost: f64) -> Offer {
+    Offer {
+        cost,
+        room: 1.0,
+        weight: 1.0,
+        in_flight: 0,
+    }
 }
 
 /// How often each index was chosen in [`DRAWS`] picks.
@@ -41,12 +58,7 @@ fn histogram(
     let mut rng = StdRng::seed_from_u64(17);
     let mut chosen = vec![0; sampler.range().end];
     for _ in 0..DRAWS {
-        let offer = |index, _: &mut _| {
-            eligible(index).then(|| Offer {
-                cost: cost(index),
-                room: 1.0,
-            })
-        };
+        let offer = |index, _: &mut _| eligible(index).then(|| costing(cost(index)));
         chosen[choose(sampler, choices, &mut rng, offer).unwrap()] += 1;
     }
     chosen
@@ -121,33 +133,45 @@ fn draws_follow_the_weights() {
 }
 
 #[test]
-fn among_equals_who_has_more_room_is_likelier() {
+fn each_weight_is_chosen_by_the_room_that_it_has_and_in_it_the_least_busy() {
+    // Three that weigh one, of which one is busy, and one that weighs five, with two in flight.
+    let weights = [1.0, 1.0, 1.0, 5.0];
+    let in_flight = [0, 1, 0, 2];
+    let sampler = Sampler::new(0, &weights);
     let mut rng = StdRng::seed_from_u64(17);
-    let mut chosen = [0; 3];
+    let mut chosen = [0; 4];
     for _ in 0..DRAWS {
-        let offer = |index, _: &mut _| {
+        let offer = |index: usize, _: &mut _| {
+            let (queue, room) = level(in_flight[index], weights[index]);
             Some(Offer {
-                cost: 1.0,
-                room: [1.0, 2.0, 5.0][index],
+                cost: queue + 1.0,
+                room,
+                weight: weights[index],
+                in_flight: in_flight[index],
             })
         };
-        chosen[choose(&equal(3), 3, &mut rng, offer).unwrap()] += 1;
+        chosen[choose(&sampler, 4, &mut rng, offer).unwrap()] += 1;
     }
-    for (count, share) in chosen.into_iter().zip([0.125, 0.25, 0.625]) {
-        assert_share(count, share, 0.01);
+    // Room for one each, and for three.
+    for (count, share) in chosen.into_iter().zip([0.2, 0.0, 0.2, 0.6]) {
+        assert_share(count, share, 0.012);
     }
+}
+
+#[test]
+fn the_unit_is_the_lightest_unless_that_is_hardly_anything() {
+    let of = |weights: &[f64]| unit(weights.iter().copied());
+    assert_eq!(of(&[]), 1.0);
+    assert_eq!(of(&[2.0, 2.0]), 2.0);
+    assert_eq!(of(&[1.0, 3.0]), 1.0);
+    assert_eq!(of(&[0.001, 1.0]), 1.001 / 2.0 / 16.0);
 }
 
 #[test]
 fn the_same_seed_makes_the_same_choices() {
     let choices = |seed| {
         let mut rng = StdRng::seed_from_u64(seed);
-        let offer = |_, _: &mut _| {
-            Some(Offer {
-                cost: 1.0,
-                room: 1.0,
-            })
-        };
+        let offer = |_, _: &mut _| Some(costing(1.0));
         let mut next = || choose(&equal(100), 2, &mut rng, offer);
         std::array::from_fn::<_, 32, _>(|_| next())
     };
@@ -183,7 +207,7 @@ proptest! {
     ) {
         let mut rng = StdRng::seed_from_u64(seed);
         let offer = |index: usize, _: &mut _| {
-            eligible[index].then_some(Offer { cost: 1.0, room: 1.0 })
+            eligible[index].then_some(costing(1.0))
         };
         let chosen = choose(&equal(eligible.len()), choices, &mut rng, offer);
         prop_assert_eq!(chosen.is_some(), eligible.contains(&true));
@@ -200,7 +224,7 @@ proptest! {
         let mut looked_at = Vec::new();
         let offer = |index: usize, _: &mut _| {
             looked_at.push(index);
-            Some(Offer { cost: costs[index], room: 1.0 })
+            Some(costing(costs[index]))
         };
         let chosen = choose(&equal(costs.len()), choices, &mut rng, offer).unwrap();
         let least = looked_at.iter().map(|&index| costs[index]).fold(f64::MAX, f64::min);
