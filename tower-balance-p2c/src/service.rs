@@ -11,7 +11,10 @@ use tower_service::Service;
 
 use crate::{
     AtResponse, BalanceLayer, BoxError, Change, Classify, Completion, Driver, OkOrErr, Stats,
-    Steer, future::ResponseFuture, lanes::Lanes, pool::Pool,
+    Steer,
+    future::ResponseFuture,
+    lanes::Lanes,
+    pool::{Pool, PoolLanes},
 };
 
 /// Balances requests over the endpoints that a discovery stream names. See the
