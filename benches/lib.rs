@@ -2,6 +2,8 @@
 //!
 //! What is reported is the median over many short rounds, beside a peer in the same run. Absolute times do not travel between machines; ratios and allocations do.
 
+pub mod service;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -55,6 +57,18 @@ impl<'a> Subject<'a> {
             name,
             run: Box::new(run),
         }
+    }
+}
+
+impl Measured {
+    /// The median over the rounds, for one request.
+    pub fn nanoseconds(&self) -> f64 {
+        self.nanoseconds
+    }
+
+    /// For one request.
+    pub fn allocations(&self) -> f64 {
+        self.allocations
     }
 }
 
