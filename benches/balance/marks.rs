@@ -136,10 +136,23 @@ impl Results {
         mark.with(format!("N = {endpoints}; tower {tower:.0}"))
     }
 
+    /// The highest of all sizes, and each of them.
     fn worst(&self, of: impl Fn(&Size) -> Option<f64>) -> Option<(f64, String)> {
-        let values = self.sizes.iter().filter_map(|size| Some((of(size)?, size)));
-        let (worst, size) = values.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-        Some((worst, format!("worst: N = {}", size.endpoints)))
+        let values = self
+            .sizes
+            .iter()
+            .filter_map(|size| Some((size.endpoints, of(size)?)));
+        let values: Vec<_> = values.collect();
+        let each = values.iter().map(|(endpoints, value)| {
+            let decimals = if *value < 10.0 { 2 } else { 0 };
+            format!("N = {endpoints}: {value:.decimals$}")
+        });
+        let each: Vec<_> = each.collect();
+        let worst = values
+            .iter()
+            .map(|(_, value)| *value)
+            .max_by(f64::total_cmp)?;
+        Some((worst, each.join(", ")))
     }
 
     fn size(&self, endpoints: usize) -> Option<&Size> {
