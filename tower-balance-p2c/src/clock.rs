@@ -19,7 +19,8 @@ impl Clock {
 
     /// Zero for an instant before the epoch.
     pub(crate) fn nanos(self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.epoch).as_nanos();
-        u64::try_from(since).unwrap_or(u64::MAX)
+        let since = now.saturating_duration_since(self.epoch);
+        let whole = since.as_secs().saturating_mul(1_000_000_000);
+        whole.saturating_add(since.subsec_nanos().into())
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    BoxError, Change, Event, backoff::backoff, endpoint::Unready, members::Members, pool::Shared,
+    BoxError, Change, Event, backoff::backoff, endpoint::Unready, members::Members, shared::Shared,
 };
 
 pin_project! {

@@ -54,17 +54,13 @@ impl Flights {
         self.counts.load(Ordering::Relaxed) as u32
     }
 
-    /// The number in flight, and for how long the endpoint has owed an answer without giving any:
-    /// since its last answer, or since the oldest request without one was sent, whichever is
-    /// later.
-    pub(crate) fn look(&self, now: u64) -> (u32, u64) {
-        let counts = self.counts.load(Ordering::Relaxed);
-        let silence = if counts < UNANSWERED {
-            0
-        } else {
-            now.saturating_sub(self.quiet_since.load(Ordering::Relaxed))
-        };
-        (counts as u32, silence)
+    /// For how long the endpoint has owed an answer without giving any: since its last answer, or
+    /// since the oldest request without one was sent, whichever is later.
+    pub(crate) fn silence(&self, now: u64) -> u64 {
+        if self.counts.load(Ordering::Relaxed) < UNANSWERED {
+            return 0;
+        }
+        now.saturating_sub(self.quiet_since.load(Ordering::Relaxed))
     }
 }
 

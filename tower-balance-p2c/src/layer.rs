@@ -11,9 +11,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    AtResponse, Balance, BoxError, Builder, Change, Driver, OkOrErr,
-    pool::{Pool, Shared},
-    settings::Settings,
+    AtResponse, Balance, BoxError, Builder, Change, Driver, OkOrErr, pool::Pool,
+    settings::Settings, shared::Shared,
 };
 
 /// Makes a [`Balance`] of a discovery stream, and sees to its [`Driver`].

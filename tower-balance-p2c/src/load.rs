@@ -33,6 +33,26 @@ pub(crate) struct Common {
     pub(crate) told: Told,
 }
 
+/// How endpoints are looked at: what is the same for all of them in one choice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lens {
+    pub(crate) now: u64,
+    usual: f64,
+    drift: u64,
+    differences: Differences,
+}
+
+impl Common {
+    pub(crate) fn lens(&self, now: u64, differences: Differences) -> Lens {
+        Lens {
+            now,
+            usual: self.typical.per_place(),
+            drift: self.typical.drift(),
+            differences,
+        }
+    }
+}
+
 /// Belongs to a key rather than to a service: it outlives the service when discovery inserts the
 /// key again.
 #[derive(Debug)]
@@ -58,7 +78,7 @@ impl<K> Load<K> {
         Self {
             flights: Flights::new(),
             latency: Latency::new(now),
-            outcomes: Outcomes::new(now, window),
+            outcomes: Outcomes::new(window),
             standing: Standing::new(),
             weight: AtomicU64::new(1f64.to_bits()),
             joined: now,
@@ -112,31 +132,28 @@ impl<K: ?Sized> Load<K> {
         hung
     }
 
-    /// What one more request costs. `level` makes a queue of the number in flight.
-    pub(crate) fn cost(
-        &self,
-        now: u64,
-        differences: Differences,
-        level: impl FnOnce(u32) -> f64,
-    ) -> f64 {
-        let (in_flight, silence) = self.flights.look(now);
-        let typical = &self.common.typical;
-        let usual = typical.per_place();
-        let per_place = self.latency.per_place(usual, now, typical.drift());
+    /// In units of the weight.
+    pub(crate) fn queue(&self) -> f64 {
+        level(self.in_flight(), self.weight()).0
+    }
+
+    /// What one more request behind this `queue` costs.
+    #[inline]
+    pub(crate) fn cost(&self, lens: &Lens, queue: f64) -> f64 {
+        let per_place = self.latency.per_place(lens.usual, lens.now, lens.drift);
         let signals = Signals {
-            per_place: per_place.unwrap_or(usual),
-            silence,
-            queue: level(in_flight),
-            success: self.outcomes.ratio(now),
+            per_place: per_place.unwrap_or(lens.usual),
+            silence: self.flights.silence(lens.now),
+            queue,
+            success: self.outcomes.ratio(lens.now),
         };
-        cost(signals, usual, differences)
+        cost(signals, lens.usual, lens.differences)
     }
 
     /// The latency that one more request may expect, in nanoseconds.
     pub(crate) fn expected_latency(&self, now: u64) -> f64 {
-        let (in_flight, silence) = self.flights.look(now);
-        let (queue, _) = level(in_flight, self.weight());
-        expected(self.per_place(now), queue as u32).max(silence as f64)
+        let silence = self.flights.silence(now) as f64;
+        expected(self.per_place(now), self.queue() as u32).max(silence)
     }
 
     pub(crate) fn per_place(&self, now: u64) -> f64 {
@@ -157,7 +174,7 @@ impl<K: ?Sized> Load<K> {
     }
 
     pub(crate) fn silence(&self, now: u64) -> Duration {
-        Duration::from_nanos(self.flights.look(now).1)
+        Duration::from_nanos(self.flights.silence(now))
     }
 
     /// For how much of the requests the endpoint is a candidate.

@@ -18,7 +18,7 @@ use crate::{
     drive::Drive,
     endpoint::{Endpoint, Unready},
     load::{Load, Name},
-    pool::Shared,
+    shared::Shared,
     snapshot::Snapshot,
 };
 

@@ -1,6 +1,8 @@
 //! How the requests of one endpoint ended: totals, the last 64 in their order, and a window of time.
 //! Lock-free; nanoseconds in, no clock. Latency has no part in it.
 
+use std::sync::OnceLock;
+
 use crate::sync::{AtomicU64, Ordering};
 
 #[derive(Debug)]
@@ -11,11 +13,17 @@ pub(crate) struct Outcomes {
     /// after a failure is written, so that those who never fail share no cache line.
     history: AtomicU64,
     last_failure: AtomicU64,
+    /// From the first failure on; those who never fail need none.
+    marks: OnceLock<Box<Marks>>,
+    window: u64,
+}
+
+#[derive(Debug)]
+struct Marks {
     /// The end of the current part of the window.
     turn_at: AtomicU64,
     /// The totals when each part of the window began.
-    marks: [Mark; PARTS],
-    window: u64,
+    parts: [Mark; PARTS],
 }
 
 #[derive(Debug, Default)]
@@ -38,14 +46,13 @@ impl Counts {
 }
 
 impl Outcomes {
-    pub(crate) fn new(now: u64, window: u64) -> Self {
+    pub(crate) fn new(window: u64) -> Self {
         Self {
             successes: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             history: AtomicU64::new(0),
             last_failure: AtomicU64::new(0),
-            turn_at: AtomicU64::new(now.saturating_add(window / PARTS as u64)),
-            marks: std::array::from_fn(|_| Mark::default()),
+            marks: OnceLock::new(),
             window,
         }
     }
@@ -59,6 +66,7 @@ impl Outcomes {
     }
 
     pub(crate) fn record_failure(&self, now: u64) {
+        self.marks.get_or_init(|| self.begin_marks(now));
         self.turn(now);
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.stumbled(now);
@@ -78,8 +86,8 @@ impl Outcomes {
     pub(crate) fn forgive(&self) {
         self.history.store(0, Ordering::Relaxed);
         self.last_failure.store(0, Ordering::Relaxed);
-        for mark in &self.marks {
-            self.mark(mark);
+        if let Some(marks) = self.marks.get() {
+            marks.parts.iter().for_each(|mark| self.mark(mark));
         }
     }
 
@@ -105,12 +113,15 @@ impl Outcomes {
         }
     }
 
-    /// What happened within the window, give or take a tenth of it.
+    /// What happened within the window, give or take a tenth of it, and not before the first
+    /// failure of all.
     pub(crate) fn in_window(&self, now: u64) -> Counts {
+        let Some(marks) = self.marks.get() else {
+            return Counts::default();
+        };
         self.turn(now);
-        let part = (self.window / PARTS as u64).max(1);
-        let current = (self.turn_at.load(Ordering::Relaxed) / part) as usize;
-        let oldest = &self.marks[(current + 1) % PARTS];
+        let current = (marks.turn_at.load(Ordering::Relaxed) / self.part()) as usize;
+        let oldest = &marks.parts[(current + 1) % PARTS];
         let totals = self.totals();
         let since =
             |total: u64, mark: &AtomicU64| total.saturating_sub(mark.load(Ordering::Relaxed));
@@ -145,23 +156,40 @@ impl Outcomes {
 
     /// Begins those parts of the window that time has come to. One of those that race does it.
     fn turn(&self, now: u64) {
-        let turn_at = self.turn_at.load(Ordering::Relaxed);
+        let Some(marks) = self.marks.get() else {
+            return;
+        };
+        let turn_at = marks.turn_at.load(Ordering::Relaxed);
         if now < turn_at {
             return;
         }
-        let part = (self.window / PARTS as u64).max(1);
+        let part = self.part();
         let begun = ((now - turn_at) / part).saturating_add(1);
         let next = turn_at.saturating_add(begun.saturating_mul(part));
         let claimed =
-            self.turn_at
+            marks
+                .turn_at
                 .compare_exchange(turn_at, next, Ordering::Relaxed, Ordering::Relaxed);
         if claimed.is_err() {
             return;
         }
         let current = (next / part) as usize;
         for back in 0..(begun as usize).min(PARTS) {
-            self.mark(&self.marks[(current + PARTS - back) % PARTS]);
+            self.mark(&marks.parts[(current + PARTS - back) % PARTS]);
         }
+    }
+
+    fn begin_marks(&self, now: u64) -> Box<Marks> {
+        let marks = Marks {
+            turn_at: AtomicU64::new(now.saturating_add(self.part())),
+            parts: std::array::from_fn(|_| Mark::default()),
+        };
+        marks.parts.iter().for_each(|mark| self.mark(mark));
+        Box::new(marks)
+    }
+
+    fn part(&self) -> u64 {
+        (self.window / PARTS as u64).max(1)
     }
 
     fn mark(&self, mark: &Mark) {

@@ -16,11 +16,22 @@ pub(crate) struct Offer {
     pub(crate) in_flight: u32,
 }
 
+impl Offer {
+    /// Where all weigh the same.
+    pub(crate) fn of_equal(cost: f64) -> Self {
+        Self {
+            cost,
+            room: 1.0,
+            weight: 1.0,
+            in_flight: 0,
+        }
+    }
+}
+
 /// The best of those that were looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     pub(crate) index: usize,
-    pub(crate) cost: f64,
 }
 
 /// How many endpoints are compared.
@@ -70,21 +81,23 @@ pub(crate) fn sample<B: Best, R: Rng + ?Sized>(
     mut offer: impl FnMut(usize, &mut R) -> Option<Offer>,
 ) -> Option<Found> {
     let mut best = B::default();
-    let mut drawn = [usize::MAX; MOST_REMEMBERED];
+    let mut drawn = Drawn::default();
     let mut taken = 0;
     for _ in 0..choices.saturating_mul(DRAWS_PER_CHOICE).max(LEAST_DRAWS) {
-        let index = sampler.draw(rng);
-        if !sampler.is_weighted() && drawn[..taken.min(MOST_REMEMBERED)].contains(&index) {
-            continue;
-        }
-        let Some(offer) = offer(index, rng) else {
-            continue;
+        let index = if B::IS_WEIGHTED {
+            sampler.draw(rng)
+        } else {
+            match drawn.next(sampler, rng) {
+                Some(index) => index,
+                None => break,
+            }
         };
-        best.take(index, offer, rng);
-        drawn[taken % MOST_REMEMBERED] = index;
-        taken += 1;
-        if taken == choices {
-            break;
+        if let Some(offer) = offer(index, rng) {
+            best.take(index, offer, rng);
+            taken += 1;
+            if taken == choices {
+                break;
+            }
         }
     }
     if taken == 0 {
@@ -96,40 +109,69 @@ pub(crate) fn sample<B: Best, R: Rng + ?Sized>(
 
 /// Keeps the best of the offers.
 pub(crate) trait Best: Default {
+    const IS_WEIGHTED: bool;
+
     fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R);
 
     fn found<R: Rng + ?Sized>(self, rng: &mut R) -> Option<Found>;
 }
 
+/// Draws without repetition, and without drawing again: each draw is from as many as are left, and
+/// steps over those that were drawn, which are kept in order.
+#[derive(Default)]
+struct Drawn {
+    sorted: [usize; MOST_REMEMBERED],
+    len: usize,
+}
+
+impl Drawn {
+    fn next<R: Rng + ?Sized>(&mut self, sampler: &Sampler, rng: &mut R) -> Option<usize> {
+        let mut index = sampler.draw_one_of(sampler.len().checked_sub(self.len)?, rng)?;
+        let mut place = 0;
+        while place < self.len && self.sorted[place] <= index {
+            index += 1;
+            place += 1;
+        }
+        // Beyond that, what is forgotten may be drawn again.
+        if self.len < MOST_REMEMBERED {
+            self.sorted.copy_within(place..self.len, place + 1);
+            self.sorted[place] = index;
+            self.len += 1;
+        }
+        Some(index)
+    }
+}
+
 /// Where all weigh the same.
 #[derive(Default)]
 pub(crate) struct BestOfEqual {
-    found: Option<Found>,
+    index: usize,
+    cost: f64,
     equals: f64,
 }
 
 impl Best for BestOfEqual {
+    const IS_WEIGHTED: bool = false;
+
     fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R) {
         let cost = offer.cost;
-        let Some(best) = &mut self.found else {
-            self.found = Some(Found { index, cost });
-            self.equals = 1.0;
-            return;
-        };
-        if cost < best.cost * (1.0 - TIE) {
-            *best = Found { index, cost };
-            self.equals = 1.0;
-        } else if cost <= best.cost * (1.0 + TIE) {
-            best.cost = best.cost.min(cost);
+        if self.equals == 0.0 || cost < self.cost * (1.0 - TIE) {
+            *self = Self {
+                index,
+                cost,
+                equals: 1.0,
+            };
+        } else if cost <= self.cost * (1.0 + TIE) {
+            self.cost = self.cost.min(cost);
             self.equals += 1.0;
             if rng.random::<f64>() * self.equals < 1.0 {
-                best.index = index;
+                self.index = index;
             }
         }
     }
 
     fn found<R: Rng + ?Sized>(self, _: &mut R) -> Option<Found> {
-        self.found
+        (self.equals > 0.0).then_some(Found { index: self.index })
     }
 }
 /// Costs nearer to each other than 5 % say nothing about which endpoint is better.

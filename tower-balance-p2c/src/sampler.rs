@@ -40,11 +40,14 @@ impl Sampler {
         self.range.len()
     }
 
-    pub(crate) fn is_weighted(&self) -> bool {
-        self.aliases.is_some()
+    /// One of the first so many, all equally likely. `None` if there are none.
+    pub(crate) fn draw_one_of<R: Rng + ?Sized>(&self, len: usize, rng: &mut R) -> Option<usize> {
+        // Without a bias that matters for fewer than 2^24 of them.
+        let place = ((u64::from(rng.random::<u32>()) * len as u64) >> 32) as usize;
+        (len > 0).then_some(self.range.start + place)
     }
 
-    /// Must not be empty.
+    /// By the weights. The range must not be empty.
     pub(crate) fn draw<R: Rng + ?Sized>(&self, rng: &mut R) -> usize {
         let bits: u64 = rng.random();
         // The upper half chooses a place, without a bias that matters for fewer than 2^24 of them.

@@ -22,7 +22,8 @@ use crate::{
     endpoint::Endpoint,
     error::NoEndpoint,
     load::{Load, Name},
-    pool::{Pick, Pool, Shared},
+    pool::{Pick, Pool},
+    shared::Shared,
 };
 
 /// An endpoint's service that was polled for the request, and is ready.

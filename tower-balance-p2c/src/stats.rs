@@ -5,12 +5,11 @@ use std::{
 };
 
 use crate::{
-    cost::Differences,
     health::State,
-    load::{Load, Name},
-    pool::{Counters, Shared},
+    load::{Lens, Load, Name},
+    pool::Counters,
+    shared::Shared,
     snapshot::Entry,
-    weights::level,
 };
 
 /// A balancer at one moment, from [`Balance::stats`](crate::Balance::stats).
@@ -48,9 +47,10 @@ impl<K: Clone + Debug + Send + Sync + 'static> Stats<K> {
         let common = &shared.common;
         let now = common.clock.now();
         let snapshot = shared.snapshot.load();
+        let lens = common.lens(now, snapshot.differences());
         let endpoints = snapshot.entries().iter();
         let endpoints: Vec<_> = endpoints
-            .map(|entry| EndpointStats::of(entry, snapshot.differences(), now))
+            .map(|entry| EndpointStats::of(entry, &lens))
             .collect();
         let count = |is: fn(&EndpointStats<K>) -> bool| endpoints.iter().filter(|e| is(e)).count();
         Self {
@@ -130,8 +130,8 @@ pub enum Health {
 }
 
 impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
-    fn of<S>(entry: &Entry<K, S>, differences: Differences, now: u64) -> Self {
-        let load = &entry.load;
+    fn of<S>(entry: &Entry<K, S>, lens: &Lens) -> Self {
+        let (load, now) = (&entry.load, lens.now);
         let totals = load.outcomes().totals();
         let health = match load.state() {
             State::Admitted => Health::Admitted,
@@ -159,9 +159,7 @@ impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
             latency_per_place: Duration::from_nanos(load.per_place(now) as u64),
             silence: load.silence(now),
             success: load.outcomes().ratio(now),
-            cost: load.cost(now, differences, |in_flight| {
-                level(in_flight, load.weight()).0
-            }),
+            cost: load.cost(lens, load.queue()),
             requests: totals.total(),
             failures: totals.failures,
         }

@@ -20,9 +20,6 @@ pub(crate) fn unit(weights: impl Iterator<Item = f64> + Clone) -> f64 {
 /// The queue of an endpoint, for who looks at all of them, and how much room there is before it
 /// grows.
 pub(crate) fn level(in_flight: u32, weight: f64) -> (f64, f64) {
-    if weight == 1.0 {
-        return (in_flight.into(), 1.0);
-    }
     let level = (f64::from(in_flight) / weight).floor();
     (level, (level + 1.0) * weight - f64::from(in_flight))
 }
@@ -30,9 +27,6 @@ pub(crate) fn level(in_flight: u32, weight: f64) -> (f64, f64) {
 /// The same for who has drawn the endpoint by its weight, which is to have met one of those that
 /// it stands for: `chance` from 0 to 1 tells which.
 pub(crate) fn drawn_level(in_flight: u32, weight: f64, chance: f64) -> f64 {
-    if weight == 1.0 {
-        return in_flight.into();
-    }
     (f64::from(in_flight) / weight + chance).floor()
 }
 
@@ -49,13 +43,14 @@ struct Class {
     weight: f64,
     room: f64,
     index: usize,
-    cost: f64,
     in_flight: u32,
     /// So many are as busy.
     equals: f64,
 }
 
 impl Best for BestByWeight {
+    const IS_WEIGHTED: bool = true;
+
     fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R) {
         let is_first = self.classes[0].is_none();
         if is_first || offer.cost < self.least * (1.0 - TIE) {
@@ -96,8 +91,8 @@ impl Best for BestByWeight {
             left -= class.room;
             left < 0.0
         });
-        let Class { index, cost, .. } = *chosen.or_else(|| classes().next())?;
-        Some(Found { index, cost })
+        let Class { index, .. } = *chosen.or_else(|| classes().next())?;
+        Some(Found { index })
     }
 }
 
@@ -107,7 +102,6 @@ impl Class {
             weight: offer.weight,
             room: offer.room,
             index,
-            cost: offer.cost,
             in_flight: offer.in_flight,
             equals: 1.0,
         }

@@ -8,7 +8,7 @@ mod sampler;
 #[path = "../src/weights.rs"]
 mod weights;
 
-use pick::{BestOfEqual, Choices, Offer, TIE, sample, scan};
+use pick::{Best, BestOfEqual, Choices, Offer, TIE, sample, scan};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng as _, rngs::StdRng};
 use sampler::Sampler;
@@ -21,35 +21,25 @@ fn equal(len: usize) -> Sampler {
 }
 
 /// As the balancer does it.
-fn choose<R: Rng>(
+fn choose<B: Best, R: Rng>(
     sampler: &Sampler,
     choices: usize,
     rng: &mut R,
     offer: impl FnMut(usize, &mut R) -> Option<Offer>,
 ) -> Option<usize> {
-    let found = match (
-        Choices::Exactly(choices).of(sampler.len()),
-        sampler.is_weighted(),
-    ) {
-        (None, true) => scan::<BestByWeight, _>(sampler, rng, offer),
-        (None, false) => scan::<BestOfEqual, _>(sampler, rng, offer),
-        (Some(choices), true) => sample::<BestByWeight, _>(sampler, choices, rng, offer),
-        (Some(choices), false) => sample::<BestOfEqual, _>(sampler, choices, rng, offer),
+    let found = match Choices::Exactly(choices).of(sampler.len()) {
+        None => scan::<B, _>(sampler, rng, offer),
+        Some(choices) => sample::<B, _>(sampler, choices, rng, offer),
     };
     Some(found?.index)
 }
 
 fn costing(cost: f64) -> Offer {
-    Offer {
-        cost,
-        room: 1.0,
-        weight: 1.0,
-        in_flight: 0,
-    }
+    Offer::of_equal(cost)
 }
 
 /// How often each index was chosen in [`DRAWS`] picks.
-fn histogram(
+fn histogram<B: Best>(
     sampler: &Sampler,
     choices: usize,
     eligible: impl Fn(usize) -> bool,
@@ -59,7 +49,7 @@ fn histogram(
     let mut chosen = vec![0; sampler.range().end];
     for _ in 0..DRAWS {
         let offer = |index, _: &mut _| eligible(index).then(|| costing(cost(index)));
-        chosen[choose(sampler, choices, &mut rng, offer).unwrap()] += 1;
+        chosen[choose::<B, _>(sampler, choices, &mut rng, offer).unwrap()] += 1;
     }
     chosen
 }
@@ -82,7 +72,7 @@ fn small_sets_are_compared_as_a_whole_and_eight_of_big_ones() {
 #[test]
 fn equals_are_equally_likely() {
     for choices in [1, 2, 8, 9, usize::MAX] {
-        for count in histogram(&equal(10), choices, |_| true, |_| 1.0) {
+        for count in histogram::<BestOfEqual>(&equal(10), choices, |_| true, |_| 1.0) {
             assert_share(count, 0.1, 0.01);
         }
     }
@@ -91,7 +81,7 @@ fn equals_are_equally_likely() {
 #[test]
 fn near_equals_are_equally_likely() {
     let cost = |index| 100.0 + index as f64;
-    for count in histogram(&equal(4), 4, |_| true, cost) {
+    for count in histogram::<BestOfEqual>(&equal(4), 4, |_| true, cost) {
         assert_share(count, 0.25, 0.01);
     }
 }
@@ -100,7 +90,7 @@ fn near_equals_are_equally_likely() {
 fn those_that_are_not_eligible_favour_nobody() {
     for (len, eligible) in [(5, 3), (40, 10), (40, 2), (200, 5)] {
         // In a run, where a scan from a random start would favour the first.
-        let chosen = histogram(&equal(len), 2, |index| index < eligible, |_| 1.0);
+        let chosen = histogram::<BestOfEqual>(&equal(len), 2, |index| index < eligible, |_| 1.0);
         let share = 1.0 / eligible as f64;
         for &count in &chosen[..eligible] {
             assert_share(count, share, 0.015);
@@ -112,7 +102,7 @@ fn those_that_are_not_eligible_favour_nobody() {
 #[test]
 fn two_choices_rank_endpoints_as_the_theory_says() {
     // Of n, the one of rank k (from 0) wins against those behind it: 2 (n - 1 - k) / (n (n - 1)).
-    let chosen = histogram(&equal(5), 2, |_| true, |index| 2f64.powi(index as i32));
+    let chosen = histogram::<BestOfEqual>(&equal(5), 2, |_| true, |index| 2f64.powi(index as i32));
     for (rank, &count) in chosen.iter().enumerate() {
         assert_share(count, 2.0 * (4 - rank) as f64 / 20.0, 0.01);
     }
@@ -125,7 +115,7 @@ fn draws_follow_the_weights() {
     let sum: f64 = weights.iter().sum();
     let sampler = Sampler::new(7, &weights);
     for choices in [1, 2, 3] {
-        let chosen = histogram(&sampler, choices, |_| true, |_| 1.0);
+        let chosen = histogram::<BestByWeight>(&sampler, choices, |_| true, |_| 1.0);
         for (weight, &count) in weights.iter().zip(&chosen[7..]) {
             assert_share(count, weight / sum, 0.01);
         }
@@ -150,7 +140,7 @@ fn each_weight_is_chosen_by_the_room_that_it_has_and_in_it_the_least_busy() {
                 in_flight: in_flight[index],
             })
         };
-        chosen[choose(&sampler, 4, &mut rng, offer).unwrap()] += 1;
+        chosen[choose::<BestByWeight, _>(&sampler, 4, &mut rng, offer).unwrap()] += 1;
     }
     // Room for one each, and for three.
     for (count, share) in chosen.into_iter().zip([0.2, 0.0, 0.2, 0.6]) {
@@ -172,7 +162,7 @@ fn the_same_seed_makes_the_same_choices() {
     let choices = |seed| {
         let mut rng = StdRng::seed_from_u64(seed);
         let offer = |_, _: &mut _| Some(costing(1.0));
-        let mut next = || choose(&equal(100), 2, &mut rng, offer);
+        let mut next = || choose::<BestOfEqual, _>(&equal(100), 2, &mut rng, offer);
         std::array::from_fn::<_, 32, _>(|_| next())
     };
     assert_eq!(choices(5), choices(5));
@@ -209,7 +199,7 @@ proptest! {
         let offer = |index: usize, _: &mut _| {
             eligible[index].then_some(costing(1.0))
         };
-        let chosen = choose(&equal(eligible.len()), choices, &mut rng, offer);
+        let chosen = choose::<BestOfEqual, _>(&equal(eligible.len()), choices, &mut rng, offer);
         prop_assert_eq!(chosen.is_some(), eligible.contains(&true));
         prop_assert!(chosen.is_none_or(|index| eligible[index]));
     }
@@ -226,7 +216,7 @@ proptest! {
             looked_at.push(index);
             Some(costing(costs[index]))
         };
-        let chosen = choose(&equal(costs.len()), choices, &mut rng, offer).unwrap();
+        let chosen = choose::<BestOfEqual, _>(&equal(costs.len()), choices, &mut rng, offer).unwrap();
         let least = looked_at.iter().map(|&index| costs[index]).fold(f64::MAX, f64::min);
         prop_assert!(costs[chosen] <= least * (1.0 + TIE) * (1.0 + TIE));
         looked_at.sort_unstable();

@@ -19,7 +19,7 @@ impl Patient {
     pub fn new() -> Self {
         Self {
             standing: Standing::new(),
-            outcomes: Outcomes::new(0, 10 * SECOND),
+            outcomes: Outcomes::new(10 * SECOND),
         }
     }
 

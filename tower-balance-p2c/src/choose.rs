@@ -1,0 +1,193 @@
+//! Which endpoint of a set a request goes to.
+
+use std::sync::Arc;
+
+use rand::{RngExt as _, rngs::SmallRng};
+
+use crate::{
+    load::{Common, Lens, Load},
+    pick::{Best, BestOfEqual, Choices, Found, Offer, sample, scan},
+    sampler::Sampler,
+    snapshot::{Entry, Snapshot},
+    weights::{BestByWeight, drawn_level, level},
+};
+
+/// One choice, from one set at one time.
+pub(crate) struct Choice<'a, K, S> {
+    pub(crate) snapshot: &'a Snapshot<K, S>,
+    pub(crate) common: &'a Common,
+    pub(crate) choices: Choices,
+    pub(crate) lens: Lens,
+}
+
+/// What is heeded, as long as there is an endpoint to be found so.
+#[derive(Clone, Copy)]
+struct Terms {
+    health: bool,
+    avoidance: bool,
+    slow_start: bool,
+}
+
+impl<K, S> Choice<'_, K, S> {
+    /// The best of the endpoints that are ready, as far as is known.
+    pub(crate) fn best(&self, avoids: impl Fn(&K) -> bool) -> Option<usize> {
+        let health = !self.common.register.is_panicking();
+        let found = self.near_or_far(Terms::all(health), &avoids);
+        found.or_else(|| self.second_best(health, &avoids))
+    }
+
+    /// Only those are left that are left alone, or that nobody wants.
+    #[cold]
+    fn second_best(&self, health: bool, avoids: &impl Fn(&K) -> bool) -> Option<usize> {
+        let all = Terms::all(health);
+        let eased = [
+            Terms {
+                slow_start: false,
+                ..all
+            },
+            Terms {
+                slow_start: false,
+                avoidance: false,
+                ..all
+            },
+        ];
+        let mut eased = eased.into_iter();
+        let found = eased.find_map(|terms| self.near_or_far(terms, avoids));
+        found.or_else(|| {
+            let panics = health && self.weigh();
+            panics.then(|| self.second_best(false, avoids)).flatten()
+        })
+    }
+
+    /// An endpoint that is to get the next request whatever it costs, and whether that is a probe.
+    pub(crate) fn owed(&self, avoids: impl Fn(&K) -> bool) -> Option<(usize, bool)> {
+        let rate = self.common.typical.rate();
+        self.common.register.claim(self.lens.now, rate, |member| {
+            let is_it = |entry: &Entry<K, S>| {
+                std::ptr::addr_eq(Arc::as_ptr(&entry.load), Arc::as_ptr(member))
+            };
+            let index = self.snapshot.entries().iter().position(is_it)?;
+            let entry = &self.snapshot.entries()[index];
+            (entry.endpoint.is_ready() && !avoids(&entry.load.key)).then_some(index)
+        })
+    }
+
+    /// Looks whether too few endpoints can be used to leave any alone.
+    pub(crate) fn weigh(&self) -> bool {
+        let entries = self.snapshot.entries().iter();
+        let usable = entries.filter(|entry| entry.endpoint.is_ready() && !entry.load.is_ejected());
+        self.common.register.weigh(usable.count())
+    }
+
+    /// The best of the near endpoints, or of the far ones if these promise a much quicker answer.
+    fn near_or_far(&self, terms: Terms, avoids: &impl Fn(&K) -> bool) -> Option<usize> {
+        let near = self.best_of(self.snapshot.near(), terms, avoids);
+        if self.snapshot.far().len() == 0 {
+            return near.map(|found| found.index);
+        }
+        let far = self.best_of(self.snapshot.far(), terms, avoids);
+        let (near, far) = match (near, far) {
+            (Some(near), Some(far)) => (near, far),
+            (one, other) => return one.or(other).map(|found| found.index),
+        };
+        let entries = self.snapshot.entries();
+        let expected = |found: Found| entries[found.index].load.expected_latency(self.lens.now);
+        let spills = expected(near) > expected(far) * SPILL;
+        Some(if spills { far } else { near }.index)
+    }
+
+    fn best_of(
+        &self,
+        sampler: &Sampler,
+        terms: Terms,
+        avoids: &impl Fn(&K) -> bool,
+    ) -> Option<Found> {
+        if self.snapshot.is_weighted() {
+            self.best_by::<BestByWeight>(sampler, terms, avoids)
+        } else {
+            self.best_by::<BestOfEqual>(sampler, terms, avoids)
+        }
+    }
+
+    fn best_by<B: Best>(
+        &self,
+        sampler: &Sampler,
+        terms: Terms,
+        avoids: &impl Fn(&K) -> bool,
+    ) -> Option<Found> {
+        let entries = self.snapshot.entries();
+        let is_candidate = |entry: &Entry<K, S>, rng: &mut SmallRng| {
+            entry.endpoint.is_ready()
+                && (!terms.health || entry.load.may_serve())
+                && (!terms.slow_start || self.takes_part(&entry.load, rng))
+                && (!terms.avoidance || !avoids(&entry.load.key))
+        };
+        self.common
+            .chance
+            .with(|rng| match self.choices.of(sampler.len()) {
+                None => scan::<B, _>(sampler, rng, |index, rng| {
+                    let entry = &entries[index];
+                    is_candidate(entry, rng).then(|| self.offer::<B>(&entry.load))
+                }),
+                Some(choices) => sample::<B, _>(sampler, choices, rng, |index, rng| {
+                    let entry = &entries[index];
+                    is_candidate(entry, rng).then(|| self.drawn_offer::<B>(&entry.load, rng))
+                }),
+            })
+    }
+
+    /// Of one that is looked at because all are.
+    fn offer<B: Best>(&self, load: &Load<K>) -> Offer {
+        let in_flight = load.in_flight();
+        if !B::IS_WEIGHTED {
+            return Offer::of_equal(self.cost(load, in_flight.into()));
+        }
+        let weight = load.weight();
+        let (queue, room) = level(in_flight, weight);
+        Offer {
+            cost: self.cost(load, queue),
+            room,
+            weight,
+            in_flight,
+        }
+    }
+
+    /// Of one that was drawn by its weight.
+    fn drawn_offer<B: Best>(&self, load: &Load<K>, rng: &mut SmallRng) -> Offer {
+        let in_flight = load.in_flight();
+        if !B::IS_WEIGHTED {
+            return Offer::of_equal(self.cost(load, in_flight.into()));
+        }
+        let weight = load.weight();
+        let queue = drawn_level(in_flight, weight, rng.random());
+        Offer {
+            cost: self.cost(load, queue),
+            room: 1.0,
+            weight,
+            in_flight,
+        }
+    }
+
+    fn cost(&self, load: &Load<K>, queue: f64) -> f64 {
+        load.cost(&self.lens, queue)
+    }
+
+    /// Whether a newcomer is a candidate this time.
+    #[inline]
+    fn takes_part(&self, load: &Load<K>, rng: &mut SmallRng) -> bool {
+        !load.is_newcomer(self.lens.now) || rng.random::<f64>() < load.share(self.lens.now)
+    }
+}
+
+impl Terms {
+    fn all(health: bool) -> Self {
+        Self {
+            health,
+            avoidance: true,
+            slow_start: true,
+        }
+    }
+}
+
+/// A far endpoint must promise an answer in so much less time than the best near one.
+const SPILL: f64 = 2.5;
