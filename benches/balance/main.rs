@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     } else {
         two_threads(&runtime, sizes)
     };
-    println!("{}", judged(&runtime, sizes, one, two));
+    println!("{}", judged(sizes, one, two));
     ExitCode::SUCCESS
 }
 
@@ -99,13 +99,8 @@ fn two_threads(one: &Runtime, sizes: &[usize]) -> Vec<Vec<Scaling>> {
     tables.split_off(1)
 }
 
-fn judged(
-    runtime: &Runtime,
-    sizes: &[usize],
-    one: Vec<Vec<Measured>>,
-    two: Vec<Vec<Scaling>>,
-) -> Results {
-    let memory = memory::measure(runtime, BIG_SET);
+fn judged(sizes: &[usize], one: Vec<Vec<Measured>>, two: Vec<Vec<Scaling>>) -> Results {
+    let memory = memory::measure(BIG_SET);
     println!("{}", memory::table(memory));
     let sizes = sizes.iter().zip(one).zip(two);
     Results {
