@@ -62,7 +62,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// All sizes take turns too, so that they can be compared with each other.
+/// All sizes take turns too, so that they can be compared with each other. Big sets push each other
+/// out of the caches so, as the rest of a program would do: alone they are quicker.
 fn one_thread(runtime: &Runtime, sizes: &[usize]) -> Vec<Vec<Measured>> {
     let of_size = |&endpoints: &usize| Kind::ALL.map(|kind| kind.subject(runtime, endpoints));
     let mut measured = measure(sizes.iter().flat_map(of_size).collect());
