@@ -1,7 +1,7 @@
 //! What an endpoint takes up on the heap, of a set that is all ready.
 
 use benches::{live_bytes, service::send};
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 use super::subjects::{ours, tower};
 
@@ -13,11 +13,14 @@ pub(super) struct Memory {
     pub(super) tower: f64,
 }
 
-/// The endpoint's service has no size, nor has its key more than a word.
-pub(super) fn measure(runtime: &Runtime, endpoints: usize) -> Memory {
+/// The endpoint's service has no size, nor has its key more than a word. On a runtime of its own,
+/// for another one may still have drivers to drop.
+pub(super) fn measure(endpoints: usize) -> Memory {
+    let runtime = Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime can be built");
     let each = |bytes: i64| bytes as f64 / endpoints as f64;
     let before = live_bytes();
-    let mut ours = ours(runtime, endpoints, None);
+    let mut ours = ours(&runtime, endpoints, None);
     send(&mut ours, 1);
     let after_ours = live_bytes();
     let mut tower = tower(endpoints);
