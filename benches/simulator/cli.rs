@@ -86,11 +86,12 @@ impl Arguments {
 }
 
 fn policy(name: &str) -> Result<PolicyKind, String> {
-    let mut policies = PolicyKind::ALL.into_iter();
+    let all = || PolicyKind::ALL.into_iter().chain(PolicyKind::MORE);
+    let mut policies = all();
     policies
         .find(|policy| policy.name() == name)
         .ok_or_else(|| {
-            let names = PolicyKind::ALL.map(PolicyKind::name);
+            let names: Vec<_> = all().map(PolicyKind::name).collect();
             format!("there are {}", names.join(", "))
         })
 }

@@ -188,7 +188,11 @@ fn halves(name: &str) -> Vec<&str> {
 fn colour(policy: PolicyKind) -> &'static str {
     match policy {
         PolicyKind::Ours => "#0072b2",
-        PolicyKind::OursTwo => "#56b4e9",
+        PolicyKind::OursTwo
+        | PolicyKind::OursFour
+        | PolicyKind::OursEight
+        | PolicyKind::OursSixteen
+        | PolicyKind::OursAll => "#56b4e9",
         PolicyKind::TowerPeakEwma => "#d55e00",
         PolicyKind::TowerPending => "#e69f00",
         PolicyKind::LeastInFlight | PolicyKind::TwoChoices => "#cc79a7",

@@ -42,6 +42,10 @@ pub(super) struct View<'a> {
 pub(super) enum PolicyKind {
     Ours,
     OursTwo,
+    OursFour,
+    OursEight,
+    OursSixteen,
+    OursAll,
     TowerPeakEwma,
     TowerPending,
     LeastInFlight,
@@ -67,10 +71,22 @@ impl PolicyKind {
         Self::Oracle,
     ];
 
+    /// What else there is to ask for: other numbers of choices.
+    pub(super) const MORE: [Self; 4] = [
+        Self::OursFour,
+        Self::OursEight,
+        Self::OursSixteen,
+        Self::OursAll,
+    ];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::OursTwo => "ours-2",
+            Self::OursFour => "ours-4",
+            Self::OursEight => "ours-8",
+            Self::OursSixteen => "ours-16",
+            Self::OursAll => "ours-all",
             Self::TowerPeakEwma => "tower",
             Self::TowerPending => "tower-pending",
             Self::LeastInFlight => "least-in-flight",
@@ -86,11 +102,17 @@ impl PolicyKind {
         match self {
             Self::Ours => "tower-balance-p2c, default settings",
             Self::OursTwo => "tower-balance-p2c, `choices(2)`",
+            Self::OursFour => "tower-balance-p2c, `choices(4)`",
+            Self::OursEight => "tower-balance-p2c, `choices(8)`",
+            Self::OursSixteen => "tower-balance-p2c, `choices(16)`",
+            Self::OursAll => "tower-balance-p2c, `choices(usize::MAX)`",
             Self::TowerPeakEwma => "tower `Balance<PeakEwma>`",
             Self::TowerPending => "tower `Balance<PendingRequests>`",
             Self::LeastInFlight => "model: least in flight of all",
             Self::Scan => "model: mean latency x (in flight + 1), least of all",
-            Self::Informed => "model: knows each server's speed and state, and what it has in flight there",
+            Self::Informed => {
+                "model: knows each server's speed and state, and what it has in flight there"
+            }
             Self::Oracle => "model: knows each server's work and state",
             Self::Random => "model: a random server",
             Self::TwoChoices => "model: less in flight of two",
@@ -102,6 +124,10 @@ impl PolicyKind {
         match self {
             Self::Ours => Box::new(real::Ours::new(seed, None)),
             Self::OursTwo => Box::new(real::Ours::new(seed, Some(2))),
+            Self::OursFour => Box::new(real::Ours::new(seed, Some(4))),
+            Self::OursEight => Box::new(real::Ours::new(seed, Some(8))),
+            Self::OursSixteen => Box::new(real::Ours::new(seed, Some(16))),
+            Self::OursAll => Box::new(real::Ours::new(seed, Some(usize::MAX))),
             Self::TowerPeakEwma => Box::new(real::peak_ewma(seed)),
             Self::TowerPending => Box::new(real::pending_requests(seed)),
             Self::LeastInFlight => Box::new(Model::new(Choices::all(), seed)),

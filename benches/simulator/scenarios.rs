@@ -120,6 +120,15 @@ pub(super) const ALL: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        name: "hundred",
+        about: "100 servers, each tenth 10 x slow, 10,000 requests/s, 15 s",
+        servers: 100,
+        rate: 10_000.0,
+        duration: 15.0,
+        plan: |_| slow_ones((0..100).step_by(10)),
+        ..BASE
+    },
+    Scenario {
         name: "clients-20",
         about: "20 independent clients",
         clients: 20,
