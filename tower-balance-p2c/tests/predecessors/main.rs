@@ -5,8 +5,31 @@
 //! of it elsewhere is to be corrected then.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod clock;
+#[path = "../../src/error.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the cores use a part")]
+mod error;
+#[path = "../../src/health/mod.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "a test uses a part"
+)]
+mod health;
+#[path = "../../src/latency.rs"]
+#[allow(dead_code, reason = "a test uses a part")]
+mod latency;
+mod linkerd_biaser;
+mod linkerd_breaker;
+mod linkerd_pool;
+#[path = "../../src/outcomes.rs"]
+#[allow(dead_code, reason = "a test uses a part")]
+mod outcomes;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../src/sync.rs"]
+mod sync;
 mod theirs;
 mod tower_balance;
 mod tower_load;
@@ -15,9 +38,9 @@ mod tower_ready_cache;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
-use support::{Answer, Key, Pool, Probe};
+use support::{Answer, Key, Pool, Probe, Readiness, settle};
 use tower::ServiceExt as _;
-use tower_balance_p2c::{BalanceLayer, EndpointStats};
+use tower_balance_p2c::{BalanceLayer, EndpointStats, Health};
 use tower_service::Service;
 
 /// Sends so many requests, so many of them at a time. Returns how many failed.
@@ -48,6 +71,16 @@ fn answering<const N: usize>(millis: [u64; N]) -> [Probe; N] {
         key += 1;
         Probe::ready(key).answering(Answer::Ok(ms(latency)))
     })
+}
+
+/// Ejects the first of two by three failures, which it gets because the other is not ready.
+async fn eject(pool: &mut Pool, probes: &[Probe; 2]) {
+    probes[1].control.set(Readiness::Pending);
+    probes[0].control.answer(Answer::Err(ms(1)));
+    assert_eq!(send(pool, 3, 1).await, 3);
+    probes[1].control.set(Readiness::Ready);
+    settle().await;
+    assert!(matches!(find(pool, 1).health, Health::Ejected { .. }));
 }
 
 fn seeded() -> BalanceLayer<()> {
