@@ -91,7 +91,8 @@ async fn so_many_are_ejected_and_no_more() {
 #[tokio::test(start_paused = true)]
 async fn with_too_few_left_all_are_used() {
     let ejection = Ejection::new().max_ejected(1.0).panic(0.5);
-    let layer = BalanceLayer::builder().seed(7).ejection(ejection);
+    let builder = BalanceLayer::builder().seed(7).ejection(ejection);
+    let layer = builder.wait(Duration::ZERO);
     let probes = answering([20; 4]);
     let (mut pool, _discovery) = balance(layer.build().unwrap(), &probes.each_ref()).await;
     send(&mut pool, 40, 4).await;

@@ -140,7 +140,13 @@ async fn a_discovery_is_not_polled_after_its_end() {
     let (mut ours, driver) = seeded().pair(found);
     let driver = tokio::spawn(driver);
     assert_eq!(send(&mut ours, 10, 1).await, 0);
+    // So that the driver has something to do.
+    probes[0].control.set(Readiness::Pending);
+    let request = tokio::spawn(ours.oneshot(()));
+    settle().await;
     assert!(!driver.is_finished());
+    probes[0].control.set(Readiness::Ready);
+    assert!(request.await.unwrap().is_ok());
 
     let once = VecDeque::from([Ok::<_, Refused>(discover::Change::Insert(
         1,
@@ -160,8 +166,10 @@ async fn an_error_of_discovery_is_no_error_of_requests() {
     let probes = answering([0]);
     let (mut ours, discovery) = balance(seeded(), &probes.each_ref()).await;
     discovery.send(Err(Refused(9))).unwrap();
+    discovery.send(Probe::ready(2).insert()).unwrap();
     settle().await;
     assert_eq!(send(&mut ours, 10, 2).await, 0);
+    assert_eq!(ours.stats().ready, 2);
 
     let with_load = |probe: &Probe| Constant::new(probe.clone(), 0);
     let (discovery, found) = theirs::discovery();

@@ -10,7 +10,7 @@ use tower::{
     discover::Change,
     load::{CompleteOnResponse, Load, PeakEwma, peak_ewma::Cost},
 };
-use tower_balance_p2c::{BalanceLayer, Ejection};
+use tower_balance_p2c::{BalanceLayer, Ejection, SlowStart};
 use tower_service::Service;
 
 use crate::{
@@ -43,17 +43,24 @@ fn nanos(cost: Cost) -> f64 {
 async fn reading_the_load_does_not_change_it() {
     async fn ours(looks: bool) -> (f64, Option<Duration>) {
         let [probe] = answering([103]);
-        let (mut pool, _discovery) = balance(seeded(), &[&probe]).await;
+        let layer = BalanceLayer::builder().decay(ms(101)).build();
+        let (mut pool, _discovery) = balance(layer.unwrap(), &[&probe]).await;
+        let looked_at = pool.clone();
+        // Under way too, because to pick is to look.
+        let looker = tokio::spawn(async move {
+            loop {
+                sleep(ms(11)).await;
+                if looks {
+                    looked_at.stats();
+                }
+            }
+        });
         for latency in [103, 51, 51] {
             probe.control.answer(Answer::Ok(ms(latency)));
             send(&mut pool, 1, 1).await;
-            for _ in 0..500 {
-                sleep(ms(11)).await;
-                if looks {
-                    pool.stats();
-                }
-            }
+            sleep(ms(5501)).await;
         }
+        looker.abort();
         (find(&pool, 1).cost, find(&pool, 1).latency)
     }
     assert_eq!(ours(true).await, ours(false).await);
@@ -96,14 +103,22 @@ async fn the_first_sample_replaces_the_guess() {
 
 #[tokio::test(start_paused = true)]
 async fn a_newcomer_gets_its_first_request_within_a_second() {
-    let probes = answering([10, 10, 10]);
-    let (mut ours, discovery) = balance(seeded(), &[&probes[0], &probes[1]]).await;
-    send(&mut ours, 300, 1).await;
-    discovery.send(probes[2].insert()).unwrap();
-    let joined = Instant::now();
-    while probes[2].control.calls() == 0 {
-        send(&mut ours, 1, 1).await;
-        assert!(Instant::now() - joined < ms(1050));
+    // Even if it is hardly ever a candidate.
+    let rare = SlowStart::new()
+        .floor(0.01)
+        .window(Duration::from_secs(86_400));
+    for slow_start in [SlowStart::new(), rare] {
+        let layer = BalanceLayer::builder().seed(7).slow_start(slow_start);
+        let probes = answering([100, 100, 100]);
+        let established = [&probes[0], &probes[1]];
+        let (mut ours, discovery) = balance(layer.build().unwrap(), &established).await;
+        send(&mut ours, 300, 1).await;
+        discovery.send(probes[2].insert()).unwrap();
+        let joined = Instant::now();
+        while probes[2].control.calls() == 0 {
+            send(&mut ours, 1, 1).await;
+            assert!(Instant::now() - joined <= ms(1200));
+        }
     }
 
     let probes = answering([10, 10, 10]);
@@ -267,7 +282,9 @@ async fn an_answer_can_be_in_flight_until_its_body_has_ended() {
     let (ours, driver) = layer.pair(futures::stream::iter([insert]));
     tokio::spawn(driver);
     let answer = ours.clone().oneshot(()).await.unwrap();
-    assert_eq!(ours.stats().endpoints[0].in_flight, 1);
+    sleep(Duration::from_secs(3600)).await;
+    let seen = &ours.stats().endpoints[0];
+    assert_eq!((seen.in_flight, seen.silence), (1, Duration::ZERO));
     answer.into_body().collect().await.unwrap();
     assert_eq!(ours.stats().endpoints[0].in_flight, 0);
 
