@@ -92,8 +92,12 @@ impl InFlight {
             let latency = now.saturating_sub(self.since);
             self.load.answered_well(latency, self.ahead, now);
             self.state = State::Answered { at: now };
+            // A stream may go on for hours: its beginning is proof enough, until it fails.
+            if !self.load.is_admitted() {
+                self.load.proved_well(self.ticket, now);
+            }
             if is_over {
-                self.ended_well(now);
+                self.load.ended_well(now);
             }
         } else {
             self.judge(outcome, now);
@@ -137,15 +141,6 @@ impl InFlight {
             }
         }
     }
-
-    fn ended_well(&self, answered_at: u64) {
-        self.load.ended_well(answered_at);
-        // The clock is read again only where it matters.
-        if !self.load.is_admitted() {
-            let now = self.load.common.clock.now();
-            self.load.proved_well(self.ticket, now);
-        }
-    }
 }
 
 impl Drop for InFlight {
@@ -161,7 +156,7 @@ impl Drop for InFlight {
             }
             State::Answered { at } => {
                 self.load.flights().released();
-                self.ended_well(at);
+                self.load.ended_well(at);
             }
             State::Neutral | State::Failed => self.load.flights().released(),
         }

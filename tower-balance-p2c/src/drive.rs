@@ -1,6 +1,7 @@
 use std::{
     future::Future,
     marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -56,14 +57,19 @@ where
             }
             let endpoint = &*this.endpoint;
             let service = this.service.get_or_insert_with(|| endpoint.service.clone());
-            let result = ready!(service.poll_ready(cx));
+            // One endpoint that panics must not take the driver of all with it.
+            let asked = catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx)));
+            let result = match asked {
+                Ok(readiness) => ready!(readiness).map_err(Into::into),
+                Err(_) => Err("its `poll_ready` panicked".into()),
+            };
             *this.service = None;
             match result {
                 Ok(()) => return Poll::Ready(Arc::clone(endpoint)),
                 Err(error) => {
                     endpoint.readiness_failed(this.clock.now());
                     let pause = backoff(endpoint.errors());
-                    report(endpoint, &*error.into(), pause);
+                    report(endpoint, &*error, pause);
                     this.pause.set(Some(sleep(pause)));
                 }
             }

@@ -50,6 +50,11 @@ impl Flights {
         self.counts.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Those without an answer yet.
+    pub(crate) fn unanswered(&self) -> u32 {
+        (self.counts.load(Ordering::Relaxed) >> 32) as u32
+    }
+
     pub(crate) fn in_flight(&self) -> u32 {
         self.counts.load(Ordering::Relaxed) as u32
     }

@@ -200,7 +200,7 @@ impl<K: ?Sized> Load<K> {
     /// Whether it may get a request as far as its health goes.
     pub(crate) fn may_serve(&self) -> bool {
         self.standing.is_admitted()
-            || matches!(self.standing.state(), State::Probation(most) if self.in_flight() < most)
+            || matches!(self.standing.state(), State::Probation(most) if self.flights.unanswered() < most)
     }
 
     /// Whether it is left alone.
@@ -245,7 +245,7 @@ impl<K: Name + ?Sized> Load<K> {
 }
 
 impl Load<dyn Name> {
-    /// Likewise, for an endpoint that is not admitted.
+    /// The request of `ticket` was answered well by an endpoint that is not admitted.
     pub(crate) fn proved_well(self: &Arc<Self>, ticket: Ticket, now: u64) {
         self.report(self.common.register.succeeded(self, ticket, now));
     }

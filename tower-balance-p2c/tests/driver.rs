@@ -247,3 +247,18 @@ fn the_types_are_send_sync_and_static_whatever_the_request() {
     drop(is_shared(balance));
     let _debug = format!("{layer:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_panics_when_asked_does_not_stop_the_driver() {
+    let (panics, works) = (Probe::ready(1), Probe::ready(2));
+    panics.control.when_polled(|| panic!("asked at a bad time"));
+    let (balance, discovery) = balance(BalanceLayer::new(), &[&panics, &works]).await;
+    assert!(balance.stats().driver_running);
+    assert!(!endpoint(&balance, 1).ready);
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 2);
+    tokio::time::sleep(Duration::from_millis(211)).await;
+    assert!(endpoint(&balance, 1).ready, "it is asked again");
+    discovery.send(Probe::ready(3).insert()).unwrap();
+    settle().await;
+    assert_eq!(balance.stats().ready, 3);
+}

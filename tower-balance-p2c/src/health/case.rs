@@ -26,7 +26,7 @@ pub(super) enum Stage {
     Recovered,
 }
 
-/// More requests at a time as they go well.
+/// More requests without an answer at a time as they go well.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probation {
     most: u32,

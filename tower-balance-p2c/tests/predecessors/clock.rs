@@ -1,30 +1,11 @@
 //! A clock that steps back: tokio's cannot, so that the cores are given the time.
 
-use std::sync::Arc;
-
 use crate::{
-    health::{Ejection, Member, Register, Report, Standing, State, Surroundings, Ticket},
+    health::{Register, State},
     latency::Latency,
     outcomes::Outcomes,
+    patient::{SECOND, around, claim, defaults, fail, set},
 };
-
-const SECOND: u64 = 1_000_000_000;
-
-#[derive(Debug)]
-struct Endpoint {
-    standing: Standing,
-    outcomes: Outcomes,
-}
-
-impl Member for Endpoint {
-    fn standing(&self) -> &Standing {
-        &self.standing
-    }
-
-    fn outcomes(&self) -> &Outcomes {
-        &self.outcomes
-    }
-}
 
 #[test]
 fn a_latency_survives_it() {
@@ -41,7 +22,7 @@ fn a_latency_survives_it() {
 
 #[test]
 fn outcomes_survive_it() {
-    let outcomes = Outcomes::new(100 * SECOND, 10 * SECOND);
+    let outcomes = Outcomes::new(10 * SECOND);
     for now in [100, 50, 0, 101] {
         outcomes.record_failure(now * SECOND);
         outcomes.record_success(now * SECOND);
@@ -55,38 +36,16 @@ fn outcomes_survive_it() {
 
 #[test]
 fn an_ejection_survives_it() {
-    let register = Register::new(Ejection::new().nanos());
-    register.set_members(2);
-    let endpoint = Arc::new(Endpoint {
-        standing: Standing::new(),
-        outcomes: Outcomes::new(0, register.window()),
-    });
-    let failed = |now: u64| {
-        endpoint.outcomes.record_failure(now);
-        let ticket = Ticket {
-            ejections: endpoint.standing.ejections(),
-            is_probe: false,
-        };
-        let around = Surroundings {
-            now,
-            failing: 0.0,
-            rate: 1.0,
-            chance: 0.0,
-        };
-        register.failed(&endpoint, ticket, around)
-    };
-    assert_eq!(failed(100 * SECOND), None);
-    assert_eq!(failed(50 * SECOND), None);
-    assert!(matches!(failed(0), Some(Report::Ejected { .. })));
-    assert!(register.claim(SECOND / 2, 1.0, |_| Some(())).is_none());
-    assert!(register.is_due(SECOND));
-    let claimed = register.claim(SECOND, 1.0, |_| Some(()));
-    assert_eq!(claimed, Some(((), true)));
-    assert_eq!(endpoint.standing.state(), State::Probing);
-    let probe = Ticket {
-        ejections: 1,
-        is_probe: true,
-    };
-    let verdict = register.succeeded(&endpoint, probe, 0);
-    assert_eq!(verdict, Some(Report::Readmitted));
+    let register = Register::new(defaults());
+    let patients = set(&register, 2);
+    for seconds in [100, 50] {
+        fail(&register, &patients[0], around(seconds * SECOND));
+        assert_eq!(patients[0].state(), State::Admitted);
+    }
+    fail(&register, &patients[0], around(0));
+    assert_eq!(patients[0].state(), State::Ejected);
+    assert!(claim(&register, SECOND / 2).is_none());
+    assert!(claim(&register, SECOND).is_some_and(|(_, is_probe)| is_probe));
+    register.succeeded(&patients[0], patients[0].ticket(true), 0);
+    assert_eq!(patients[0].state(), State::Probation(1));
 }

@@ -6,9 +6,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod clock;
-#[path = "../../src/error.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the cores use a part")]
-mod error;
 #[path = "../../src/health/mod.rs"]
 #[allow(
     dead_code,
@@ -26,6 +23,8 @@ mod linkerd_pool;
 #[path = "../../src/outcomes.rs"]
 #[allow(dead_code, reason = "a test uses a part")]
 mod outcomes;
+#[path = "../support/patient.rs"]
+mod patient;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../../src/sync.rs"]

@@ -173,12 +173,7 @@ async fn an_idle_endpoint_costs_something_and_more_with_requests_in_flight() {
         .collect();
     sleep(ms(1)).await;
     assert!((find(&ours, 1).cost / idle - 4.0).abs() < 1e-6);
-    assert!(
-        join_all(requests)
-            .await
-            .iter()
-            .all(|request| request.is_ok())
-    );
+    assert!(join_all(requests).await.iter().all(Result::is_ok));
 
     let mut theirs = peak_ewma(&probe, ms(1000), 10.0 * SECOND);
     send(&mut theirs, 10, 1).await;
