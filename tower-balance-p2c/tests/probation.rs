@@ -8,7 +8,7 @@ use support::{
     Answer, Key, Pool, Readiness, Refused, balance, discovery, settle,
     traffic::{BADLY, BASE, WELL, answering_well, at_once, eject, is_ejected, seeded, seen},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_test::{assert_pending, task};
 use tower::ServiceExt as _;
 use tower_balance_p2c::{
@@ -184,16 +184,22 @@ async fn without_a_panic_requests_wait_for_a_probe_and_then_end() {
 
 /// One that waits must not be forgotten when the probe is due and no other request comes.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_waits_is_the_probe_when_it_is_due() {
-    let ejection = Ejection::new().panic(0.0);
-    let probes = answering_well::<2>();
-    let builder = BalanceLayer::builder().seed(7).ejection(ejection);
-    let layer = builder.wait(Duration::from_secs(10)).build().unwrap();
-    let (balance, _discovery) = balance(layer, &probes.each_ref()).await;
-    eject(&balance, &probes[0]).await;
-    probes[0].control.answer(WELL);
-    probes[1].control.set(Readiness::Pending);
-    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+async fn a_request_that_waits_is_the_probe_as_soon_as_it_is_due() {
+    for wait in [Duration::from_secs(10), Duration::MAX] {
+        let ejection = Ejection::new().panic(0.0);
+        let probes = answering_well::<2>();
+        let builder = BalanceLayer::builder().seed(7).ejection(ejection);
+        let layer = builder.wait(wait).build().unwrap();
+        let (balance, _discovery) = balance(layer, &probes.each_ref()).await;
+        eject(&balance, &probes[0]).await;
+        probes[0].control.answer(WELL);
+        probes[1].control.set(Readiness::Pending);
+        let begun = Instant::now();
+        let request = timeout(Duration::from_secs(30), balance.clone().oneshot(()));
+        assert_eq!(request.await.expect("it waits for ever").unwrap(), 1);
+        let waited = begun.elapsed();
+        assert!(waited < 2 * BASE, "{waited:?} of {wait:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ fn plainly(server: &Server) {
     let mut calls = u64::from(server.key);
     server.reply(move || {
         calls += 1;
-        let more = Duration::from_micros(calls * 7919 % 4001);
+        let more = Duration::from_micros(calls * 2503 % 4001);
         (Some(LATENCY + more), Response::new(empty()))
     });
 }
