@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 pub mod permits;
+pub mod traffic;
 
 use std::{
     fmt,
@@ -69,8 +70,11 @@ pub struct Control {
     /// Clones alive, the original included.
     pub clones: AtomicUsize,
     state: Mutex<State>,
-    when_polled: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    when_polled: Mutex<Option<Act>>,
+    when_called: Mutex<Option<Act>>,
 }
+
+type Act = Box<dyn FnOnce() + Send>;
 
 struct State {
     readiness: Readiness,
@@ -91,6 +95,7 @@ impl Probe {
                 wakers: Vec::new(),
             }),
             when_polled: Mutex::new(None),
+            when_called: Mutex::new(None),
         };
         Self {
             control: Arc::new(control),
@@ -132,6 +137,11 @@ impl Control {
     /// Does something in the middle of the next `poll_ready`.
     pub fn when_polled(&self, act: impl FnOnce() + Send + 'static) {
         *self.when_polled.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// Likewise in the middle of the next `call`.
+    pub fn when_called(&self, act: impl FnOnce() + Send + 'static) {
+        *self.when_called.lock().unwrap() = Some(Box::new(act));
     }
 
     pub fn answer(&self, answer: Answer) {
@@ -226,6 +236,10 @@ impl Service<()> for Probe {
     fn call(&mut self, (): ()) -> Answering {
         assert!(self.ready, "called without being ready");
         self.ready = false;
+        let act = self.control.when_called.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+        }
         self.control.calls.fetch_add(1, Ordering::SeqCst);
         let permit = std::mem::take(&mut self.permit).then(|| Permit(Arc::clone(&self.control)));
         let (key, answer) = (self.control.key, self.control.state().answer);
