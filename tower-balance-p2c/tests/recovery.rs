@@ -6,10 +6,10 @@ use std::{cell::RefCell, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use support::{
-    Answer, Pool, Probe, balance,
+    Answer, Pool, Probe, balance, settle,
     traffic::{BASE, WELL, answering_well, at_once, eject, seeded, seen},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{advance, sleep, timeout};
 use tower::ServiceExt as _;
 use tower_balance_p2c::{Ejection, Health};
 
@@ -66,4 +66,65 @@ async fn it_has_its_share_again_however_many_clients_wait() {
     }
     let is_fair = |share: f64| (0.6..1.7).contains(&share);
     assert!(all.iter().all(|&(_, _, share)| is_fair(share)), "{all:?}");
+}
+
+/// Where one failure is enough to send all requests elsewhere, because the others are idle.
+#[tokio::test(start_paused = true)]
+async fn one_client_comes_back_when_the_failure_is_forgotten() {
+    let probes = answering_well::<4>();
+    let (balance, _discovery) = balance(seeded(2, Ejection::new()), &probes.each_ref()).await;
+    let calm = || {};
+    clients(&balance, 1, Duration::from_secs(20), calm).await;
+    probes[0].control.answer(Answer::Err(Duration::ZERO));
+    let calls = probes[0].control.calls();
+    clients(&balance, 1, Duration::from_secs(2), calm).await;
+    let lost = probes[0].control.calls() - calls;
+    assert!((1..=3).contains(&lost), "{lost}");
+    probes[0].control.answer(WELL);
+    clients(&balance, 1, Duration::from_secs(13), calm).await;
+    let before = probes.each_ref().map(|probe| probe.control.calls());
+    clients(&balance, 1, Duration::from_secs(20), calm).await;
+    let calls = probes[0].control.calls() - before[0];
+    assert!(calls > 1000 / 11 * 20 / 8, "{calls}");
+}
+
+/// At random, whatever becomes of the requests, one each so many milliseconds on average.
+async fn at_random(balance: &Pool, requests: usize, millis: f64, random: &mut StdRng) {
+    for _ in 0..requests {
+        tokio::spawn(balance.clone().oneshot(()));
+        let pause = -millis * (1.0 - random.random::<f64>()).ln();
+        advance(Duration::from_micros((pause * 1e3) as u64)).await;
+        settle().await;
+    }
+}
+
+/// The servers take as long for many requests as for one, so there is nothing to choose between
+/// them but how busy they are.
+#[tokio::test(start_paused = true)]
+async fn its_share_does_not_depend_on_how_few_requests_it_had_at_a_time() {
+    let mut all = Vec::new();
+    for millis in [5.0, 2.0] {
+        let mut random = StdRng::seed_from_u64(11);
+        let probes = answering_well::<4>();
+        let constant = Answer::Ok(Duration::from_millis(41));
+        for probe in &probes {
+            probe.control.answer(constant);
+        }
+        let (balance, _discovery) = balance(seeded(3, Ejection::new()), &probes.each_ref()).await;
+        at_random(&balance, 1000, millis, &mut random).await;
+        eject(&balance, &probes[0]).await;
+        probes[0].control.answer(constant);
+        while seen(&balance, 1).health != Health::Admitted {
+            at_random(&balance, 100, millis, &mut random).await;
+        }
+        let mut shares = Vec::new();
+        for _ in 0..5 {
+            let before = probes[0].control.calls();
+            at_random(&balance, 1000, millis, &mut random).await;
+            shares.push((probes[0].control.calls() - before) as f64 / 250.0);
+        }
+        all.push((millis, shares));
+    }
+    let mut shares = all.iter().flat_map(|(_, shares)| shares);
+    assert!(shares.all(|share| *share > 0.7), "{all:?}");
 }
