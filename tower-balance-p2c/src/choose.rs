@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::{RngExt as _, rngs::SmallRng};
 
 use crate::{
+    endpoint::Endpoint,
     load::{Common, Lens, Load},
     pick::{Best, BestOfEqual, Choices, Found, Offer, sample, scan},
     sampler::Sampler,
@@ -18,6 +19,10 @@ pub(crate) struct Choice<'a, K, S> {
     pub(crate) common: &'a Common,
     pub(crate) choices: Choices,
     pub(crate) lens: Lens,
+    /// Whether somebody finds out which endpoints are ready.
+    pub(crate) is_driven: bool,
+    /// Not this one.
+    pub(crate) held: Option<&'a Arc<Endpoint<K, S>>>,
 }
 
 /// What is heeded, as long as there is an endpoint to be found so.
@@ -68,14 +73,15 @@ impl<K, S> Choice<'_, K, S> {
             };
             let index = self.snapshot.entries().iter().position(is_it)?;
             let entry = &self.snapshot.entries()[index];
-            (entry.endpoint.is_ready() && !avoids(&entry.load.key)).then_some(index)
+            (self.can_be_used(&entry.endpoint) && !avoids(&entry.load.key)).then_some(index)
         })
     }
 
     /// Looks whether too few endpoints can be used to leave any alone.
     pub(crate) fn weigh(&self) -> bool {
         let entries = self.snapshot.entries().iter();
-        let usable = entries.filter(|entry| entry.endpoint.is_ready() && !entry.load.is_ejected());
+        let usable =
+            entries.filter(|entry| self.can_be_used(&entry.endpoint) && !entry.load.is_ejected());
         self.common.register.weigh(usable.count())
     }
 
@@ -90,9 +96,12 @@ impl<K, S> Choice<'_, K, S> {
             (Some(near), Some(far)) => (near, far),
             (one, other) => return one.or(other).map(|found| found.index),
         };
-        let entries = self.snapshot.entries();
-        let expected = |found: Found| entries[found.index].load.expected_latency(self.lens.now);
-        let spills = expected(near) > expected(far) * SPILL;
+        let expected = |found: Found, usual: f64| {
+            let load = &self.snapshot.entries()[found.index].load;
+            load.expected_latency(self.lens.now, usual)
+        };
+        let typical = &self.common.typical;
+        let spills = expected(near, typical.per_place()) > expected(far, typical.best()) * SPILL;
         Some(if spills { far } else { near }.index)
     }
 
@@ -117,7 +126,7 @@ impl<K, S> Choice<'_, K, S> {
     ) -> Option<Found> {
         let entries = self.snapshot.entries();
         let is_candidate = |entry: &Entry<K, S>, rng: &mut SmallRng| {
-            entry.endpoint.is_ready()
+            self.can_be_used(&entry.endpoint)
                 && (!terms.health || entry.load.may_serve())
                 && (!terms.slow_start || self.takes_part(&entry.load, rng))
                 && (!terms.avoidance || !avoids(&entry.load.key))
@@ -170,6 +179,15 @@ impl<K, S> Choice<'_, K, S> {
 
     fn cost(&self, load: &Load<K>, queue: f64) -> f64 {
         load.cost(&self.lens, queue)
+    }
+
+    #[inline]
+    fn can_be_used(&self, endpoint: &Arc<Endpoint<K, S>>) -> bool {
+        if self.is_driven {
+            return endpoint.is_ready();
+        }
+        let is_held = self.held.is_some_and(|held| Arc::ptr_eq(held, endpoint));
+        !endpoint.is_removed() && !is_held
     }
 
     /// Whether a newcomer is a candidate this time.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 /// Turns instants into the nanoseconds since a pool was made, which is all the cores know of time.
@@ -15,6 +17,11 @@ impl Clock {
 
     pub(crate) fn now(self) -> u64 {
         self.nanos(Instant::now())
+    }
+
+    /// `None` if it is further away than an instant can tell.
+    pub(crate) fn instant(self, nanos: u64) -> Option<Instant> {
+        self.epoch.checked_add(Duration::from_nanos(nanos))
     }
 
     /// Zero for an instant before the epoch.

@@ -150,10 +150,13 @@ impl<K: ?Sized> Load<K> {
         cost(signals, lens.usual, lens.differences)
     }
 
-    /// The latency that one more request may expect, in nanoseconds.
-    pub(crate) fn expected_latency(&self, now: u64) -> f64 {
+    /// The latency that one more request may expect, in nanoseconds, where an endpoint of which
+    /// nothing is known lately is taken for a `usual` one.
+    pub(crate) fn expected_latency(&self, now: u64, usual: f64) -> f64 {
+        let drift = self.common.typical.drift();
+        let per_place = self.latency.per_place(usual, now, drift).unwrap_or(usual);
         let silence = self.flights.silence(now) as f64;
-        expected(self.per_place(now), self.queue() as u32).max(silence)
+        expected(per_place, self.queue() as u32).max(silence)
     }
 
     pub(crate) fn per_place(&self, now: u64) -> f64 {

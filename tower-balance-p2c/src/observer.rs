@@ -1,6 +1,7 @@
 use std::{
     error::Error,
     fmt::{Debug, Formatter, Result},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -10,7 +11,8 @@ use crate::EjectionReason;
 /// Is told what happens to the set: [`Builder::observer`](crate::Builder::observer).
 ///
 /// Any `Fn(&Event<'_>)` is one. It is called where the event happens, by the driver or by a
-/// request, so it should be quick. Nothing is told for each request.
+/// request, so it should be quick; if it panics that is logged, and nothing else comes of it. Nothing
+/// is told for each request.
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened.
     fn event(&self, event: &Event<'_>);
@@ -92,8 +94,12 @@ impl Told {
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
         log(event);
-        if let Some(observer) = &self.observer {
-            observer.event(event);
+        let Some(observer) = &self.observer else {
+            return;
+        };
+        // What others see of the pool must not depend on whoever watches it.
+        if catch_unwind(AssertUnwindSafe(|| observer.event(event))).is_err() {
+            tracing::error!(?event, "the observer panicked");
         }
     }
 }

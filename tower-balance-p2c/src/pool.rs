@@ -11,7 +11,6 @@ use std::{
 };
 
 use arc_swap::Guard;
-use rand::RngExt as _;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
@@ -19,8 +18,7 @@ use crate::{
     deferred::Deferred,
     endpoint::{Endpoint, Unready},
     lanes::{Lane, Lanes, Sum},
-    pick::{BestOfEqual, Choices, Offer, scan},
-    sampler::Sampler,
+    pick::Choices,
     settings::Settings,
     shared::Shared,
     snapshot::{Entry, Snapshot},
@@ -86,14 +84,29 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
     }
 
     /// One of the endpoints that are ready as far as is known, or one that is owed a request.
-    pub(crate) fn pick(&self, now: u64, avoids: impl Fn(&K) -> bool) -> Option<Pick<K, S>> {
+    ///
+    /// Where no driver finds out which are ready, it is one of all of them: the best one at first,
+    /// and any other while that one is `held`.
+    pub(crate) fn pick(
+        &self,
+        now: u64,
+        is_driven: bool,
+        held: Option<&Arc<Endpoint<K, S>>>,
+        avoids: impl Fn(&K) -> bool,
+    ) -> Option<Pick<K, S>> {
         let snapshot = self.shared.snapshot.load();
         let common = &*self.shared.common;
         let choice = Choice {
             snapshot: &snapshot,
             common,
-            choices: self.choices,
+            choices: if held.is_some() {
+                Choices::Exactly(1)
+            } else {
+                self.choices
+            },
             lens: common.lens(now, snapshot.differences()),
+            is_driven,
+            held,
         };
         if common.typical.is_old(now) {
             self.renew(&choice);
@@ -114,42 +127,6 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
             snapshot,
             index,
             is_probe,
-        })
-    }
-
-    /// One of all endpoints, for when no driver finds out which are ready: the one of least cost
-    /// at first, and any other while that one is held.
-    pub(crate) fn pick_undriven(
-        &self,
-        held: Option<&Arc<Endpoint<K, S>>>,
-        now: u64,
-    ) -> Option<Pick<K, S>> {
-        let snapshot = self.shared.snapshot.load();
-        let is_held = |endpoint| held.is_some_and(|held| Arc::ptr_eq(held, endpoint));
-        let entries = snapshot.entries();
-        let lens = self.shared.common.lens(now, snapshot.differences());
-        let all = Sampler::new(0, &vec![1.0; entries.len()]);
-        let found = self.shared.common.chance.with(|rng| {
-            scan::<BestOfEqual, _>(&all, rng, |index, rng| {
-                let Entry { endpoint, load, .. } = &entries[index];
-                let may_be = !endpoint.is_removed() && !is_held(endpoint);
-                may_be.then(|| Offer {
-                    cost: if held.is_some() {
-                        rng.random()
-                    } else {
-                        load.cost(&lens, load.queue())
-                    },
-                    room: 1.0,
-                    weight: 1.0,
-                    in_flight: 0,
-                })
-            })
-        });
-        let index = found?.index;
-        Some(Pick {
-            snapshot,
-            index,
-            is_probe: false,
         })
     }
 
@@ -219,7 +196,7 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
             .filter(|entry| entry.load.outcomes().totals().successes > 0)
             .filter_map(|entry| entry.load.measured(now));
         if let Some(median) = typical::median(measured) {
-            common.typical.set_per_place(median);
+            common.typical.set_per_place(median, elapsed);
         }
         let failing = sampled().filter_map(|entry| entry.load.failing(now));
         common

@@ -22,7 +22,7 @@ use crate::{
     endpoint::Endpoint,
     error::NoEndpoint,
     load::{Load, Name},
-    pool::{Pick, Pool},
+    pool::Pool,
     shared::Shared,
 };
 
@@ -134,7 +134,12 @@ impl<K, S> Search<K, S> {
                 self.waiting = Some(Box::pin(Waiting::new(&pool.shared, started, pool.wait)));
                 continue;
             };
-            if waiting.as_mut().poll(&pool.shared, cx).is_pending() {
+            let may_pick = pool.shared.is_driven() || self.undriven_picks > 0;
+            if waiting
+                .as_mut()
+                .poll(&pool.shared, may_pick, cx)
+                .is_pending()
+            {
                 return Poll::Pending;
             }
         }
@@ -154,14 +159,16 @@ impl<K, S> Search<K, S> {
         S: Service<Req> + Clone,
         S::Error: Into<BoxError>,
     {
-        let pick = if pool.shared.is_driven() {
-            pool.pick(now, avoids)
-        } else {
-            self.pick_undriven(pool, now)
-        };
-        let Some(pick) = pick else {
+        let is_driven = pool.shared.is_driven();
+        if !is_driven && self.undriven_picks == 0 {
+            return Tried::Nothing;
+        }
+        let held = self.held.as_ref().map(|held| &held.endpoint);
+        let held = held.filter(|_| !is_driven);
+        let Some(pick) = pool.pick(now, is_driven, held, avoids) else {
             return Tried::Nothing;
         };
+        self.undriven_picks -= u8::from(!is_driven);
         let endpoint = pick.endpoint();
         let claim = pick.is_probe.then(|| Claim::new(&endpoint.load, now));
         let mut service = endpoint.service.clone();
@@ -217,18 +224,6 @@ impl<K, S> Search<K, S> {
         }
     }
 
-    fn pick_undriven<C, T, A>(
-        &mut self,
-        pool: &Pool<K, S, C, T, A>,
-        now: u64,
-    ) -> Option<Pick<K, S>> {
-        let left = self.undriven_picks.checked_sub(1)?;
-        let held = self.held.as_ref().map(|held| &held.endpoint);
-        let pick = pool.pick_undriven(held, now)?;
-        self.undriven_picks = left;
-        Some(pick)
-    }
-
     fn look_at<Req, C, T, A>(
         &mut self,
         endpoint: &Arc<Endpoint<K, S>>,
@@ -272,6 +267,9 @@ pin_project! {
         changed: OwnedNotified,
         #[pin]
         elapsed: Option<Sleep>,
+        // Until somebody is to be owed a request: an endpoint its probe, most of all.
+        #[pin]
+        due: Option<Sleep>,
     }
 }
 
@@ -281,20 +279,38 @@ impl Waiting {
             changed: Arc::clone(&shared.changed).notified_owned(),
             // None if the end is further away than a clock can tell.
             elapsed: started.checked_add(wait).map(sleep_until),
+            due: None,
         }
     }
 
-    fn poll<K, S>(self: Pin<&mut Self>, shared: &Shared<K, S>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll<K, S>(
+        self: Pin<&mut Self>,
+        shared: &Shared<K, S>,
+        may_pick: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let mut this = self.project();
         if this.changed.as_mut().poll(cx).is_ready() {
             this.changed
                 .set(Arc::clone(&shared.changed).notified_owned());
             return Poll::Ready(());
         }
-        match this.elapsed.as_pin_mut() {
-            Some(elapsed) => elapsed.poll(cx),
-            None => Poll::Pending,
+        let common = &shared.common;
+        let due = common.register.next_due();
+        let due = due.filter(|_| may_pick);
+        let due = due.and_then(|due| common.clock.instant(due));
+        if this.due.as_ref().as_pin_ref().map(|due| due.deadline()) != due {
+            this.due.set(due.map(sleep_until));
         }
+        let ends = [this.due.as_pin_mut(), this.elapsed.as_pin_mut()];
+        if ends
+            .into_iter()
+            .flatten()
+            .any(|end| end.poll(cx).is_ready())
+        {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 }
 

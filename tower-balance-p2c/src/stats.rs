@@ -134,7 +134,7 @@ impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
         let (load, now) = (&entry.load, lens.now);
         let totals = load.outcomes().totals();
         let health = match load.state() {
-            State::Admitted => Health::Admitted,
+            State::Admitted | State::Gone => Health::Admitted,
             State::Probing => Health::Probing,
             State::Probation(at_a_time) => Health::Probation { at_a_time },
             State::Ejected => {

@@ -8,6 +8,8 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) struct Typical {
     /// Bits of an `f64` in nanoseconds for each place in the queue; NaN until the first sample.
     per_place: AtomicU64,
+    /// Likewise, at its best in the last minutes.
+    best: AtomicU64,
     /// Bits of an `f64`, the share of requests that fail at the median endpoint.
     failing: AtomicU64,
     /// Bits of an `f64`, requests a second.
@@ -23,6 +25,7 @@ impl Typical {
     pub(crate) fn new(now: u64, decay: u64) -> Self {
         Self {
             per_place: AtomicU64::new(f64::NAN.to_bits()),
+            best: AtomicU64::new(f64::NAN.to_bits()),
             failing: AtomicU64::new(0f64.to_bits()),
             rate: AtomicU64::new(0f64.to_bits()),
             drift: AtomicU64::new(decay),
@@ -35,6 +38,18 @@ impl Typical {
     pub(crate) fn per_place(&self) -> f64 {
         let nanos = f64::from_bits(self.per_place.load(Ordering::Relaxed));
         if nanos.is_nan() { UNKNOWN } else { nanos }
+    }
+
+    /// What was typical at its best in the last minutes: what endpoints are taken for that others
+    /// stand in for, and that would be left alone for ever if these turned slow and were the only
+    /// ones that are known.
+    pub(crate) fn best(&self) -> f64 {
+        let nanos = f64::from_bits(self.best.load(Ordering::Relaxed));
+        if nanos.is_nan() {
+            self.per_place()
+        } else {
+            nanos
+        }
     }
 
     /// Whether any endpoint has answered yet.
@@ -94,8 +109,13 @@ impl Typical {
         due.then(|| now.saturating_sub(renewed_at))
     }
 
-    pub(crate) fn set_per_place(&self, nanos: f64) {
+    /// `elapsed` nanoseconds after the last time.
+    pub(crate) fn set_per_place(&self, nanos: f64, elapsed: u64) {
         self.per_place.store(nanos.to_bits(), Ordering::Relaxed);
+        let best = self.best();
+        let kept = crate::latency::fade(elapsed, BEST_FADES_IN);
+        let best = (nanos + (best - nanos) * kept).min(nanos);
+        self.best.store(best.to_bits(), Ordering::Relaxed);
     }
 
     pub(crate) fn set_failing(&self, share: f64) {
@@ -140,5 +160,7 @@ pub(crate) const RENEWAL: u64 = 100_000_000;
 const SECOND: f64 = 1e9;
 /// At 200 requests a second or more `decay`'s default of 10 s is the longer.
 const REQUESTS_PER_DRIFT: f64 = 2_000.0;
+/// Five minutes.
+const BEST_FADES_IN: u64 = 300_000_000_000;
 /// Ten minutes.
 const LONGEST_DRIFT: f64 = 600e9;

@@ -93,7 +93,7 @@ async fn half_of_the_requests_failing_ejects() {
     let control = &probes[0].control;
     for _ in 0..100 {
         at_once_with(&balance, 16, || {
-            control.answer(if control.calls() % 2 == 0 {
+            control.answer(if control.calls().is_multiple_of(2) {
                 BADLY
             } else {
                 WELL

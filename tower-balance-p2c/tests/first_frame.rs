@@ -209,13 +209,8 @@ async fn statuses_eject_and_the_body_of_a_probe_may_be_dropped() {
     sleep(Duration::from_millis(1003)).await;
     servers[0].reply(|| (Some(web::LATENCY), Response::new(endless())));
     let probe = balance.clone().oneshot(Request::new(())).await.unwrap();
-    assert_eq!(seen(&balance, 1).health, Health::Probing);
-    // Nobody else is sent there while its answer goes on.
-    let calls = servers[0].calls();
-    for _ in 0..10 {
-        balance.clone().oneshot(Request::new(())).await.unwrap();
-    }
-    assert_eq!(servers[0].calls(), calls);
+    // Its head is proof enough: it may go on for ever.
+    assert_eq!(seen(&balance, 1).health, Health::Probation { at_a_time: 1 });
     drop(probe);
     assert_eq!(seen(&balance, 1).health, Health::Probation { at_a_time: 1 });
     assert_eq!(seen(&balance, 1).in_flight, 0);

@@ -150,8 +150,15 @@ fn the_first_sample_of_all_is_typical_until_the_renewal() {
     typical.first(7e6);
     assert!(typical.is_known());
     assert_eq!(typical.per_place(), 3e6);
-    typical.set_per_place(5e6);
-    assert_eq!(typical.per_place(), 5e6);
+    typical.set_per_place(5e6, SECOND / 10);
+    assert_eq!((typical.per_place(), typical.best()), (5e6, 5e6));
+    typical.set_per_place(50e6, SECOND / 10);
+    assert_eq!(typical.per_place(), 50e6);
+    assert!(close(typical.best(), 5e6, 0.01), "it was better lately");
+    typical.set_per_place(50e6, 3600 * SECOND);
+    assert!(close(typical.best(), 50e6, 0.01));
+    typical.set_per_place(4e6, SECOND / 10);
+    assert_eq!(typical.best(), 4e6);
     typical.set_failing(0.25);
     assert_eq!(typical.failing(), 0.25);
 }

@@ -289,6 +289,13 @@ fn who_leaves_makes_room() {
     register.leave(&endpoints[0]);
     assert_eq!(register.ejected(), 0);
     assert!(claim(&register, 100 * SECOND).is_none());
+    // Its last requests do not bring it back into the count.
+    for _ in 0..10 {
+        fail(&register, &endpoints[0], around(0));
+    }
+    let ticket = endpoints[0].ticket(false);
+    register.pushed_back(&endpoints[0], ticket, SECOND, around(0));
+    assert_eq!(register.ejected(), 0);
     eject(&register, &endpoints[1], 0);
 }
 

@@ -91,7 +91,7 @@ impl<M: Member + ?Sized> Register<M> {
     }
 
     pub(crate) fn is_panicking(&self) -> bool {
-        self.panicking.load(Ordering::Relaxed) != 0
+        self.panicking.load(Ordering::Relaxed) != 0 && self.ejected() > 0
     }
 
     /// Looks whether so many endpoints that can be used are enough.
@@ -126,12 +126,19 @@ impl<M: Member + ?Sized> Register<M> {
             }
             !leaves
         });
+        member.standing().set(State::Gone);
         self.reschedule(&cases);
     }
 
     /// Whether somebody is owed a request. A cheap look for each of them.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.next_due.load(Ordering::Relaxed) <= now
+    }
+
+    /// When somebody is to be owed a request, if anybody is.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let next = self.next_due.load(Ordering::Relaxed);
+        (next != NEVER).then_some(next)
     }
 
     /// Finds an endpoint that is owed a request, among those for which `find` has an answer, and
@@ -293,10 +300,15 @@ impl<M: Member + ?Sized> Register<M> {
         around: Surroundings,
     ) -> Option<Report> {
         let known = cases.iter().position(|case| case.is_of(member));
+        if member.standing().state() == State::Gone {
+            return None;
+        }
         let is_out = known.is_some_and(|index| cases[index].is_ejected());
         let members = self.members.load(Ordering::Relaxed) as usize;
         if !is_out && self.ejected() >= self.settings.most_ejected(members) {
-            return Some(Report::Spared(reason));
+            // Once in a while, and not for each request that fails meanwhile.
+            let is_news = member.standing().spare(around.now, self.settings.window);
+            return is_news.then_some(Report::Spared(reason));
         }
         let index = known.unwrap_or_else(|| {
             cases.push(Case::new(member, Stage::Ejected, NEVER));

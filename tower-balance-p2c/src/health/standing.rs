@@ -6,6 +6,8 @@ pub(crate) struct Standing {
     word: AtomicU64,
     /// Ejections so far. What was sent before the last one has no say any more.
     ejections: AtomicU64,
+    /// When it was last said that it was not ejected because too many are.
+    spared_at: AtomicU64,
 }
 
 /// What the word says.
@@ -17,8 +19,10 @@ pub(crate) enum State {
     Ejected,
     /// A request is under way that will tell.
     Probing,
-    /// Admitted with this many requests in flight at the most.
+    /// Admitted with this many requests without an answer at the most.
     Probation(u32),
+    /// No longer in the set: how its last requests end matters to nobody.
+    Gone,
 }
 
 impl Standing {
@@ -26,6 +30,7 @@ impl Standing {
         Self {
             word: AtomicU64::new(ADMITTED),
             ejections: AtomicU64::new(0),
+            spared_at: AtomicU64::new(0),
         }
     }
 
@@ -38,6 +43,7 @@ impl Standing {
             ADMITTED => State::Admitted,
             EJECTED => State::Ejected,
             PROBING => State::Probing,
+            GONE => State::Gone,
             most => State::Probation((most - PROBATION) as u32),
         }
     }
@@ -52,9 +58,20 @@ impl Standing {
             State::Admitted => ADMITTED,
             State::Ejected => EJECTED,
             State::Probing => PROBING,
+            State::Gone => GONE,
             State::Probation(most) => PROBATION + u64::from(most),
         };
         self.word.store(word, Ordering::Relaxed);
+    }
+
+    /// True if that is worth saying again. Only under the register's lock.
+    pub(super) fn spare(&self, now: u64, window: u64) -> bool {
+        let before = self.spared_at.load(Ordering::Relaxed);
+        let is_news = before == 0 || now.abs_diff(before) > window;
+        if is_news {
+            self.spared_at.store(now.max(1), Ordering::Relaxed);
+        }
+        is_news
     }
 
     /// Only under the register's lock.
@@ -66,4 +83,5 @@ impl Standing {
 const ADMITTED: u64 = 0;
 const EJECTED: u64 = 1;
 const PROBING: u64 = 2;
-const PROBATION: u64 = 3;
+const GONE: u64 = 3;
+const PROBATION: u64 = 4;

@@ -195,10 +195,13 @@ impl World {
                 self.model.now += time;
             }
         }
+        let ejected = self.ejected.lock().unwrap();
         assert!(
-            self.ejected.lock().unwrap().is_empty(),
-            "nobody was to be ejected"
+            ejected.is_empty(),
+            "{ejected:?} was not to be ejected: {:?}",
+            self.model
         );
+        drop(ejected);
         self.model.check(&self.balance.stats().endpoints);
     }
 

@@ -13,7 +13,7 @@ pub const MAX_EJECTED: f64 = 0.3;
 const RATIO: f64 = 0.8;
 const USUAL: f64 = 0.01;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Reference {
     pub now: Duration,
     pub members: BTreeMap<Key, Member>,

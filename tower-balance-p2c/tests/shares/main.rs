@@ -138,3 +138,22 @@ async fn without_endpoints_in_the_own_zone_all_are_used() {
         world.picks
     );
 }
+
+/// The near zone turns slow, and is asked for one thing at a time, so that nothing piles up.
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_is_slow_is_left_for_one_that_nobody_has_tried() {
+    let server = |zone, millis| Server {
+        attributes: Attributes::new().zone(zone),
+        workers: 8,
+        millis,
+        time: Time::Constant,
+    };
+    let layer = BalanceLayer::builder().seed(3).zone("a").build().unwrap();
+    let mut world = World::new(layer, vec![server("a", 20.0), server("b", 20.0)], 5).await;
+    world.run(100, 5.0).await;
+    assert_eq!(world.picks[1], 0);
+    world.slow_down(0, 10.0);
+    world.reset();
+    world.run(200, 2.0).await;
+    assert!(world.picks[1] > 100, "{:?}", world.picks);
+}

@@ -117,6 +117,10 @@ impl World {
         self.work_until(u64::MAX).await;
     }
 
+    pub fn slow_down(&mut self, server: usize, times: f64) {
+        self.servers[server].0.millis *= times;
+    }
+
     /// Forgets what was counted, and not what was learnt.
     pub fn reset(&mut self) {
         self.picks.fill(0);
