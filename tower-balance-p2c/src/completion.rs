@@ -84,9 +84,9 @@ impl InFlight {
         }
         let now = self.load.common.clock.now();
         if is_over {
-            self.load.flights().answered_and_released(now);
+            self.load.flights().answered_and_released();
         } else {
-            self.load.flights().answered(now);
+            self.load.flights().answered();
         }
         if outcome == Outcome::Success {
             let latency = now.saturating_sub(self.since);
@@ -124,7 +124,7 @@ impl InFlight {
         }
         let now = self.load.common.clock.now();
         if matches!(self.state, State::Unanswered) {
-            self.load.flights().answered(now);
+            self.load.flights().answered();
         }
         self.judge(outcome, now);
     }
@@ -149,7 +149,7 @@ impl Drop for InFlight {
             State::Released => {}
             State::Unanswered => {
                 let now = self.load.common.clock.now();
-                self.load.flights().cancelled();
+                self.load.flights().cancelled(self.since);
                 let age = now.saturating_sub(self.since);
                 let hung = self.load.cancelled(age, self.ahead, now);
                 self.load.unproven(self.ticket, hung, now);

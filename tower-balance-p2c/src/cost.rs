@@ -9,6 +9,8 @@ pub(crate) struct Signals {
     pub(crate) per_place: f64,
     /// Nanoseconds for which an answer has been owed and none has come.
     pub(crate) silence: u64,
+    /// In how many nanoseconds silence has lost what it says.
+    pub(crate) drift: u64,
     /// The queue, in units of the endpoint's weight, a whole number.
     pub(crate) queue: f64,
     /// In `(0, 1]`.
@@ -35,19 +37,25 @@ impl Differences {
 }
 
 /// An endpoint that is silent for longer than it should need is taken to need that long, eight
-/// times as long as usual at the most. Each request in flight counts once more, and a failure far
+/// times as long as usual at the most; in time that is forgotten, so that it is asked again. Each request in flight counts once more, and a failure far
 /// more than its share: where half of the requests fail, one costs eight times as much.
 #[inline]
 pub(crate) fn cost(signals: Signals, typical: f64, differences: Differences) -> f64 {
     let Signals {
         per_place,
         silence,
+        drift,
         queue,
         success,
     } = signals;
     let needs = differences.of(per_place, typical).max(LEAST_LATENCY);
-    let silence = (silence as f64).min(needs.max(typical) * MOST_SILENT);
-    let cost = needs.max(silence) * (queue + 1.0);
+    let mut takes = needs;
+    if silence > 0 && silence as f64 > needs {
+        let most = (silence as f64).min(needs.max(typical) * MOST_SILENT);
+        let forgotten = silence as f64 / drift.max(1) as f64;
+        takes += (most - needs).max(0.0) * (1.0 - forgotten).max(0.0);
+    }
+    let cost = takes * (queue + 1.0);
     if success == 1.0 {
         cost
     } else {

@@ -3,10 +3,11 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// A latency that was measured behind `ahead` others is divided by `(ahead + 1)^0.75`, so that the
+/// A latency that was measured behind `ahead` others is divided by `(ahead + 1)^0.625`, so that the
 /// average tells what the endpoint needs rather than what its queue made of it: where one request
 /// at a time is worked on, latency grows with the queue; where all are, not at all; the exponent
-/// lies between the two. The cost multiplies by the queue that is there now.
+/// lies between the two. The cost multiplies by the queue that is there now. What takes four times
+/// as long as that leads one to expect is not the queue's doing, and counts in full.
 ///
 /// A sample counts as eight times the estimate at the most, so that one that is extraordinarily
 /// slow (a pause, a big report) is no reason to avoid an endpoint, and a dozen are.
@@ -40,7 +41,15 @@ impl Latency {
             (1.0 - fade(elapsed, decay)).max(LEAST_GAIN)
         };
         let latency = latency as f64;
-        average(&self.per_place, latency / places(ahead), gain);
+        let places = places(ahead);
+        let expected = f64::from_bits(self.per_place.load(Ordering::Relaxed)) * places;
+        // No queue makes that much of a difference.
+        let sample = if latency > expected * MOST_BY_QUEUE {
+            latency
+        } else {
+            latency / places
+        };
+        average(&self.per_place, sample, gain);
         average(&self.whole, latency, gain);
         self.updated.store(now, Ordering::Relaxed);
     }
@@ -109,13 +118,13 @@ pub(crate) fn fade(elapsed: u64, decay: u64) -> f64 {
     half * half
 }
 
-/// `(ahead + 1)^0.75`.
+/// `(ahead + 1)^0.625`.
 pub(crate) fn places(ahead: u32) -> f64 {
     if ahead == 0 {
         return 1.0;
     }
     let root = (f64::from(ahead) + 1.0).sqrt();
-    root * root.sqrt()
+    root * root.sqrt().sqrt()
 }
 
 fn project(estimate: f64, typical: f64, kept: f64) -> Option<f64> {
@@ -126,5 +135,6 @@ fn project(estimate: f64, typical: f64, kept: f64) -> Option<f64> {
 const LEAST_GAIN: f64 = 1.0 / (1 << LEAST_GAIN_BITS) as f64;
 const LEAST_GAIN_BITS: u32 = 5;
 const MOST_TIMES: f64 = 8.0;
+const MOST_BY_QUEUE: f64 = 4.0;
 /// Below a microsecond an estimate says nothing, and multiples of it neither.
 const LEAST_TO_MULTIPLY: f64 = 1e3;

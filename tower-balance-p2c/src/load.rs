@@ -92,7 +92,8 @@ impl<K> Load<K> {
 impl<K: ?Sized> Load<K> {
     /// Returns the queue that there was before, in units of the weight.
     pub(crate) fn started(&self, now: u64) -> u32 {
-        level(self.flights.started(now), self.weight()).0 as u32
+        let patience = self.common.typical.drift();
+        level(self.flights.started(now, patience), self.weight()).0 as u32
     }
 
     pub(crate) fn weight(&self) -> f64 {
@@ -144,6 +145,7 @@ impl<K: ?Sized> Load<K> {
         let signals = Signals {
             per_place: per_place.unwrap_or(lens.usual),
             silence: self.flights.silence(lens.now),
+            drift: lens.drift,
             queue,
             success: self.outcomes.ratio(lens.now),
         };

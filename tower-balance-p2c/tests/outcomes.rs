@@ -103,35 +103,40 @@ fn a_failure_that_was_no_request_is_not_counted_as_one() {
 }
 
 #[test]
-fn silence_is_how_long_an_answer_has_been_owed_and_none_has_come() {
+fn silence_is_how_long_an_answer_has_been_owed_since_the_last_one() {
+    const PATIENCE: u64 = 5_000;
     let flights = Flights::new();
     assert_eq!((flights.in_flight(), flights.silence(50)), (0, 0));
-    assert_eq!(flights.started(100), 0);
-    assert_eq!((flights.in_flight(), flights.silence(130)), (1, 30));
-    assert_eq!(flights.started(140), 1);
+    assert_eq!(flights.started(100, PATIENCE), 0);
+    assert_eq!(flights.silence(130), 30);
+    assert_eq!(flights.started(140, PATIENCE), 1);
     assert_eq!((flights.in_flight(), flights.silence(150)), (2, 50));
-    // An answer, to whichever, is a sign of life. Its body may go on.
-    flights.answered(160);
-    assert_eq!((flights.in_flight(), flights.silence(170)), (2, 10));
-    flights.answered(180);
+    // An answer, to whichever, is a sign of life: the other takes its time. Its body may go on.
+    flights.answered();
+    assert_eq!((flights.in_flight(), flights.unanswered()), (2, 1));
+    assert_eq!(flights.silence(10_000), 0);
+    flights.started(10_100, PATIENCE);
     assert_eq!(
-        (flights.in_flight(), flights.silence(10_000)),
-        (2, 0),
-        "nothing is owed"
+        flights.silence(10_150),
+        50,
+        "the next one is owed an answer"
     );
+    // A request that is given up is no sign of life, but owed no more.
+    flights.started(10_160, PATIENCE);
+    flights.cancelled(10_160);
+    assert_eq!(flights.silence(10_200), 100);
+    flights.cancelled(10_100);
+    assert_eq!(flights.silence(10_200), 0);
+    // After a long silence it begins anew.
+    flights.started(20_000, PATIENCE);
+    flights.started(24_000, PATIENCE);
+    assert_eq!(flights.silence(24_010), 4_010);
+    flights.started(26_000, PATIENCE);
+    assert_eq!(flights.silence(26_010), 10);
+    assert_eq!(flights.silence(0), 0, "a clock that steps back");
+    flights.answered_and_released();
     flights.released();
-    // A request that is given up is no sign of life.
-    flights.started(20_000);
-    flights.started(20_010);
-    flights.cancelled();
-    assert_eq!((flights.in_flight(), flights.silence(20_100)), (2, 100));
-    flights.answered_and_released(20_200);
-    assert_eq!((flights.in_flight(), flights.silence(20_300)), (1, 0));
-    assert_eq!(
-        (flights.in_flight(), flights.silence(0)),
-        (1, 0),
-        "a clock that steps back"
-    );
+    assert_eq!((flights.in_flight(), flights.unanswered()), (3, 3));
 }
 
 proptest! {

@@ -55,6 +55,10 @@ impl<M: ?Sized> Case<M> {
         matches!(self.stage, Stage::Ejected | Stage::Probing)
     }
 
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        self.due <= now
+    }
+
     pub(super) fn begin_probation(&mut self, standing: &Standing) {
         self.stage = Stage::Probation(Probation {
             most: 1,

@@ -149,45 +149,59 @@ impl<M: Member + ?Sized> Register<M> {
         rate: f64,
         find: impl Fn(&Arc<M>) -> Option<T>,
     ) -> Option<(T, bool)> {
-        let mut cases = self.cases.try_lock().ok()?;
-        let mut claimed = None;
-        cases.retain_mut(|case| {
-            if claimed.is_some() || case.due > now {
-                return true;
-            }
-            let Some(member) = case.member.upgrade() else {
-                return false;
+        for _ in 0..MOST_ASKED {
+            let member = self.first_due(now)?;
+            // Without the lock: it may ask whoever uses the balancer.
+            let found = find(&member);
+            let mut cases = self.lock();
+            let due = cases
+                .iter_mut()
+                .find(|case| case.is_of(&member) && case.is_due(now));
+            let Some(case) = due else {
+                continue;
             };
-            let is_probe = match case.stage {
-                Stage::Ejected => true,
-                Stage::Newcomer if member.outcomes().totals().total() == 0 => false,
-                // It has had its first request, or has not failed for long enough.
-                Stage::Newcomer | Stage::Recovered => return false,
-                Stage::Probing | Stage::Probation(_) => return true,
-            };
-            match find(&member) {
-                Some(found) => claimed = Some((found, is_probe)),
+            let Some(found) = found else {
                 // It is not ready, or not for this request.
-                None => {
-                    case.due = now.saturating_add(LATER);
-                    return true;
-                }
-            }
+                case.due = now.saturating_add(LATER);
+                self.reschedule(&cases);
+                continue;
+            };
+            let is_probe = case.is_ejected();
             if is_probe {
                 case.stage = Stage::Probing;
                 case.due = NEVER;
                 member.standing().set(State::Probing);
+            } else {
+                cases.retain(|case| !case.is_of(&member));
             }
-            is_probe
-        });
-        self.reschedule(&cases);
-        if claimed.is_some() {
+            self.reschedule(&cases);
             // Many that are due at once must not take all the requests.
             let pause = (REQUESTS_BETWEEN / rate.max(1e-9) * 1e9) as u64;
             let next = now.saturating_add(pause.min(LATER));
             self.next_due.fetch_max(next, Ordering::Relaxed);
+            return Some((found, is_probe));
         }
-        claimed
+        None
+    }
+
+    /// Forgets those that are owed nothing any more.
+    fn first_due(&self, now: u64) -> Option<Arc<M>> {
+        let mut cases = self.cases.try_lock().ok()?;
+        let mut first = None;
+        cases.retain(|case| {
+            if first.is_some() || !case.is_due(now) {
+                return true;
+            }
+            first = case.member.upgrade().filter(|member| match case.stage {
+                // It has had its first request, or has not failed for long enough.
+                Stage::Newcomer => member.outcomes().totals().total() == 0,
+                Stage::Recovered => false,
+                Stage::Ejected | Stage::Probing | Stage::Probation(_) => true,
+            });
+            first.is_some()
+        });
+        self.reschedule(&cases);
+        first
     }
 
     /// The request of `ticket` was a success. Only to be told of an endpoint that is not admitted.
@@ -371,6 +385,8 @@ const STEPS_BACK: u32 = 2;
 const NEVER: u64 = u64::MAX;
 /// 100 ms.
 const LATER: u64 = 100_000_000;
+/// By one request, of those that are due.
+const MOST_ASKED: usize = 8;
 /// Of eight requests one may be owed to somebody.
 const REQUESTS_BETWEEN: f64 = 8.0;
 

@@ -113,6 +113,8 @@ impl World {
         let told = Arc::clone(&ejected);
         let ejection = Ejection::new().window(WINDOW).min_requests(u32::MAX);
         let builder = BalanceLayer::builder().seed(seed);
+        // So that no silence is ever old.
+        let builder = builder.decay(Duration::from_secs(86_400));
         let builder = builder.ejection(ejection.max_ejected(MAX_EJECTED).panic(0.0));
         let builder = builder.observer(move |event: &Event<'_>| {
             if let Event::Ejected {

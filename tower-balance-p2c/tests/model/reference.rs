@@ -31,7 +31,8 @@ pub struct Member {
     pub requests: u64,
     pub failures: u64,
     unanswered: usize,
-    quiet_since: Duration,
+    /// Of the first request since the last answer.
+    owed_since: Option<Duration>,
     /// True for a failure, the latest last.
     history: Vec<bool>,
     last_failure: Option<Duration>,
@@ -59,6 +60,7 @@ pub enum State {
 pub struct Sent {
     pub key: Key,
     number: u64,
+    at: Duration,
     ejections: u64,
     is_probe: bool,
 }
@@ -89,14 +91,13 @@ impl Reference {
                 assert!(!is_probe && member.in_flight < most as usize);
             }
         }
-        if member.unanswered == 0 {
-            member.quiet_since = now;
-        }
+        member.owed_since.get_or_insert(now);
         member.unanswered += 1;
         member.in_flight += 1;
         Sent {
             key,
             number: member.number,
+            at: now,
             ejections: member.ejections,
             is_probe,
         }
@@ -111,7 +112,7 @@ impl Reference {
         };
         member.in_flight -= 1;
         member.unanswered -= 1;
-        member.quiet_since = now;
+        member.owed_since = None;
         member.requests += 1;
         let is_current = sent.ejections == member.ejections;
         if !is_failure {
@@ -133,6 +134,7 @@ impl Reference {
         if let Some(member) = member_of(&mut self.members, sent) {
             member.in_flight -= 1;
             member.unanswered -= 1;
+            member.owed_since = member.owed_since.filter(|&since| since != sent.at);
             if sent.is_probe && member.state == State::Probing {
                 member.state = State::Ejected(now);
             }
@@ -200,11 +202,7 @@ impl Member {
     }
 
     fn silence(&self, now: Duration) -> Duration {
-        if self.unanswered == 0 {
-            Duration::ZERO
-        } else {
-            now - self.quiet_since
-        }
+        self.owed_since.map_or(Duration::ZERO, |since| now - since)
     }
 
     /// The last outcome counts an eighth, each one before it an eighth less.
