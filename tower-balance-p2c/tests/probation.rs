@@ -1,4 +1,5 @@
 //! The way back from an ejection, and what happens where too few endpoints are left for one.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 
@@ -197,7 +198,7 @@ async fn a_request_that_waits_is_the_probe_as_soon_as_it_is_due() {
         let begun = Instant::now();
         let request = timeout(Duration::from_secs(30), balance.clone().oneshot(()));
         assert_eq!(request.await.expect("it waits for ever").unwrap(), 1);
-        let waited = begun.elapsed();
+        let waited = Instant::now() - begun;
         assert!(waited < 2 * BASE, "{waited:?} of {wait:?}");
     }
 }

@@ -1,4 +1,5 @@
 //! Why there was no endpoint, as the error tells it.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 
