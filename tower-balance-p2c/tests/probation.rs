@@ -108,6 +108,29 @@ async fn where_too_few_are_left_all_are_used_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_panic_sends_to_an_ejected_endpoint_is_no_probe() {
+    let probes = answering_well::<4>();
+    let (mut balance, _discovery) = balance(seeded(10, Ejection::new()), &probes.each_ref()).await;
+    eject(&balance, &probes[0]).await;
+    probes[1].control.set(Readiness::Pending);
+    probes[2].control.set(Readiness::Pending);
+    at_once(&balance, 40).await;
+    sleep(BASE).await;
+    probes[0].control.answer(Answer::Never);
+    let mut probe = task::spawn(balance.call(()));
+    assert_pending!(probe.poll());
+    for (answer, failures) in [(WELL, false), (BADLY, true)] {
+        probes[0].control.answer(answer);
+        let calls = probes[0].control.calls();
+        assert_eq!(at_once(&balance, 40).await > 0, failures);
+        assert!(balance.stats().panicking);
+        assert!(probes[0].control.calls() > calls);
+        let seen = seen(&balance, 1);
+        assert_eq!((seen.health, seen.ejections), (Health::Probing, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_panic_is_over_when_nobody_is_ejected() {
     let probes = answering_well::<4>();
     let (balance, _discovery) = balance(seeded(4, Ejection::new()), &probes.each_ref()).await;
