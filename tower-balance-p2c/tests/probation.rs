@@ -81,6 +81,21 @@ async fn an_endpoint_that_fails_again_on_probation_is_ejected_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_others_are_down_requests_take_turns_at_one_on_probation() {
+    let probes = answering_well::<2>();
+    let (balance, _discovery) = balance(seeded(11, Ejection::new()), &probes.each_ref()).await;
+    eject(&balance, &probes[0]).await;
+    probes[0].control.answer(WELL);
+    sleep(BASE).await;
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    probes[1].control.set(Readiness::Pending);
+    let begun = Instant::now();
+    assert_eq!(at_once(&balance, 10).await, 0);
+    let took = Instant::now() - begun;
+    assert!(took < Duration::from_millis(203), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_too_few_are_left_all_are_used_again() {
     let probes = answering_well::<4>();
     let (balance, _discovery) = balance(seeded(3, Ejection::new()), &probes.each_ref()).await;
