@@ -11,14 +11,13 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use crate::{BoxError, backoff::backoff, clock::Clock, endpoint::Endpoint};
+use crate::{BoxError, backoff::backoff, endpoint::Endpoint};
 
 pin_project! {
     /// Polls clones of one endpoint until one is ready. That clone is dropped at once, because it
     /// may hold a permit that a request needs.
     pub(crate) struct Drive<K, S, Req> {
         endpoint: Arc<Endpoint<K, S>>,
-        clock: Clock,
         service: Option<S>,
         #[pin]
         pause: Option<Sleep>,
@@ -28,11 +27,10 @@ pin_project! {
 
 impl<K, S, Req> Drive<K, S, Req> {
     /// With `failed` it begins with a pause, as after an error of its own.
-    pub(crate) fn new(endpoint: Arc<Endpoint<K, S>>, failed: bool, clock: Clock) -> Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint<K, S>>, failed: bool) -> Self {
         let pause = failed.then(|| sleep(backoff(endpoint.errors())));
         Self {
             endpoint,
-            clock,
             service: None,
             pause,
             _request: PhantomData,
@@ -67,7 +65,7 @@ where
             match result {
                 Ok(()) => return Poll::Ready(Arc::clone(endpoint)),
                 Err(error) => {
-                    endpoint.readiness_failed(this.clock.now());
+                    endpoint.readiness_failed();
                     let pause = backoff(endpoint.errors());
                     report(endpoint, &*error, pause);
                     this.pause.set(Some(sleep(pause)));

@@ -91,7 +91,7 @@ where
         let mut more = true;
         for _ in 0..MOST_IN_A_POLL {
             match this.unready.poll_recv(cx) {
-                Poll::Ready(Some(unready)) => this.members.drive(&unready, this.shared),
+                Poll::Ready(Some(unready)) => this.members.drive(&unready),
                 Poll::Ready(None) => {
                     self.end();
                     return Poll::Ready(());

@@ -52,8 +52,7 @@ impl<K, S> Endpoint<K, S> {
         self.errors.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn readiness_failed(&self, now: u64) {
-        self.load.failed_readiness(now);
+    pub(crate) fn readiness_failed(&self) {
         let _ = self
             .errors
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |errors| {

@@ -196,12 +196,6 @@ impl<K: ?Sized> Load<K> {
         now < self.slow_until
     }
 
-    /// The endpoint failed before there was a request. It is not ready then, so there is nothing to
-    /// eject it from; it only costs a little more once it is.
-    pub(crate) fn failed_readiness(&self, now: u64) {
-        self.outcomes.stumbled(now);
-    }
-
     /// Whether it may get a request as far as its health goes.
     pub(crate) fn may_serve(&self) -> bool {
         self.standing.is_admitted()

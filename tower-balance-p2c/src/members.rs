@@ -129,7 +129,7 @@ where
         });
         let endpoint = Arc::new(Endpoint::new(service, load));
         let slot = Slot {
-            drive: Some(self.start(&endpoint, false, shared)),
+            drive: Some(self.start(&endpoint, false)),
             endpoint,
             attributes,
         };
@@ -140,7 +140,7 @@ where
     }
 
     /// Drives an endpoint that a request has found not ready.
-    pub(crate) fn drive(&mut self, unready: &Unready<K, S>, shared: &Shared<K, S>) {
+    pub(crate) fn drive(&mut self, unready: &Unready<K, S>) {
         let place = self.places.get(&unready.endpoint.load.key).copied();
         let is_current = |slot: &Slot<K, S>| {
             slot.drive.is_none() && Arc::ptr_eq(&slot.endpoint, &unready.endpoint)
@@ -149,7 +149,7 @@ where
         if !slot.is_some_and(is_current) {
             return;
         }
-        let drive = self.start(&unready.endpoint, unready.failed, shared);
+        let drive = self.start(&unready.endpoint, unready.failed);
         if let Some(slot) = place.and_then(|place| self.slots.get_mut(&place)) {
             slot.drive = Some(drive);
         }
@@ -182,14 +182,9 @@ where
         self.became_ready = true;
     }
 
-    fn start(
-        &mut self,
-        endpoint: &Arc<Endpoint<K, S>>,
-        failed: bool,
-        shared: &Shared<K, S>,
-    ) -> AbortHandle {
+    fn start(&mut self, endpoint: &Arc<Endpoint<K, S>>, failed: bool) -> AbortHandle {
         let (handle, registration) = AbortHandle::new_pair();
-        let drive = Drive::new(Arc::clone(endpoint), failed, shared.common.clock);
+        let drive = Drive::new(Arc::clone(endpoint), failed);
         self.drives.push(Abortable::new(drive, registration));
         handle
     }

@@ -69,11 +69,6 @@ impl Outcomes {
         self.marks.get_or_init(|| self.begin_marks(now));
         self.turn(now);
         self.failures.fetch_add(1, Ordering::Relaxed);
-        self.stumbled(now);
-    }
-
-    /// Something failed that was no request.
-    pub(crate) fn stumbled(&self, now: u64) {
         // Zero stands for never.
         let last = self.last_failure.fetch_max(now.max(1), Ordering::Relaxed);
         if now.saturating_sub(last) > self.window {

@@ -138,9 +138,9 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
     }
 
     /// Likewise after a readiness error. Of many requests that meet it at once one counts.
-    pub(crate) fn failed(&self, endpoint: &Arc<Endpoint<K, S>>, now: u64) {
+    pub(crate) fn failed(&self, endpoint: &Arc<Endpoint<K, S>>) {
         if endpoint.clear_ready() || !self.shared.is_driven() {
-            endpoint.readiness_failed(now);
+            endpoint.readiness_failed();
             self.hand_over(endpoint, true);
         }
     }

@@ -172,7 +172,7 @@ impl<K, S> Search<K, S> {
         let endpoint = pick.endpoint();
         let claim = pick.is_probe.then(|| Claim::new(&endpoint.load, now));
         let mut service = endpoint.service.clone();
-        match self.look_at(endpoint, &mut service, pool, now, cx) {
+        match self.look_at(endpoint, &mut service, pool, cx) {
             Look::Ready => Tried::Ready(Ready {
                 load: Arc::clone(&pick.entry().load),
                 service,
@@ -208,7 +208,7 @@ impl<K, S> Search<K, S> {
         S::Error: Into<BoxError>,
     {
         let mut held = self.held.take()?;
-        match self.look_at(&held.endpoint, &mut held.service, pool, now, cx) {
+        match self.look_at(&held.endpoint, &mut held.service, pool, cx) {
             Look::Ready => Some(Ready {
                 load: Arc::clone(&held.endpoint.load),
                 service: held.service,
@@ -229,7 +229,6 @@ impl<K, S> Search<K, S> {
         endpoint: &Arc<Endpoint<K, S>>,
         service: &mut S,
         pool: &Pool<K, S, C, T, A>,
-        now: u64,
         cx: &mut Context<'_>,
     ) -> Look
     where
@@ -247,7 +246,7 @@ impl<K, S> Search<K, S> {
                 Look::Ready
             }
             Poll::Ready(Err(error)) => {
-                pool.failed(endpoint, now);
+                pool.failed(endpoint);
                 self.error = Some(error.into());
                 Look::NotReady { waits: false }
             }

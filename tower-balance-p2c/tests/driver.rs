@@ -1,4 +1,5 @@
 //! The driver works while no request does, and ends when it should.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

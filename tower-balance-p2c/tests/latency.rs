@@ -1,4 +1,5 @@
 //! Latency and cost: bounds that hold for any history, clocks that step back included.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 #[path = "../src/backoff.rs"]
 mod backoff;

@@ -1,4 +1,5 @@
 //! An endpoint that is down gets no request and loses none, and it comes back.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 
@@ -61,7 +62,6 @@ async fn a_readiness_error_costs_no_request_and_the_endpoint_recovers() {
     }
     let failed = endpoint(&balance, 1);
     assert!(!failed.ready);
-    assert!(failed.success < 1.0);
     assert_eq!((failed.requests, failed.failures), (0, 0));
 
     probes[0].control.set(Readiness::Ready);

@@ -1,4 +1,5 @@
 //! What `stats` tells, and what settings are refused.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

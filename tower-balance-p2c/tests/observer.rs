@@ -1,4 +1,5 @@
 //! What an observer is told, in order, and what one that panics may spoil.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

@@ -95,14 +95,6 @@ fn the_ratio_falls_with_each_failure_and_rises_with_each_success() {
 }
 
 #[test]
-fn a_failure_that_was_no_request_is_not_counted_as_one() {
-    let outcomes = Outcomes::new(WINDOW);
-    outcomes.stumbled(0);
-    assert_eq!(outcomes.totals().total(), 0);
-    assert_eq!(outcomes.ratio(0), 0.875);
-}
-
-#[test]
 fn silence_is_how_long_an_answer_has_been_owed_since_the_last_one() {
     const PATIENCE: u64 = 5_000;
     let flights = Flights::new();

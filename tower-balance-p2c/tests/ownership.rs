@@ -1,4 +1,5 @@
 //! The instance that was polled is the one called, and only the chosen endpoint is reserved.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

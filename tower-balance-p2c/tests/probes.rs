@@ -1,4 +1,5 @@
 //! One real request finds out whether an ejected endpoint is well again, and only that one.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 
@@ -225,6 +226,32 @@ async fn a_key_that_is_inserted_again_stays_ejected() {
     sleep(BASE).await;
     assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
     assert_eq!(new.control.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_for_an_endpoint_is_not_sent_to_it_once_it_is_ejected() {
+    let probes = answering_well::<2>();
+    let layer = seeded(12, Ejection::new().panic(0.0));
+    let (mut balance, _discovery) = balance(layer, &probes.each_ref()).await;
+    at_once(&balance, 8).await;
+    probes[1].control.set(Readiness::Pending);
+    probes[0].control.set(Readiness::Permits(3));
+    probes[0].control.answer(BADLY);
+    let calls = probes[0].control.calls();
+    let mut first: Vec<_> = (0..3).map(|_| task::spawn(balance.call(()))).collect();
+    for request in &mut first {
+        assert_pending!(request.poll());
+    }
+    let waiting = tokio::spawn(balance.clone().oneshot(()));
+    settle().await;
+    for request in first {
+        assert!(request.await.is_err());
+    }
+    settle().await;
+    assert!(is_ejected(&balance, 1));
+    assert_eq!(probes[0].control.calls(), calls + 3);
+    probes[1].control.set(Readiness::Ready);
+    assert_eq!(waiting.await.unwrap().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]

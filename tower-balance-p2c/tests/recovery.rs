@@ -1,4 +1,5 @@
 //! How much an endpoint gets once it is well again, of clients that each wait for their answers.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

@@ -12,7 +12,7 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::stream;
@@ -21,7 +21,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 use tower::ServiceExt as _;
 use tower_balance_p2c::{Balance, BalanceLayer, Change};
@@ -133,12 +133,12 @@ impl Run {
         let begun = Instant::now();
         let mut next = Duration::ZERO;
         while next < time {
-            sleep(next.saturating_sub(begun.elapsed())).await;
+            sleep_until(begun + next).await;
             let (balance, ends) = (self.balance.clone(), Arc::clone(&self.ends));
             self.under_way.spawn(async move {
                 let sent = Instant::now();
                 let failed = balance.oneshot(()).await.is_err();
-                let latency = sent.elapsed();
+                let latency = Instant::now() - sent;
                 ends.lock().unwrap().push(End { latency, failed });
             });
             let pause = -(1.0 - self.random.random::<f64>()).ln() / PER_SECOND;

@@ -1,4 +1,5 @@
 //! Requests that would rather go elsewhere, and who is told where they went.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

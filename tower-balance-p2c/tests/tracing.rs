@@ -1,4 +1,5 @@
 //! What an operator reads: what went wrong at WARN, that it is over at INFO, and no request.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;
 

@@ -1,8 +1,9 @@
 //! Requests that are under way together, and endpoints that are made to fail by them.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::{task::Poll, time::Duration};
 
-use futures::future::join_all;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio_test::task;
 use tower::ServiceExt as _;
 use tower_balance_p2c::{
@@ -33,14 +34,16 @@ where
     A: Steer<Key, (), T::Output>,
 {
     let requests = (0..requests).map(|_| balance.clone().oneshot(()));
-    let results = join_all(requests).await;
+    // Each is polled when it is woken, and at no other time.
+    let requests: FuturesUnordered<_> = requests.collect();
+    let results: Vec<_> = requests.collect().await;
     results.iter().filter(|result| result.is_err()).count()
 }
 
 /// Likewise, but says before each of them how the endpoint is to answer.
 pub async fn at_once_with(balance: &Pool, requests: usize, mut answer: impl FnMut()) -> usize {
     let mut failed = 0;
-    let mut under_way = Vec::new();
+    let under_way = FuturesUnordered::new();
     for _ in 0..requests {
         answer();
         let mut request = task::spawn(balance.clone().oneshot(()));
@@ -49,7 +52,7 @@ pub async fn at_once_with(balance: &Pool, requests: usize, mut answer: impl FnMu
             Poll::Pending => under_way.push(request),
         }
     }
-    let results = join_all(under_way).await;
+    let results: Vec<_> = under_way.collect().await;
     failed + results.iter().filter(|result| result.is_err()).count()
 }
 
