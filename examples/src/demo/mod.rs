@@ -10,6 +10,7 @@ mod figures;
 mod load;
 mod screen;
 mod script;
+mod upstream;
 mod world;
 
 use std::{
@@ -151,7 +152,6 @@ tls = "off" # the load is in this very process
 name = "upstreams"
 protocol = "http2"
 endpoints = [{endpoints}]
-balance = {{ choices = 4 }} # of four: all are compared
 retry = {{ attempts = 4 }}
 timeout = {{ initial = "1s" }}
 "#,
