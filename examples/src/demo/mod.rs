@@ -164,7 +164,7 @@ fn introduction(configuration: &str, proxy: &Proxy, script: &Script) -> String {
     format!(
         "The proxy runs with this configuration:\n\n{configuration}\n\
          Its metrics: http://{admin}/metrics and http://{admin}/clusters\n\
-         {requests} requests a second go each way. {script}\n",
+         {requests} requests a second go each way.\n{script}\n",
         admin = proxy.admin(),
         requests = load::REQUESTS_PER_SECOND,
     )

@@ -163,11 +163,11 @@ impl Screen {
             let _ = writeln!(lines, "{second:>4} s | {}", self.upstream(world, endpoint));
         }
         let arms = figures.recent().into_iter().map(|row| {
-            let p99 = milliseconds(row.latencies[1]);
-            format!("{} {:.2} %, {p99}", row.name, row.success * 100.0)
+            let p99 = row.latencies[1].as_secs_f64() * 1e3;
+            format!("{} {p99:.0} ms {:.1} %", row.name, row.success * 100.0)
         });
         let arms: Vec<_> = arms.collect();
-        let _ = writeln!(lines, "{second:>4} s | success, p99: {}", arms.join("; "));
+        let _ = writeln!(lines, "{second:>4} s | p99: {}", arms.join(", "));
         lines
     }
 
