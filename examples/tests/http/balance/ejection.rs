@@ -67,7 +67,7 @@ async fn shown(field: &Field, endpoint: SocketAddr) {
     assert_eq!(cluster["driver_running"], true);
     assert_eq!(cluster["known"], 2);
     assert_eq!(cluster["ejections"]["consecutive"], 1);
-    assert!(cluster["picks"].as_u64() > Some(3), "{cluster}");
+    assert!(cluster["picks"].as_u64() >= Some(3), "{cluster}");
     assert!(cluster["typical_latency_ms"].as_f64() > Some(0.0));
     let (sick, well) = (&cluster["endpoints"][0], &cluster["endpoints"][1]);
     assert_eq!(
