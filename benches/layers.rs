@@ -1,5 +1,6 @@
 //! What each layer costs a request that succeeds at once, beside tower's own layer for the same
-//! purpose: `cargo bench -p benches`.
+//! purpose: `cargo bench -p benches --bench layers`. The balancer, which has more to measure, has a
+//! bench of its own: `--bench balance`.
 //!
 //! One thread, a service that is always ready and answers at the first poll, a `()` request. Results
 //! of one run are in `docs/evaluation.md`.
@@ -7,22 +8,19 @@
 
 use std::{
     convert::Infallible,
-    future::{Future, Ready, ready},
-    hint::black_box,
-    pin::pin,
-    task::{Context, Poll, Waker},
+    future::{Ready, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use benches::{CountingAllocator, Subject, measure, table};
-use futures::stream;
+use benches::{
+    CountingAllocator, measure,
+    service::{Bare, Cloned, bare, subject},
+    table,
+};
 use tokio::runtime::Runtime;
 use tower::{
     Layer, Service, ServiceExt,
-    balance::p2c::Balance as TowerBalance,
-    buffer::Buffer,
-    discover::ServiceList,
-    load::{CompleteOnResponse, PeakEwmaDiscover},
     reconnect::Reconnect as TowerReconnect,
     retry::{
         Policy, Retry as TowerRetry,
@@ -30,7 +28,6 @@ use tower::{
     },
     timeout::Timeout as TowerTimeout,
 };
-use tower_balance_p2c::{BalanceLayer, Change};
 use tower_reconnect::ReconnectLayer;
 use tower_retry_budget::{Budget, RetryLayer};
 use tower_timeout_ewma::AdaptiveTimeoutLayer;
@@ -44,51 +41,9 @@ fn main() {
         .build();
     let runtime = runtime.expect("a runtime can be built");
     let _entered = runtime.enter();
-    for endpoints in [3, 100] {
-        println!("{}", balance(&runtime, endpoints));
-    }
     println!("{}", retry());
     println!("{}", reconnect(&runtime));
     println!("{}", timeout());
-}
-
-fn balance(runtime: &Runtime, endpoints: usize) -> String {
-    let changes = (0..endpoints).map(|key| Ok::<_, Infallible>(Change::Insert(key, Bare)));
-    let ours = BalanceLayer::new().layer(stream::iter(changes));
-    runtime.block_on(async {
-        while ours.stats().ready < endpoints {
-            tokio::task::yield_now().await;
-        }
-    });
-    let tower = || {
-        let list = ServiceList::new(vec![Bare; endpoints]);
-        TowerBalance::new(PeakEwmaDiscover::new(
-            list,
-            Duration::from_millis(30),
-            Duration::from_secs(10),
-            CompleteOnResponse::default(),
-        ))
-    };
-    let buffered = Buffer::new(tower(), 1024);
-    let measured = measure(vec![
-        bare(),
-        subject("tower-balance-p2c", ours.clone()),
-        subject("the same, cloned for each request", Cloned(ours)),
-        subject(TOWER_BALANCE, tower()),
-        Subject::new("tower Buffer<Balance<PeakEwma>>", move |requests| {
-            runtime.block_on(async {
-                for _ in 0..requests {
-                    let answer = buffered.clone().oneshot(()).await;
-                    answer.expect("the bare service answers");
-                }
-            });
-        }),
-    ]);
-    table(
-        &format!("balance, {endpoints} endpoints"),
-        &measured,
-        TOWER_BALANCE,
-    )
 }
 
 fn retry() -> String {
@@ -137,45 +92,6 @@ fn timeout() -> String {
     table("timeout, answer at once", &measured, TOWER_TIMEOUT)
 }
 
-fn bare() -> Subject<'static> {
-    subject("bare service", Bare)
-}
-
-/// A service that answers at the first poll.
-fn subject<'a, S>(name: &'static str, mut service: S) -> Subject<'a>
-where
-    S: Service<()> + 'a,
-{
-    Subject::new(name, move |requests| {
-        let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..requests {
-            let service = black_box(&mut service);
-            let is_ready = matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(())));
-            let response = pin!(service.call(())).poll(&mut cx);
-            let answered = matches!(response, Poll::Ready(Ok(_)));
-            assert!(is_ready & answered, "{name} did not answer at once");
-        }
-    })
-}
-
-/// Always ready, answers at once.
-#[derive(Clone, Copy, Debug)]
-struct Bare;
-
-impl Service<()> for Bare {
-    type Response = ();
-    type Error = Infallible;
-    type Future = Ready<Result<(), Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (): ()) -> Self::Future {
-        ready(Ok(()))
-    }
-}
-
 /// Makes bare services.
 #[derive(Clone, Copy, Debug)]
 struct Maker;
@@ -191,24 +107,6 @@ impl Service<()> for Maker {
 
     fn call(&mut self, (): ()) -> Self::Future {
         ready(Ok(Bare))
-    }
-}
-
-/// Sends each request by a clone of its own, as tasks that share a service do.
-struct Cloned<S>(S);
-
-impl<S: Service<()> + Clone> Service<()> for Cloned<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: ()) -> S::Future {
-        let clone = self.0.clone();
-        std::mem::replace(&mut self.0, clone).call(request)
     }
 }
 
@@ -231,7 +129,6 @@ impl Policy<(), (), Infallible> for TowerPolicy {
     }
 }
 
-const TOWER_BALANCE: &str = "tower Balance<PeakEwma>, by &mut";
 const TOWER_RETRY: &str = "tower Retry + TpsBudget";
 const TOWER_RECONNECT: &str = "tower Reconnect, not cloneable";
 const TOWER_TIMEOUT: &str = "tower Timeout";

@@ -2,6 +2,8 @@
 //!
 //! What is reported is the median over many short rounds, beside a peer in the same run. Absolute times do not travel between machines; ratios and allocations do.
 
+pub mod service;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
@@ -10,12 +12,20 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The system's allocator, which counts the allocations of each thread.
+/// The system's allocator, which counts the allocations of each thread, and the bytes of those that
+/// it has not freed.
 #[derive(Debug)]
 pub struct CountingAllocator;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static LIVE_BYTES: Cell<i64> = const { Cell::new(0) };
+}
+
+/// What this thread has allocated less what it has freed. Only differences mean something, and only
+/// where no other thread frees what this one allocated.
+pub fn live_bytes() -> i64 {
+    LIVE_BYTES.get()
 }
 
 // SAFETY: every call is handed to the system's allocator unchanged; counting touches a plain
@@ -24,11 +34,15 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // A thread that is ending has no counter any more.
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let size = layout.size() as i64;
+        let _ = LIVE_BYTES.try_with(|bytes| bytes.set(bytes.get().wrapping_add(size)));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let size = layout.size() as i64;
+        let _ = LIVE_BYTES.try_with(|bytes| bytes.set(bytes.get().wrapping_sub(size)));
         // SAFETY: the caller's promises are passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -55,6 +69,28 @@ impl<'a> Subject<'a> {
             name,
             run: Box::new(run),
         }
+    }
+
+    /// Sends `requests`.
+    pub fn run(&mut self, requests: u32) {
+        (self.run)(requests);
+    }
+}
+
+impl Measured {
+    /// The subject's.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The median over the rounds, for one request.
+    pub fn nanoseconds(&self) -> f64 {
+        self.nanoseconds
+    }
+
+    /// For one request.
+    pub fn allocations(&self) -> f64 {
+        self.allocations
     }
 }
 

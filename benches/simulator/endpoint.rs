@@ -2,7 +2,6 @@
 //! answers the simulation gives.
 
 use std::{
-    convert::Infallible,
     error::Error,
     fmt,
     future::Future,
@@ -152,6 +151,3 @@ impl Error for Unanswered {}
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// The error of a discovery that does not fail.
-pub(super) type Never = Infallible;

@@ -10,7 +10,9 @@
 mod cli;
 mod endpoint;
 mod event;
+mod figure;
 mod models;
+mod plot;
 mod policy;
 mod real;
 mod record;
@@ -21,25 +23,60 @@ mod scenarios;
 mod server;
 mod statistics;
 mod tasks;
+mod theory;
+mod verdicts;
 mod world;
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    let scenarios = match arguments.scenarios() {
-        Ok(scenarios) => scenarios,
+    match report_on(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
+    }
+}
+
+fn report_on(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
+    let scenarios = arguments.scenarios()?;
+    if arguments.checks_theory() {
+        check_theory(arguments.threads())?;
+    }
     let (policies, seeds) = (arguments.policies(), arguments.seeds());
+    println!("{}", report::legend(&policies, &seeds));
+    let mut all = Vec::new();
     for scenario in scenarios {
         let results = runs::run_all(scenario, &policies, &seeds, arguments.threads());
         println!("{}", report::table(&results));
+        all.push(results);
     }
-    ExitCode::SUCCESS
+    println!(
+        "{}",
+        verdicts::table(all.iter().flat_map(verdicts::judge).collect())
+    );
+    if let Some(directory) = &arguments.plots {
+        plot::write(directory, &all)?;
+    }
+    Ok(())
+}
+
+fn check_theory(threads: usize) -> Result<(), Box<dyn Error>> {
+    println!("{}", theory::HEADING);
+    let cases: Vec<&theory::Case> = theory::SLOW.iter().chain(theory::QUICK).collect();
+    let mut all_hold = true;
+    for compared in runs::on_threads(&cases, threads, |case| case.compare(theory::SEED)) {
+        println!("{compared}");
+        all_hold &= compared.holds();
+    }
+    println!();
+    if all_hold {
+        Ok(())
+    } else {
+        Err("the simulator is not what theory says".into())
+    }
 }

@@ -97,7 +97,7 @@ impl<R: Rule> Future for Sent<R> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let ended = ended(ready!(Pin::new(&mut self.call).poll(cx)));
+        let ended = ended(&ready!(Pin::new(&mut self.call).poll(cx)));
         self.ended = Some(ended);
         Poll::Ready(ended)
     }
@@ -251,6 +251,30 @@ impl Rule for Everything {
         let now = view.clock.get();
         least(in_flight.len(), &mut self.random, |server| {
             view.servers[server].time_to_finish(request.work, now)
+        })
+    }
+
+    fn seed(&mut self, random: SmallRng) {
+        self.random = random;
+    }
+}
+
+/// As much as a client could know: how fast each server is, in what state, and what the client has
+/// in flight there, but neither how much work a request is nor how much of it is left.
+pub(super) struct Informed {
+    random: SmallRng,
+}
+
+impl Default for Informed {
+    fn default() -> Self {
+        Self { random: unseeded() }
+    }
+}
+
+impl Rule for Informed {
+    fn choose(&mut self, _: &Request, in_flight: &[u32], view: View<'_>) -> usize {
+        least(in_flight.len(), &mut self.random, |server| {
+            view.servers[server].average_time_behind(in_flight[server])
         })
     }
 

@@ -5,7 +5,7 @@ use std::{cell::Cell, rc::Rc};
 use super::{
     endpoint::{Endpoint, Request, Response},
     event::Nanos,
-    models::{Choices, Everything, Model, Scan},
+    models::{Choices, Everything, Informed, Model, Scan},
     real,
     server::Server,
     tasks::{Ended, Task},
@@ -46,6 +46,7 @@ pub(super) enum PolicyKind {
     TowerPending,
     LeastInFlight,
     Scan,
+    Informed,
     Oracle,
     /// For the theory check: a random server.
     Random,
@@ -55,13 +56,14 @@ pub(super) enum PolicyKind {
 
 impl PolicyKind {
     /// Those that are compared.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Ours,
         Self::OursTwo,
         Self::TowerPeakEwma,
         Self::TowerPending,
         Self::LeastInFlight,
         Self::Scan,
+        Self::Informed,
         Self::Oracle,
     ];
 
@@ -73,6 +75,7 @@ impl PolicyKind {
             Self::TowerPending => "tower-pending",
             Self::LeastInFlight => "least-in-flight",
             Self::Scan => "scan",
+            Self::Informed => "informed",
             Self::Oracle => "oracle",
             Self::Random => "random",
             Self::TwoChoices => "two-choices",
@@ -87,6 +90,7 @@ impl PolicyKind {
             Self::TowerPending => "tower `Balance<PendingRequests>`",
             Self::LeastInFlight => "model: least in flight of all",
             Self::Scan => "model: mean latency x (in flight + 1), least of all",
+            Self::Informed => "model: knows each server's speed and state, and what it has in flight there",
             Self::Oracle => "model: knows each server's work and state",
             Self::Random => "model: a random server",
             Self::TwoChoices => "model: less in flight of two",
@@ -102,6 +106,7 @@ impl PolicyKind {
             Self::TowerPending => Box::new(real::pending_requests(seed)),
             Self::LeastInFlight => Box::new(Model::new(Choices::all(), seed)),
             Self::Scan => Box::new(Model::new(Scan::default(), seed)),
+            Self::Informed => Box::new(Model::new(Informed::default(), seed)),
             Self::Oracle => Box::new(Model::new(Everything::default(), seed)),
             Self::Random => Box::new(Model::new(Choices::of(1), seed)),
             Self::TwoChoices => Box::new(Model::new(Choices::of(2), seed)),
@@ -110,7 +115,7 @@ impl PolicyKind {
 }
 
 /// What a client takes a result for: the same for all policies, whatever they take it for.
-pub(super) fn ended<E>(result: Result<Response, E>) -> Ended {
+pub(super) fn ended<E>(result: &Result<Response, E>) -> Ended {
     match result {
         Ok(Response { failed: false }) => Ended::Answered,
         Ok(Response { failed: true }) | Err(_) => Ended::Failed,

@@ -1,7 +1,12 @@
 //! The balancers under test, through their public `Service`.
 
 use std::{
-    cell::RefCell, convert::Infallible, future::Future, future::poll_fn, pin::Pin, rc::Rc,
+    cell::RefCell,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -17,7 +22,7 @@ use tower::{
     load::{CompleteOnResponse, Load, PeakEwmaDiscover, PendingRequestsDiscover},
     util::rng::Rng as TowerRng,
 };
-use tower_balance_p2c::{Balance, BalanceLayer, Builder, Change, Outcome};
+use tower_balance_p2c::{Balance, BalanceLayer, Change, Outcome};
 
 use super::{
     endpoint::{Endpoint, Request, Response, Unanswered},
@@ -37,7 +42,7 @@ type Judge = fn(Result<&Response, &Unanswered>) -> Outcome;
 impl Ours {
     /// With the default number of choices, or another one.
     pub(super) fn new(seed: u64, choices: Option<usize>) -> Self {
-        let builder = seeded(BalanceLayer::builder(), seed).classify(judge as Judge);
+        let builder = BalanceLayer::builder().seed(seed).classify(judge as Judge);
         let builder = match choices {
             Some(choices) => builder.choices(choices),
             None => builder,
@@ -63,7 +68,7 @@ impl Policy for Ours {
 
     fn send(&mut self, request: Request, _: View<'_>) -> Task {
         let answer = self.balance.call(request);
-        Box::pin(async { ended(answer.await) })
+        Box::pin(async { ended(&answer.await) })
     }
 
     fn background(&mut self) -> Option<Task> {
@@ -75,12 +80,6 @@ impl Policy for Ours {
     }
 }
 
-/// The one place that knows how a balancer's own choices are made to follow from a seed: they do
-/// not yet, so they differ from run to run.
-fn seeded(builder: Builder<Request>, seed: u64) -> Builder<Request> {
-    builder.seed(seed)
-}
-
 fn judge(result: Result<&Response, &Unanswered>) -> Outcome {
     match result {
         Ok(Response { failed: false }) => Outcome::Success,
@@ -88,10 +87,31 @@ fn judge(result: Result<&Response, &Unanswered>) -> Outcome {
     }
 }
 
-/// One of tower's balancers. It is not `Clone`: its requests take turns at being readied.
+/// One of tower's balancers. It is not `Clone`, and wakes only the last that asked whether it is
+/// ready: its requests take turns, as behind tower's `Buffer`.
 pub(super) struct Tower<S> {
-    balance: Rc<RefCell<S>>,
+    turns: Rc<RefCell<Turns<S>>>,
     changes: UnboundedSender<Endpoint>,
+}
+
+struct Turns<S> {
+    balance: S,
+    waiting: Vec<Waker>,
+}
+
+impl<S: Balancer> Turns<S> {
+    fn poll_call(
+        &mut self,
+        request: Request,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Future, BoxError>> {
+        let Poll::Ready(ready) = self.balance.poll_ready(cx) else {
+            self.waiting.push(cx.waker().clone());
+            return Poll::Pending;
+        };
+        self.waiting.drain(..).for_each(Waker::wake);
+        Poll::Ready(ready.map(|()| self.balance.call(request)))
+    }
 }
 
 /// tower's balancer by peak-EWMA latency, with the settings that Linkerd runs it with.
@@ -134,8 +154,9 @@ where
     fn new(loads: D, changes: UnboundedSender<Endpoint>, seed: u64) -> Self {
         let random = Random(SmallRng::seed_from_u64(seed));
         let balance = TowerBalance::from_rng(loads, random);
-        let balance = Rc::new(RefCell::new(balance));
-        Self { balance, changes }
+        let waiting = Vec::new();
+        let turns = Rc::new(RefCell::new(Turns { balance, waiting }));
+        Self { turns, changes }
     }
 }
 
@@ -146,16 +167,12 @@ impl<S: Balancer> Policy for Tower<S> {
     }
 
     fn send(&mut self, request: Request, _: View<'_>) -> Task {
-        let balance = Rc::clone(&self.balance);
+        let turns = Rc::clone(&self.turns);
         Box::pin(async move {
-            if poll_fn(|cx| balance.borrow_mut().poll_ready(cx))
-                .await
-                .is_err()
-            {
-                return Ended::Failed;
+            match poll_fn(|cx| turns.borrow_mut().poll_call(request, cx)).await {
+                Ok(answer) => ended(&answer.await),
+                Err(_) => Ended::Failed,
             }
-            let answer = balance.borrow_mut().call(request);
-            ended(answer.await)
         })
     }
 }

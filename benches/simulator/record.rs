@@ -13,6 +13,8 @@ pub(super) struct Record {
     total: f64,
     requests: u64,
     errors: u64,
+    warm_up: Nanos,
+    late: Nanos,
     watch: Option<Watched>,
 }
 
@@ -64,6 +66,8 @@ impl Record {
             total: 0.0,
             requests: 0,
             errors: 0,
+            warm_up: seconds(scenario.warm_up),
+            late: scenario.late.map_or(Nanos::MAX, seconds),
             watch: scenario.watch.map(|watch| Watched::new(watch, scenario)),
         }
     }
@@ -74,9 +78,12 @@ impl Record {
         }
     }
 
-    pub(super) fn answered(&mut self, latency: Nanos) {
-        self.requests += 1;
-        self.measure(latency);
+    pub(super) fn answered(&mut self, begun: Nanos, now: Nanos) {
+        if begun >= self.warm_up {
+            self.requests += 1;
+            self.errors += u64::from(now - begun > self.late);
+            self.measure(now - begun);
+        }
     }
 
     /// Fast failures say nothing about how long a request takes.
@@ -86,14 +93,15 @@ impl Record {
     }
 
     /// It would have taken at least as long.
-    pub(super) fn gave_up(&mut self, latency: Nanos) {
+    pub(super) fn gave_up(&mut self, begun: Nanos, now: Nanos) {
         self.failed();
-        self.measure(latency);
+        self.measure(now - begun);
     }
 
     pub(super) fn figures(&self) -> Figures {
         let quantile = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1e3;
         let watch = self.watch.as_ref();
+        let newcomer = watch.filter(|watched| watched.watch.joins);
         Figures {
             mean: self.total / self.latencies.len() as f64 / 1e6,
             p50: quantile(0.5),
@@ -105,8 +113,8 @@ impl Record {
                 .and_then(|watch| watch.bad.share())
                 .map(|share| 100.0 * share),
             back: watch.and_then(Watched::back),
-            first_second: watch.and_then(Watched::first_second),
-            first_request: watch.map(Watched::first_request),
+            first_second: newcomer.and_then(Watched::first_second),
+            first_request: newcomer.map(Watched::first_request),
         }
     }
 

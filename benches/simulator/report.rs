@@ -1,127 +1,52 @@
-//! What was measured, as Markdown.
+//! What was measured in a scenario, as a Markdown table, and how to read it.
 
 use std::fmt::Write as _;
 
-use super::{
-    record::Figures,
-    runs::{Measured, Results},
-    statistics::Estimate,
-};
+use super::{figure::Figure, policy::PolicyKind, runs::Results};
 
-/// A figure, and when it is worth a column.
-struct Column {
-    title: &'static str,
-    figure: fn(&Figures) -> Option<f64>,
-    digits: usize,
+/// What stands before the tables.
+pub(super) fn legend(policies: &[PolicyKind], seeds: &[u64]) -> String {
+    let mut legend = String::new();
+    for policy in policies {
+        let _ = writeln!(legend, "- {}: {}", policy.name(), policy.about());
+    }
+    if let [first, .., last] = seeds {
+        let _ = writeln!(
+            legend,
+            "\nMeans over the seeds {first} to {last}, with 95 % intervals."
+        );
+    }
+    legend
 }
 
-/// One table of a scenario.
+/// One table of a scenario: a policy a line, with 95 % intervals of the means over seeds.
 pub(super) fn table(results: &Results<'_>) -> String {
-    let columns: Vec<&Column> = COLUMNS
-        .iter()
-        .filter(|column| column.is_used(results))
+    let figures = Figure::ALL.into_iter();
+    let figures: Vec<Figure> = figures
+        .filter(|&figure| says_something(figure, results))
         .collect();
     let scenario = results.scenario;
     let mut table = format!("### {}: {}\n\n| policy |", scenario.name, scenario.about);
-    for column in &columns {
+    for figure in &figures {
         // Writing to a string cannot fail.
-        let _ = write!(table, " {} |", column.title);
+        let _ = write!(table, " {} |", figure.title());
     }
     table.push_str("\n| --- |");
-    table.push_str(&" ---: |".repeat(columns.len()));
+    table.push_str(&" ---: |".repeat(figures.len()));
     for measured in &results.policies {
         let _ = write!(table, "\n| {} |", measured.policy.name());
-        for column in &columns {
-            let _ = write!(table, " {} |", column.cell(measured));
+        for figure in &figures {
+            let _ = write!(table, " {} |", figure.show_each(&measured.figures));
         }
     }
     table.push('\n');
     table
 }
 
-impl Column {
-    fn is_used(&self, results: &Results<'_>) -> bool {
-        let mut figures = results
-            .policies
-            .iter()
-            .flat_map(|measured| &measured.figures);
-        figures.any(|figures| (self.figure)(figures).is_some_and(|figure| figure != 0.0))
-    }
-
-    fn cell(&self, measured: &Measured) -> String {
-        let figures = measured.figures.iter();
-        let values: Vec<f64> = figures
-            .filter_map(|figures| (self.figure)(figures))
-            .collect();
-        if values.is_empty() {
-            return "–".to_owned();
-        }
-        let seen: Vec<f64> = values
-            .iter()
-            .copied()
-            .filter(|value| value.is_finite())
-            .collect();
-        if 2 * seen.len() <= values.len() {
-            return format!("never ({} of {})", values.len() - seen.len(), values.len());
-        }
-        let Estimate { mean, margin } = Estimate::of(&seen);
-        let digits = self.digits;
-        let mut cell = if margin.is_finite() {
-            format!("{mean:.digits$} ± {margin:.digits$}")
-        } else {
-            format!("{mean:.digits$}")
-        };
-        if seen.len() < values.len() {
-            let _ = write!(cell, ", never in {}", values.len() - seen.len());
-        }
-        cell
-    }
+fn says_something(figure: Figure, results: &Results<'_>) -> bool {
+    let mut policies = results.policies.iter();
+    policies.any(|measured| {
+        let values = figure.of_each(&measured.figures);
+        values.iter().any(|&value| value != 0.0)
+    })
 }
-
-const COLUMNS: &[Column] = &[
-    Column {
-        title: "p50 ms",
-        figure: |figures| Some(figures.p50),
-        digits: 1,
-    },
-    Column {
-        title: "p99 ms",
-        figure: |figures| Some(figures.p99),
-        digits: 1,
-    },
-    Column {
-        title: "p99.9 ms",
-        figure: |figures| Some(figures.p999),
-        digits: 1,
-    },
-    Column {
-        title: "errors %",
-        figure: |figures| Some(figures.errors),
-        digits: 4,
-    },
-    Column {
-        title: "errors per run",
-        figure: |figures| Some(figures.failed),
-        digits: 1,
-    },
-    Column {
-        title: "bad server's share %",
-        figure: |figures| figures.bad_share,
-        digits: 3,
-    },
-    Column {
-        title: "half its share again after s",
-        figure: |figures| figures.back,
-        digits: 1,
-    },
-    Column {
-        title: "first second, x fair share",
-        figure: |figures| figures.first_second,
-        digits: 2,
-    },
-    Column {
-        title: "first request of a client after s",
-        figure: |figures| figures.first_request,
-        digits: 2,
-    },
-];

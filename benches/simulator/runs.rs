@@ -1,6 +1,7 @@
 //! All seeds of all policies in a scenario, on a few threads.
 
 use std::{
+    mem,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -34,30 +35,39 @@ pub(super) fn run_all<'a>(
         .iter()
         .flat_map(|&policy| seeds.iter().map(move |&seed| (policy, seed)))
         .collect();
+    let figures = on_threads(&jobs, threads, |&(policy, seed)| {
+        world::run(scenario, policy, seed)
+    });
+    let figures = figures.chunks(seeds.len().max(1)).map(<[_]>::to_vec);
+    let policies = policies.iter().zip(figures);
+    let policies = policies.map(|(&policy, figures)| Measured { policy, figures });
+    Results {
+        scenario,
+        policies: policies.collect(),
+    }
+}
+
+/// Does all jobs, in any order, and returns what they return in theirs.
+pub(super) fn on_threads<J: Sync, T: Send>(
+    jobs: &[J],
+    threads: usize,
+    work: impl Fn(&J) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(vec![Figures::default(); jobs.len()]);
+    let done = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((index, &(policy, seed))) = take(&jobs, &next) {
-                    let figures = world::run(scenario, policy, seed);
-                    lock(&done)[index] = figures;
+                while let Some((index, job)) = take(jobs, &next) {
+                    let result = work(job);
+                    lock(&done).push((index, result));
                 }
             });
         }
     });
-    let done = std::mem::take(&mut *lock(&done));
-    let figures = done.chunks(seeds.len().max(1));
-    let policies = policies.iter().zip(figures);
-    Results {
-        scenario,
-        policies: policies
-            .map(|(&policy, figures)| Measured {
-                policy,
-                figures: figures.to_vec(),
-            })
-            .collect(),
-    }
+    let mut done = mem::take(&mut *lock(&done));
+    done.sort_by_key(|&(index, _)| index);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 impl Results<'_> {

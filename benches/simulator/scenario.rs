@@ -19,9 +19,14 @@ pub(super) struct Scenario {
     /// Requests per second of all clients together.
     pub(super) rate: f64,
     pub(super) duration: f64,
+    /// Requests before it are not measured.
+    pub(super) warm_up: f64,
     pub(super) clients: usize,
-    /// How long a client waits.
+    /// How long a client waits before it cancels a request.
     pub(super) timeout: Option<f64>,
+    /// How long an answer may take to be of use. A later one is an error to its client, but what
+    /// is in flight stays in flight.
+    pub(super) late: Option<f64>,
     /// The share of requests that fails wherever it goes.
     pub(super) errors: f64,
     pub(super) plan: fn(&mut SmallRng) -> Vec<Condition>,
@@ -50,8 +55,10 @@ pub(super) struct Condition {
 /// What becomes of a server.
 #[derive(Clone, Copy)]
 pub(super) enum Change {
-    /// It works this many times as fast as at first.
+    /// It works this many times as fast as at first, also on what it has begun.
     Speed(f64),
+    /// What it begins from now on takes this many times as long.
+    Longer(f64),
     /// It stops, or goes on.
     Stalled(bool),
     Mode(Mode),
@@ -65,6 +72,8 @@ pub(super) struct Watch {
     pub(super) server: usize,
     pub(super) from: f64,
     pub(super) until: f64,
+    /// Whether that is when it comes, and the first requests to it are what matters.
+    pub(super) joins: bool,
 }
 
 impl Service {

@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 
 use super::{
     scenario::{
-        Change::{self, Joins, Mode as Becomes, Speed, Stalled},
+        Change::{self, Joins, Longer, Mode as Becomes, Speed, Stalled},
         Condition, Scenario, Service, Watch, exponential,
     },
     server::{
@@ -21,6 +21,12 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "equal",
         about: "ten equal servers",
+        ..BASE
+    },
+    Scenario {
+        name: "constant",
+        about: "ten equal servers that take 6 ms each time",
+        service: Service::Constant(6.0),
         ..BASE
     },
     Scenario {
@@ -83,7 +89,7 @@ pub(super) const ALL: &[Scenario] = &[
         about: "an eleventh server joins after 50 s, and is 10 x slow for 10 s",
         servers: 11,
         plan: |_| joins(&[(50.0, Speed(0.1)), (60.0, Speed(1.0))]),
-        watch: Some(watch(10, 50.0, 60.0)),
+        watch: Some(watch(NEWCOMER, 50.0, 60.0)),
         ..BASE
     },
     Scenario {
@@ -92,7 +98,7 @@ pub(super) const ALL: &[Scenario] = &[
         servers: 11,
         clients: 100,
         plan: |_| joins(&[(50.0, Speed(1.0))]),
-        watch: Some(watch(10, 50.0, 50.0)),
+        watch: Some(watch(NEWCOMER, 50.0, 50.0)),
         ..BASE
     },
     Scenario {
@@ -127,8 +133,9 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "clients-20-two-slow",
-        about: "20 independent clients, two of ten servers are 10 x slow",
+        about: "20 independent clients, two of ten servers are 10 x slow, 500 requests/s",
         clients: 20,
+        rate: 500.0,
         plan: |_| slow_ones(0..2),
         watch: Some(ALWAYS),
         ..BASE
@@ -142,15 +149,15 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "buoyant",
-        about: "11 servers of 167 ms, one at 2 s from 15 s to 45 s of 60 s, clients wait 1 s",
-        servers: 11,
-        workers: 1_000,
-        service: Service::LogNormal(167.0, 0.3),
-        duration: 60.0,
+        about: "11 servers of 167 ms, one at 2 s from 15 s to 45 s of 60 s, late after 1 s",
+        late: Some(1.0),
+        ..BUOYANT
+    },
+    Scenario {
+        name: "buoyant-cancelled",
+        about: "the same, but clients cancel after 1 s",
         timeout: Some(1.0),
-        plan: |_| between(15.0, 45.0, Speed(0.167 / 2.0), Speed(1.0)),
-        watch: Some(watch(0, 15.0, 45.0)),
-        ..BASE
+        ..BUOYANT
     },
 ];
 
@@ -173,11 +180,24 @@ pub(super) const BASE: Scenario = Scenario {
     service: Service::Exponential(6.0),
     rate: 1_000.0,
     duration: DURATION,
+    warm_up: 0.0,
     clients: 1,
     timeout: None,
+    late: None,
     errors: 0.0,
     plan: |_| Vec::new(),
     watch: None,
+};
+
+/// After Buoyant's comparison of 2016, "Beyond round robin: load balancing for latency".
+const BUOYANT: Scenario = Scenario {
+    servers: 11,
+    workers: 1_000,
+    service: Service::LogNormal(167.0, 0.3),
+    duration: 60.0,
+    plan: |_| between(15.0, 45.0, Longer(2.0 / 0.167), Longer(1.0)),
+    watch: Some(watch(0, 15.0, 45.0)),
+    ..BASE
 };
 
 const ALWAYS: Watch = watch(0, 0.0, DURATION);
@@ -188,6 +208,7 @@ const fn watch(server: usize, from: f64, until: f64) -> Watch {
         server,
         from,
         until,
+        joins: server == NEWCOMER,
     }
 }
 
@@ -204,12 +225,12 @@ fn fails(failure: Failure, share: f64) -> Vec<Condition> {
 fn joins(changes: &[(f64, Change)]) -> Vec<Condition> {
     let changes = changes.iter();
     let mut plan: Vec<_> = changes
-        .map(|&(at, change)| Condition::new(at, 10, change))
+        .map(|&(at, change)| Condition::new(at, NEWCOMER, change))
         .collect();
     let first = plan[0].at;
     plan.push(Condition {
         at: first,
-        server: 10,
+        server: NEWCOMER,
         change: Joins,
     });
     plan
@@ -245,5 +266,7 @@ fn stalls(random: &mut SmallRng) -> Vec<Condition> {
     plan
 }
 
+/// Comes to the ten others.
+const NEWCOMER: usize = 10;
 const DURATION: f64 = 100.0;
-const BETWEEN_STALLS: f64 = 20.0;
+const BETWEEN_STALLS: f64 = 15.0;

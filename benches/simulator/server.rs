@@ -11,6 +11,7 @@ use super::{
 pub(super) struct Server {
     workers: usize,
     speed: f64,
+    longer: f64,
     stalled: bool,
     mode: Mode,
     queue: VecDeque<Job>,
@@ -52,6 +53,7 @@ impl Server {
         Self {
             workers,
             speed: 1.0,
+            longer: 1.0,
             stalled: false,
             mode: Mode::Works,
             queue: VecDeque::new(),
@@ -65,11 +67,9 @@ impl Server {
     /// Queues a request. True if that changes when the next one ends.
     pub(super) fn submit(&mut self, request: &Request, call: CallHandle, now: Nanos) -> bool {
         self.work_until(now);
-        self.queued_work += request.work;
-        self.queue.push_back(Job {
-            call,
-            left: request.work,
-        });
+        let left = request.work * self.longer;
+        self.queued_work += left;
+        self.queue.push_back(Job { call, left });
         self.start()
     }
 
@@ -107,6 +107,10 @@ impl Server {
         self.speed = speed;
     }
 
+    pub(super) fn set_longer(&mut self, longer: f64) {
+        self.longer = longer;
+    }
+
     pub(super) fn set_stalled(&mut self, stalled: bool, now: Nanos) {
         self.work_until(now);
         self.stalled = stalled;
@@ -120,16 +124,13 @@ impl Server {
         self.mode
     }
 
-    pub(super) fn top_speed(&self) -> f64 {
-        self.speed
-    }
-
     /// How long a request of this much work would take that came now, if nothing changes:
     /// infinitely long where it would fail, hang or meet a stall.
     pub(super) fn time_to_finish(&self, work: f64, now: Nanos) -> f64 {
         if self.stalled || self.mode != Mode::Works {
             return f64::INFINITY;
         }
+        let work = work * self.longer;
         if self.busy.len() < self.workers {
             return work / self.speed;
         }
@@ -137,6 +138,16 @@ impl Server {
         let first = self.busy.iter().map(|job| job.left - gone);
         let first = first.min_by(f64::total_cmp).unwrap_or(0.0).max(0.0);
         (first + self.queued_work / self.workers as f64 + work) / self.speed
+    }
+
+    /// How long a request of average work takes that finds so many before it, in units of that
+    /// work: infinitely long where it would fail, hang or meet a stall.
+    pub(super) fn average_time_behind(&self, others: u32) -> f64 {
+        if self.stalled || self.mode != Mode::Works {
+            return f64::INFINITY;
+        }
+        let turns = (f64::from(others) + 1.0) / self.workers as f64;
+        turns.max(1.0) * self.longer / self.speed
     }
 
     fn speed(&self) -> f64 {

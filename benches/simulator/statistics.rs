@@ -45,29 +45,3 @@ fn student(freedom: usize) -> f64 {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{Estimate, student};
-
-    #[test]
-    fn student_is_near_the_tables() {
-        for (freedom, quantile) in [(3, 3.182), (5, 2.571), (9, 2.262), (19, 2.093), (99, 1.984)] {
-            assert!(
-                (student(freedom) / quantile - 1.0).abs() < 0.01,
-                "{freedom}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_estimate_has_the_margin_of_its_values() {
-        let estimate = Estimate::of(&[1.0, 2.0, 3.0, 4.0]);
-        assert!((estimate.mean - 2.5).abs() < 1e-9);
-        assert!(
-            (estimate.margin - 2.054).abs() < 0.02,
-            "{}",
-            estimate.margin
-        );
-    }
-}

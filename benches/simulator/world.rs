@@ -122,7 +122,7 @@ impl<'a> World<'a> {
         }
         let now = self.clock.get();
         for begun in self.tasks.clear().into_iter().skip(self.background) {
-            self.record.answered(now - begun);
+            self.record.answered(begun, now);
         }
     }
 
@@ -200,7 +200,7 @@ impl<'a> World<'a> {
     fn time_out(&mut self, task: TaskId) {
         if let Some(begun) = self.tasks.cancel(task) {
             self.in_flight -= 1;
-            self.record.gave_up(self.clock.get() - begun);
+            self.record.gave_up(begun, self.clock.get());
         }
     }
 
@@ -208,6 +208,7 @@ impl<'a> World<'a> {
         let Condition { at, server, change } = line;
         match change {
             Change::Speed(speed) => self.servers[server].set_speed(speed, at),
+            Change::Longer(longer) => self.servers[server].set_longer(longer),
             Change::Stalled(stalled) => self.servers[server].set_stalled(stalled, at),
             Change::Mode(mode) => self.servers[server].set_mode(mode),
             Change::Joins => self.join(server),
@@ -229,7 +230,7 @@ impl<'a> World<'a> {
             let any = self.tasks.poll_woken(|finished| match finished.ended {
                 Ended::Answered => {
                     *in_flight -= 1;
-                    record.answered(now - finished.begun);
+                    record.answered(finished.begun, now);
                 }
                 Ended::Failed => {
                     *in_flight -= 1;

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use rand::{SeedableRng as _, rngs::SmallRng};
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -38,7 +38,7 @@ impl Chance {
 
     /// Uniform from 0 to 1.
     pub(crate) fn uniform(&self) -> f64 {
-        self.with(|rng| rng.random())
+        self.with(rand::RngExt::random)
     }
 }
 

@@ -59,8 +59,10 @@ enum State {
     Answered {
         at: u64,
     },
-    /// There is nothing more to be said of its outcome.
-    Judged,
+    /// Neutral so far.
+    Neutral,
+    /// A failure: there is nothing more to be said.
+    Failed,
     Released,
 }
 
@@ -113,8 +115,7 @@ impl InFlight {
     /// The request is no longer in flight, and was what `outcome` says unless its beginning was
     /// a failure already. A success is one only where the answer was.
     pub fn ended(mut self, outcome: Outcome) {
-        let is_open = matches!(self.state, State::Unanswered | State::Answered { .. });
-        if !is_open || outcome == Outcome::Success {
+        if matches!(self.state, State::Failed) || outcome == Outcome::Success {
             return;
         }
         let now = self.load.common.clock.now();
@@ -126,11 +127,12 @@ impl InFlight {
 
     /// Whatever it is, it is no success.
     fn judge(&mut self, outcome: Outcome, now: u64) {
-        self.state = State::Judged;
+        self.state = State::Failed;
         match outcome {
             Outcome::Failure => self.load.failed(self.ticket, now),
             Outcome::Pushback(pause) => self.load.pushed_back(self.ticket, pause, now),
             Outcome::Success | Outcome::Neutral => {
+                self.state = State::Neutral;
                 self.load.unproven(self.ticket, false, now);
             }
         }
@@ -161,7 +163,7 @@ impl Drop for InFlight {
                 self.load.flights().released();
                 self.ended_well(at);
             }
-            State::Judged => self.load.flights().released(),
+            State::Neutral | State::Failed => self.load.flights().released(),
         }
     }
 }

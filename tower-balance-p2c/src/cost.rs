@@ -15,17 +15,36 @@ pub(crate) struct Signals {
     pub(crate) success: f64,
 }
 
+/// Which differences in latency between an endpoint and the typical one matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Differences {
+    /// All of them: they may be what other clients do there.
+    All,
+    /// Those of more than half as much again, and only what is beyond: where weights say who is to
+    /// get how much, chance in the estimates must not say otherwise.
+    Great,
+}
+
+impl Differences {
+    fn of(self, needs: f64, typical: f64) -> f64 {
+        match self {
+            Self::All => needs,
+            Self::Great => typical.clamp(needs / GREAT, needs * GREAT),
+        }
+    }
+}
+
 /// An endpoint that is silent for longer than it should need is taken to need that long, eight
 /// times as long as usual at the most. Each request in flight counts once more, and a failure far
 /// more than its share: where half of the requests fail, one costs eight times as much.
-pub(crate) fn cost(signals: Signals, typical: f64) -> f64 {
+pub(crate) fn cost(signals: Signals, typical: f64, differences: Differences) -> f64 {
     let Signals {
         per_place,
         silence,
         queue,
         success,
     } = signals;
-    let needs = per_place.max(LEAST_LATENCY);
+    let needs = differences.of(per_place, typical).max(LEAST_LATENCY);
     let silence = (silence as f64).min(needs.max(typical) * MOST_SILENT);
     let cost = needs.max(silence) * (queue + 1.0);
     if success == 1.0 {
@@ -47,3 +66,4 @@ const LEAST_LATENCY: f64 = 1e3;
 /// (a poll that waits for news) must still get some of the requests.
 const MOST_SILENT: f64 = 8.0;
 const SEVERITY: i32 = 3;
+const GREAT: f64 = 1.5;

@@ -13,9 +13,8 @@ use tower_service::Service;
 
 use crate::{
     BoxError, Classify, Completion, InFlight, Steer,
-    lanes::Lane,
     load::{Load, Name},
-    pool::Pool,
+    pool::{Pool, PoolLane},
     search::{Ready, Search},
 };
 
@@ -32,7 +31,7 @@ pin_project! {
     /// is left alone, and its latency estimate rises to the request's age if that is more.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<K, S, F, Req, C, T, A> {
-        lane: Arc<Lane<Pool<K, S, C, T, A>>>,
+        lane: PoolLane<K, S, C, T, A>,
         #[pin]
         state: State<K, S, F, Req>,
     }
@@ -59,7 +58,7 @@ pin_project! {
 }
 
 impl<K, S, F, Req, C, T, A> ResponseFuture<K, S, F, Req, C, T, A> {
-    pub(crate) fn new(lane: Arc<Lane<Pool<K, S, C, T, A>>>, request: Req) -> Self {
+    pub(crate) fn new(lane: PoolLane<K, S, C, T, A>, request: Req) -> Self {
         let state = State::Searching {
             request: Some(request),
             search: Search::new(),

@@ -6,14 +6,16 @@ use crate::{
     Event,
     chance::Chance,
     clock::Clock,
-    cost::{Signals, cost, expected},
+    cost::{Differences, Signals, cost, expected},
     flights::Flights,
     health::{Member, Register, Report, Standing, State, Surroundings, Ticket},
     latency::{Latency, places},
     observer::Told,
     outcomes::Outcomes,
     slow_start::SlowStart,
+    sync::{AtomicU64, Ordering},
     typical::Typical,
+    weights::level,
 };
 
 /// A key whose type does not matter.
@@ -40,6 +42,8 @@ pub(crate) struct Load<K: ?Sized> {
     latency: Latency,
     outcomes: Outcomes,
     standing: Standing,
+    /// Bits of an `f64`, in the set's unit.
+    weight: AtomicU64,
     joined: u64,
     /// When it is a newcomer no more; zero if it never was one.
     slow_until: u64,
@@ -56,6 +60,7 @@ impl<K> Load<K> {
             latency: Latency::new(now),
             outcomes: Outcomes::new(now, window),
             standing: Standing::new(),
+            weight: AtomicU64::new(1f64.to_bits()),
             joined: now,
             slow_until: if joins { now.saturating_add(slow) } else { 0 },
             common,
@@ -65,9 +70,17 @@ impl<K> Load<K> {
 }
 
 impl<K: ?Sized> Load<K> {
-    /// Returns how many requests were in flight before.
+    /// Returns the queue that there was before, in units of the weight.
     pub(crate) fn started(&self, now: u64) -> u32 {
-        self.flights.started(now)
+        level(self.flights.started(now), self.weight()).0 as u32
+    }
+
+    pub(crate) fn weight(&self) -> f64 {
+        f64::from_bits(self.weight.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_weight(&self, weight: f64) {
+        self.weight.store(weight.to_bits(), Ordering::Relaxed);
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -100,7 +113,12 @@ impl<K: ?Sized> Load<K> {
     }
 
     /// What one more request costs. `level` makes a queue of the number in flight.
-    pub(crate) fn cost(&self, now: u64, level: impl FnOnce(u32) -> f64) -> f64 {
+    pub(crate) fn cost(
+        &self,
+        now: u64,
+        differences: Differences,
+        level: impl FnOnce(u32) -> f64,
+    ) -> f64 {
         let (in_flight, silence) = self.flights.look(now);
         let typical = &self.common.typical;
         let usual = typical.per_place();
@@ -111,13 +129,14 @@ impl<K: ?Sized> Load<K> {
             queue: level(in_flight),
             success: self.outcomes.ratio(now),
         };
-        cost(signals, usual)
+        cost(signals, usual, differences)
     }
 
     /// The latency that one more request may expect, in nanoseconds.
     pub(crate) fn expected_latency(&self, now: u64) -> f64 {
         let (in_flight, silence) = self.flights.look(now);
-        expected(self.per_place(now), in_flight).max(silence as f64)
+        let (queue, _) = level(in_flight, self.weight());
+        expected(self.per_place(now), queue as u32).max(silence as f64)
     }
 
     pub(crate) fn per_place(&self, now: u64) -> f64 {

@@ -51,22 +51,23 @@ impl Outcomes {
     }
 
     pub(crate) fn record_success(&self, now: u64) {
-        self.successes.fetch_add(1, Ordering::Relaxed);
         self.turn(now);
+        self.successes.fetch_add(1, Ordering::Relaxed);
         if self.history.load(Ordering::Relaxed) != 0 {
             self.shift(0);
         }
     }
 
     pub(crate) fn record_failure(&self, now: u64) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
         self.turn(now);
+        self.failures.fetch_add(1, Ordering::Relaxed);
         self.stumbled(now);
     }
 
     /// Something failed that was no request.
     pub(crate) fn stumbled(&self, now: u64) {
-        let last = self.last_failure.fetch_max(now, Ordering::Relaxed);
+        // Zero stands for never.
+        let last = self.last_failure.fetch_max(now.max(1), Ordering::Relaxed);
         if now.saturating_sub(last) > self.window {
             self.history.store(0, Ordering::Relaxed);
         }

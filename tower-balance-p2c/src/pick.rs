@@ -8,8 +8,12 @@ use crate::sampler::Sampler;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
     pub(crate) cost: f64,
-    /// How many requests it could take at this cost. Among equals that is its chance.
+    /// How many requests it could take at this cost. Among those of equal cost this is the chance
+    /// of those of one weight.
     pub(crate) room: f64,
+    pub(crate) weight: f64,
+    /// Decides among those of equal cost and weight.
+    pub(crate) in_flight: u32,
 }
 
 /// The best of those that were looked at.
@@ -40,52 +44,32 @@ impl Choices {
     }
 }
 
-/// The queue of an endpoint of this weight, for who looks at all of them, and how much room there
-/// is before it grows: an endpoint of weight 3 is three endpoints, over which its requests are
-/// spread evenly.
-pub(crate) fn level(in_flight: u32, weight: f64) -> (f64, f64) {
-    if weight == 1.0 {
-        return (in_flight.into(), 1.0);
-    }
-    let level = (f64::from(in_flight) / weight).floor();
-    (level, (level + 1.0) * weight - f64::from(in_flight))
-}
-
-/// The same for who has drawn the endpoint by its weight, which is to have met one of the three:
-/// `chance` from 0 to 1 tells which.
-pub(crate) fn drawn_level(in_flight: u32, weight: f64, chance: f64) -> f64 {
-    if weight == 1.0 {
-        return in_flight.into();
-    }
-    (f64::from(in_flight) / weight + chance).floor()
-}
-
 /// One of the least cost among all. Costs within [`TIE`] of the least are equal, and equals are
 /// chosen from at random. `None` if there is no offer.
-pub(crate) fn scan<R: Rng + ?Sized>(
+pub(crate) fn scan<B: Best, R: Rng + ?Sized>(
     sampler: &Sampler,
     rng: &mut R,
     mut offer: impl FnMut(usize, &mut R) -> Option<Offer>,
 ) -> Option<Found> {
-    let mut best = Best::default();
+    let mut best = B::default();
     for index in sampler.range() {
         if let Some(offer) = offer(index, rng) {
             best.take(index, offer, rng);
         }
     }
-    best.found
+    best.found(rng)
 }
 
 /// Likewise among `choices` that are drawn by their weights: distinct ones where all weigh the same,
 /// else as the draw has it, for to draw a heavy one twice is to draw two of what it stands for.
 /// Where hardly any has an offer, all are asked.
-pub(crate) fn sample<R: Rng + ?Sized>(
+pub(crate) fn sample<B: Best, R: Rng + ?Sized>(
     sampler: &Sampler,
     choices: usize,
     rng: &mut R,
     mut offer: impl FnMut(usize, &mut R) -> Option<Offer>,
 ) -> Option<Found> {
-    let mut best = Best::default();
+    let mut best = B::default();
     let mut drawn = [usize::MAX; MOST_REMEMBERED];
     let mut taken = 0;
     for _ in 0..choices.saturating_mul(DRAWS_PER_CHOICE).max(LEAST_DRAWS) {
@@ -100,40 +84,54 @@ pub(crate) fn sample<R: Rng + ?Sized>(
         drawn[taken % MOST_REMEMBERED] = index;
         taken += 1;
         if taken == choices {
-            return best.found;
+            break;
         }
     }
+    if taken == 0 {
+        return scan::<B, R>(sampler, rng, offer);
+    }
     // A few that could be found are as good.
-    best.found.or_else(|| scan(sampler, rng, offer))
+    best.found(rng)
 }
 
+/// Keeps the best of the offers.
+pub(crate) trait Best: Default {
+    fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R);
+
+    fn found<R: Rng + ?Sized>(self, rng: &mut R) -> Option<Found>;
+}
+
+/// Where all weigh the same.
 #[derive(Default)]
-struct Best {
+pub(crate) struct BestOfEqual {
     found: Option<Found>,
-    room: f64,
+    equals: f64,
 }
 
-impl Best {
+impl Best for BestOfEqual {
     fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R) {
-        let Offer { cost, room } = offer;
+        let cost = offer.cost;
         let Some(best) = &mut self.found else {
             self.found = Some(Found { index, cost });
-            self.room = room;
+            self.equals = 1.0;
             return;
         };
         if cost < best.cost * (1.0 - TIE) {
             *best = Found { index, cost };
-            self.room = room;
+            self.equals = 1.0;
         } else if cost <= best.cost * (1.0 + TIE) {
             best.cost = best.cost.min(cost);
-            self.room += room;
-            if rng.random::<f64>() * self.room < room {
+            self.equals += 1.0;
+            if rng.random::<f64>() * self.equals < 1.0 {
                 best.index = index;
             }
         }
     }
-}
 
+    fn found<R: Rng + ?Sized>(self, _: &mut R) -> Option<Found> {
+        self.found
+    }
+}
 /// Costs nearer to each other than 5 % say nothing about which endpoint is better.
 pub(crate) const TIE: f64 = 0.05;
 /// The biggest set of which all are compared: `docs/evaluation.md` shows what it costs and brings.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use rand::RngExt as _;
+use rand::{RngExt as _, rngs::SmallRng};
 use tokio::sync::{Notify, mpsc::UnboundedSender};
 
 use crate::{
@@ -19,14 +19,15 @@ use crate::{
     endpoint::{Endpoint, Unready},
     error::EndpointCounts,
     health::Register,
-    lanes::Sum,
+    lanes::{Lane, Lanes, Sum},
     load::{Common, Load},
     observer::Told,
-    pick::{Choices, Found, Offer, drawn_level, level, sample, scan},
+    pick::{BestOfEqual, Choices, Found, Offer, sample, scan},
     sampler::Sampler,
     settings::Settings,
     snapshot::{Entry, Snapshot},
     typical::{self, Typical},
+    weights::{BestByWeight, drawn_level, level},
 };
 
 /// Owned by the handles and by the requests that have no answer yet. When the last of them is
@@ -42,6 +43,12 @@ pub(crate) struct Pool<K, S, C, T, A> {
     unready: UnboundedSender<Unready<K, S>>,
     deferred: Deferred,
 }
+
+/// As handles hold it.
+pub(crate) type PoolLanes<K, S, C, T, A> = Lanes<Pool<K, S, C, T, A>>;
+
+/// As a request holds it.
+pub(crate) type PoolLane<K, S, C, T, A> = Arc<Lane<Pool<K, S, C, T, A>>>;
 
 /// An endpoint that a request should try.
 pub(crate) struct Pick<K, S> {
@@ -123,16 +130,20 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
         let entries = snapshot.entries();
         let all = Sampler::new(0, &vec![1.0; entries.len()]);
         let found = self.shared.common.chance.with(|rng| {
-            scan(&all, rng, |index, rng| {
+            scan::<BestOfEqual, _>(&all, rng, |index, rng| {
                 let Entry { endpoint, load, .. } = &entries[index];
                 let may_be = !endpoint.is_removed() && !is_held(endpoint);
                 may_be.then(|| Offer {
                     cost: if held.is_some() {
                         rng.random()
                     } else {
-                        load.cost(now, f64::from)
+                        load.cost(now, snapshot.differences(), |in_flight| {
+                            level(in_flight, load.weight()).0
+                        })
                     },
                     room: 1.0,
+                    weight: 1.0,
+                    in_flight: 0,
                 })
             })
         });
@@ -201,40 +212,45 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
         if sampler.len() == 0 {
             return None;
         }
-        let entries = snapshot.entries();
-        let is_candidate = |entry: &Entry<K, S>, rng: &mut _| {
+        let (entries, differences) = (snapshot.entries(), snapshot.differences());
+        let is_candidate = |entry: &Entry<K, S>, rng: &mut SmallRng| {
             entry.endpoint.is_ready()
                 && (entry.load.may_serve() || ease >= Ease::Health)
                 && (ease >= Ease::SlowStart || takes_part(&entry.load, now, rng))
                 && (ease >= Ease::Avoidance || !avoids(&entry.load.key))
         };
-        self.shared
-            .common
-            .chance
-            .with(|rng| match self.choices.of(sampler.len()) {
-                None => scan(sampler, rng, |index, rng| {
-                    let entry = &entries[index];
-                    is_candidate(entry, rng).then(|| {
-                        let mut room = 1.0;
-                        let cost = entry.load.cost(now, |in_flight| {
-                            let (queue, left) = level(in_flight, entry.weight);
-                            room = left;
-                            queue
-                        });
-                        Offer { cost, room }
-                    })
-                }),
-                Some(choices) => sample(sampler, choices, rng, |index, rng| {
-                    let entry = &entries[index];
-                    is_candidate(entry, rng).then(|| {
-                        let queue = |in_flight| drawn_level(in_flight, entry.weight, rng.random());
-                        Offer {
-                            cost: entry.load.cost(now, queue),
-                            room: 1.0,
-                        }
-                    })
-                }),
+        let choices = self.choices.of(sampler.len());
+        let offer = |index: usize, rng: &mut SmallRng| {
+            let entry = &entries[index];
+            if !is_candidate(entry, rng) {
+                return None;
+            }
+            let (load, mut room, mut in_flight) = (&entry.load, 1.0, 0);
+            let weight = load.weight();
+            let cost = load.cost(now, differences, |busy| {
+                in_flight = busy;
+                if choices.is_some() {
+                    return drawn_level(busy, weight, rng.random());
+                }
+                let (queue, left) = level(busy, weight);
+                room = left;
+                queue
+            });
+            Some(Offer {
+                cost,
+                room,
+                weight,
+                in_flight,
             })
+        };
+        self.shared.common.chance.with(|rng| match choices {
+            None if snapshot.is_weighted() => scan::<BestByWeight, _>(sampler, rng, offer),
+            None => scan::<BestOfEqual, _>(sampler, rng, offer),
+            Some(choices) if snapshot.is_weighted() => {
+                sample::<BestByWeight, _>(sampler, choices, rng, offer)
+            }
+            Some(choices) => sample::<BestOfEqual, _>(sampler, choices, rng, offer),
+        })
     }
 
     /// An endpoint that is to get the next request whatever it costs.
@@ -342,7 +358,7 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
 }
 
 /// Whether a newcomer is a candidate this time.
-fn takes_part<K>(load: &Load<K>, now: u64, rng: &mut impl rand::Rng) -> bool {
+fn takes_part<K>(load: &Load<K>, now: u64, rng: &mut SmallRng) -> bool {
     !load.is_newcomer(now) || rng.random::<f64>() < load.share(now)
 }
 
@@ -436,5 +452,5 @@ impl<K, S, C, T, A> fmt::Debug for Pool<K, S, C, T, A> {
     }
 }
 
-/// A far endpoint must promise an answer in half the time that the best near one needs.
-const SPILL: f64 = 2.0;
+/// A far endpoint must promise an answer in so much less time than the best near one.
+const SPILL: f64 = 2.5;

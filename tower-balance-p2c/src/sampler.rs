@@ -48,7 +48,7 @@ impl Sampler {
     pub(crate) fn draw<R: Rng + ?Sized>(&self, rng: &mut R) -> usize {
         let bits: u64 = rng.random();
         // The upper half chooses a place, without a bias that matters for fewer than 2^24 of them.
-        let place = ((bits >> 32) * self.len() as u64 >> 32) as usize;
+        let place = (((bits >> 32) * self.len() as u64) >> 32) as usize;
         let place = match &self.aliases {
             Some(aliases) if bits as u32 >= aliases[place].own => aliases[place].other as usize,
             _ => place,

@@ -11,7 +11,10 @@ use tower_service::Service;
 
 use crate::{
     AtResponse, BalanceLayer, BoxError, Change, Classify, Completion, Driver, OkOrErr, Stats,
-    Steer, future::ResponseFuture, lanes::Lanes, pool::Pool,
+    Steer,
+    future::ResponseFuture,
+    lanes::Lanes,
+    pool::{Pool, PoolLanes},
 };
 
 /// Balances requests over the endpoints that a discovery stream names. See the
@@ -19,7 +22,7 @@ use crate::{
 ///
 /// Clones share everything, at the price of a reference count.
 pub struct Balance<K, S, Req, C = OkOrErr, T = AtResponse, A = ()> {
-    lanes: Arc<Lanes<Pool<K, S, C, T, A>>>,
+    lanes: Arc<PoolLanes<K, S, C, T, A>>,
     _request: PhantomData<fn(Req)>,
 }
 

@@ -69,7 +69,7 @@ impl<Req, C, T, A> Builder<Req, C, T, A> {
     }
 
     /// The zone of this client. Endpoints of [that zone](crate::Attributes::zone) are preferred
-    /// until the best of them is expected to take twice as long as the best of the others; where
+    /// until the best of them is expected to take 2.5 times as long as the best of the others; where
     /// there are none, all are alike. No zone unless set.
     pub fn zone(mut self, zone: impl Into<Arc<str>>) -> Self {
         self.settings.zone = Some(zone.into());

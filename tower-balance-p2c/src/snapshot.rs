@@ -2,13 +2,17 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::{attributes::Attributes, endpoint::Endpoint, load::Load, sampler::Sampler};
+use crate::{
+    attributes::Attributes, cost::Differences, endpoint::Endpoint, load::Load, sampler::Sampler,
+    weights::unit,
+};
 
 pub(crate) struct Snapshot<K, S> {
     /// Those of the client's own zone first.
     entries: Box<[Entry<K, S>]>,
     near: Sampler,
     far: Sampler,
+    differences: Differences,
 }
 
 pub(crate) struct Entry<K, S> {
@@ -16,8 +20,6 @@ pub(crate) struct Entry<K, S> {
     /// The endpoint's, without the way over it.
     pub(crate) load: Arc<Load<K>>,
     pub(crate) attributes: Attributes,
-    /// In relation to the mean of the set.
-    pub(crate) weight: f64,
 }
 
 impl<K, S> Snapshot<K, S> {
@@ -33,7 +35,6 @@ impl<K, S> Snapshot<K, S> {
             .map(|(endpoint, attributes)| Entry {
                 load: Arc::clone(&endpoint.load),
                 endpoint,
-                weight: attributes.weight_value(),
                 attributes,
             })
             .partition(|entry| is_near(&entry.attributes));
@@ -44,17 +45,23 @@ impl<K, S> Snapshot<K, S> {
         };
         entries.append(&mut far);
 
-        let sum: f64 = entries.iter().map(|entry| entry.weight).sum();
-        let mean = sum / (entries.len().max(1) as f64);
-        for entry in &mut entries {
-            entry.weight /= mean;
+        let given = |entry: &Entry<K, S>| entry.attributes.weight_value();
+        let unit = unit(entries.iter().map(given));
+        for entry in &entries {
+            entry.load.set_weight(given(entry) / unit);
         }
         let weights = |range: Range<usize>| {
             let offset = range.start;
-            let weights: Vec<_> = entries[range].iter().map(|entry| entry.weight).collect();
+            let weights: Vec<_> = entries[range].iter().map(given).collect();
             Sampler::new(offset, &weights)
         };
+        let is_weighted = entries.iter().any(|entry| given(entry) != unit);
         Self {
+            differences: if is_weighted {
+                Differences::Great
+            } else {
+                Differences::All
+            },
             near: weights(0..near),
             far: weights(near..entries.len()),
             entries: entries.into_boxed_slice(),
@@ -63,6 +70,15 @@ impl<K, S> Snapshot<K, S> {
 
     pub(crate) fn entries(&self) -> &[Entry<K, S>] {
         &self.entries
+    }
+
+    /// Where all weigh the same every difference in latency counts.
+    pub(crate) fn differences(&self) -> Differences {
+        self.differences
+    }
+
+    pub(crate) fn is_weighted(&self) -> bool {
+        self.differences == Differences::Great
     }
 
     pub(crate) fn near(&self) -> &Sampler {

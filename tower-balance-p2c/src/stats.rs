@@ -5,10 +5,12 @@ use std::{
 };
 
 use crate::{
+    cost::Differences,
     health::State,
     load::{Load, Name},
     pool::{Counters, Shared},
     snapshot::Entry,
+    weights::level,
 };
 
 /// A balancer at one moment, from [`Balance::stats`](crate::Balance::stats).
@@ -48,7 +50,7 @@ impl<K: Clone + Debug + Send + Sync + 'static> Stats<K> {
         let snapshot = shared.snapshot.load();
         let endpoints = snapshot.entries().iter();
         let endpoints: Vec<_> = endpoints
-            .map(|entry| EndpointStats::of(entry, now))
+            .map(|entry| EndpointStats::of(entry, snapshot.differences(), now))
             .collect();
         let count = |is: fn(&EndpointStats<K>) -> bool| endpoints.iter().filter(|e| is(e)).count();
         Self {
@@ -128,7 +130,7 @@ pub enum Health {
 }
 
 impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
-    fn of<S>(entry: &Entry<K, S>, now: u64) -> Self {
+    fn of<S>(entry: &Entry<K, S>, differences: Differences, now: u64) -> Self {
         let load = &entry.load;
         let totals = load.outcomes().totals();
         let health = match load.state() {
@@ -157,8 +159,8 @@ impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
             latency_per_place: Duration::from_nanos(load.per_place(now) as u64),
             silence: load.silence(now),
             success: load.outcomes().ratio(now),
-            cost: load.cost(now, |in_flight| {
-                crate::pick::level(in_flight, entry.weight).0
+            cost: load.cost(now, differences, |in_flight| {
+                level(in_flight, load.weight()).0
             }),
             requests: totals.total(),
             failures: totals.failures,

@@ -146,11 +146,12 @@ async fn a_success_is_one_when_it_is_whole() {
     let failed = seen(&pool).success;
     let response = pool.clone().oneshot(WHOLE).await.unwrap();
     let begun = pool.stats().endpoints.remove(0);
-    assert_eq!((begun.in_flight, begun.requests), (1, 2));
-    assert!(begun.success - failed < 1e-3, "only time has passed");
+    assert_eq!((begun.in_flight, begun.requests), (1, 1));
+    assert_eq!(begun.success, failed);
     response.into_body().collect().await.unwrap();
     let penalty = (1.0 - begun.success) * 7.0 / 8.0;
     assert!((seen(&pool).success - (1.0 - penalty)).abs() < 1e-9);
+    assert_eq!(counts(&pool), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,9 @@ use futures::stream;
 use support::{Answer, Item, Probe, Readiness, balance, endpoint, settle};
 use tokio::time::sleep;
 use tower::ServiceExt as _;
-use tower_balance_p2c::{Balance, BalanceLayer, Outcome, error::InvalidSetting};
+use tower_balance_p2c::{
+    Balance, BalanceLayer, Ejection, Outcome, SlowStart, Weight, error::InvalidSetting,
+};
 
 #[tokio::test(start_paused = true)]
 async fn stats_before_and_after_the_driver() {
@@ -54,19 +56,23 @@ async fn stats_count_each_thing_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cost_counts_what_is_in_flight_and_history_fades_with_the_decay() {
+async fn cost_counts_what_is_in_flight_and_failures_are_forgotten_with_the_window() {
+    let window = Duration::from_secs(1);
     let layer = BalanceLayer::builder()
-        .decay(Duration::from_secs(1))
+        .ejection(Ejection::new().window(window))
         .build();
     let probe = Probe::ready(1).answering(Answer::Err(Duration::ZERO));
     let (balance, _discovery) = balance(layer.unwrap(), &[&probe]).await;
     let idle = endpoint(&balance, 1).cost;
     assert!(idle > 0.0);
     assert!(balance.clone().oneshot(()).await.is_err());
-    let failed = endpoint(&balance, 1).success;
-    sleep(Duration::from_secs(1)).await;
-    let faded = 1.0 - (1.0 - failed) / std::f64::consts::E;
-    assert!((endpoint(&balance, 1).success - faded).abs() < 1e-6);
+    let failed = endpoint(&balance, 1);
+    assert!((failed.cost / idle - (8.0f64 / 7.0).powi(3)).abs() < 1e-9);
+    assert_eq!(failed.success, 7.0 / 8.0);
+    sleep(window - Duration::from_millis(3)).await;
+    assert_eq!(endpoint(&balance, 1).success, 7.0 / 8.0);
+    sleep(Duration::from_millis(5)).await;
+    assert_eq!(endpoint(&balance, 1).success, 1.0);
 
     probe.control.answer(Answer::Never);
     let before = endpoint(&balance, 1).cost;
@@ -126,6 +132,40 @@ fn bad_settings_are_named_with_their_value_and_range() {
     assert_eq!(refused(decay), ("decay", "0ns".into()));
     let decay = builder().decay(Duration::MAX).build().unwrap_err();
     assert_eq!(refused(decay).0, "decay");
+
+    let (off, long) = (Duration::ZERO, Duration::MAX);
+    let ejections = [
+        ("consecutive", Ejection::new().consecutive(0)),
+        ("consecutive", Ejection::new().consecutive(65)),
+        ("ratio", Ejection::new().ratio(-0.1)),
+        ("ratio", Ejection::new().ratio(f64::NAN)),
+        ("window", Ejection::new().window(off)),
+        ("window", Ejection::new().window(long)),
+        ("min_requests", Ejection::new().min_requests(0)),
+        ("base", Ejection::new().base(off)),
+        ("max", Ejection::new().max(Duration::from_millis(999))),
+        ("requests_per_probe", Ejection::new().requests_per_probe(0)),
+        ("max_ejected", Ejection::new().max_ejected(1.1)),
+        ("panic", Ejection::new().panic(f64::INFINITY)),
+    ];
+    for (field, ejection) in ejections {
+        let error = builder().ejection(ejection).build().unwrap_err();
+        assert_eq!(refused(error).0, format!("ejection.{field}"));
+    }
+    let starts = [
+        ("window", SlowStart::new().window(long)),
+        ("aggression", SlowStart::new().aggression(0.0)),
+        ("aggression", SlowStart::new().aggression(f64::NAN)),
+        ("floor", SlowStart::new().floor(0.0)),
+        ("floor", SlowStart::new().floor(1.5)),
+    ];
+    for (field, start) in starts {
+        let error = builder().slow_start(start).build().unwrap_err();
+        assert_eq!(refused(error).0, format!("slow_start.{field}"));
+    }
+    for weight in [0.0, -1.0, f64::NAN, f64::INFINITY, 1000.1] {
+        assert_eq!(refused(Weight::new(weight).unwrap_err()).0, "weight");
+    }
 }
 
 #[tokio::test(start_paused = true)]

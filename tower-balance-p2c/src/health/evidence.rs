@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::outcomes::{Counts, Outcomes};
 
-use super::EjectionNanos;
+use super::settings::EjectionNanos;
 
 /// Why an endpoint was ejected.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,14 +1,14 @@
 //! Which endpoints get requests at all: ejection, probes and re-admission.
 
 mod case;
-mod ejection;
 mod evidence;
 mod register;
+mod settings;
 mod standing;
 
-pub use self::{ejection::Ejection, evidence::EjectionReason};
+pub use self::evidence::EjectionReason;
 pub(crate) use self::{
-    ejection::EjectionNanos,
     register::{Member, Register, Report, Surroundings, Ticket},
+    settings::EjectionNanos,
     standing::{Standing, State},
 };

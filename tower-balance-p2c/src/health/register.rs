@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, MutexGuard, PoisonError, Weak},
+    sync::{Arc, PoisonError, Weak},
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     outcomes::Outcomes,
-    sync::{AtomicU64, Mutex, Ordering},
+    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
 };
 
 /// Whom the register knows.

@@ -162,9 +162,9 @@ impl<B: Body, F: Blame<B::Error>> Body for TrackedBody<B, F> {
         let frame = this.body.as_mut().poll_frame(cx);
         let outcome = match &frame {
             Poll::Pending => return frame,
-            Poll::Ready(None) => Some(Outcome::Success),
             Poll::Ready(Some(Err(error))) if this.blame.blames(error) => Some(Outcome::Failure),
-            Poll::Ready(Some(Err(_))) => Some(Outcome::Neutral),
+            // An error that is not the endpoint's is as if the reader had left.
+            Poll::Ready(None | Some(Err(_))) => Some(Outcome::Success),
             Poll::Ready(Some(Ok(frame))) => {
                 let told = frame.trailers_ref().map(outcome_of_trailers);
                 // After the last frame there may be no further poll.

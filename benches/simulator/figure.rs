@@ -1,0 +1,110 @@
+//! The figures of a run by name: how they are written, and which are worth a column.
+
+use super::{record::Figures, statistics::Estimate};
+
+/// Something that is measured in every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Figure {
+    P50,
+    P99,
+    P999,
+    Errors,
+    Failed,
+    BadShare,
+    Back,
+    FirstSecond,
+    FirstRequest,
+}
+
+impl Figure {
+    /// In the order of a table.
+    pub(super) const ALL: [Self; 9] = [
+        Self::P50,
+        Self::P99,
+        Self::P999,
+        Self::Errors,
+        Self::Failed,
+        Self::BadShare,
+        Self::Back,
+        Self::FirstSecond,
+        Self::FirstRequest,
+    ];
+
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::P50 => "p50 ms",
+            Self::P99 => "p99 ms",
+            Self::P999 => "p99.9 ms",
+            Self::Errors => "errors %",
+            Self::Failed => "errors a run",
+            Self::BadShare => "bad server's share %",
+            Self::Back => "half its share again after s",
+            Self::FirstSecond => "first second, x fair share",
+            Self::FirstRequest => "a client's first request after s",
+        }
+    }
+
+    /// `None` where it makes no sense, infinite where it was not seen.
+    pub(super) fn of(self, figures: &Figures) -> Option<f64> {
+        match self {
+            Self::P50 => Some(figures.p50),
+            Self::P99 => Some(figures.p99),
+            Self::P999 => Some(figures.p999),
+            Self::Errors => Some(figures.errors),
+            Self::Failed => Some(figures.failed),
+            Self::BadShare => figures.bad_share,
+            Self::Back => figures.back,
+            Self::FirstSecond => figures.first_second,
+            Self::FirstRequest => figures.first_request,
+        }
+    }
+
+    /// Seed by seed.
+    pub(super) fn of_each(self, figures: &[Figures]) -> Vec<f64> {
+        figures
+            .iter()
+            .filter_map(|figures| self.of(figures))
+            .collect()
+    }
+
+    /// A mean with its margin, as far as there is one.
+    pub(super) fn show(self, estimate: Estimate) -> String {
+        let Estimate { mean, margin } = estimate;
+        let digits = self.digits();
+        if margin.is_finite() {
+            format!("{mean:.digits$} ± {margin:.digits$}")
+        } else {
+            format!("{mean:.digits$}")
+        }
+    }
+
+    /// The mean of what was seen, and how often nothing was.
+    pub(super) fn show_each(self, figures: &[Figures]) -> String {
+        let values = self.of_each(figures);
+        if values.is_empty() {
+            return "–".to_owned();
+        }
+        let seen: Vec<f64> = values
+            .iter()
+            .copied()
+            .filter(|value| value.is_finite())
+            .collect();
+        match (seen.len(), values.len()) {
+            (seen, all) if 2 * seen <= all => format!("never in {} of {all}", all - seen),
+            (some, all) if some < all => {
+                let mean = self.show(Estimate::of(&seen));
+                format!("{mean}, never in {} of {all}", all - some)
+            }
+            _ => self.show(Estimate::of(&seen)),
+        }
+    }
+
+    fn digits(self) -> usize {
+        match self {
+            Self::P50 | Self::P99 | Self::P999 | Self::Failed | Self::Back => 1,
+            Self::FirstSecond | Self::FirstRequest => 2,
+            Self::BadShare => 3,
+            Self::Errors => 4,
+        }
+    }
+}
