@@ -186,4 +186,27 @@ mod tests {
             assert_eq!(deadline.map(|deadline| deadline.remaining(now)), expected);
         }
     }
+
+    #[tokio::test]
+    async fn only_what_may_be_retried_carries_where_it_has_been() {
+        for (elsewhere, is_logged) in [(false, false), (true, false), (false, true), (true, true)] {
+            let inner = service_fn(|request: Request<()>| async move {
+                let carried = request.extensions().get::<Sent>().cloned();
+                Ok::<_, Infallible>(Response::new(carried.map(|sent| sent.endpoints())))
+            });
+            let mut request = request(None, false);
+            let logged = Sent::new();
+            logged.add(([127, 0, 0, 1], 9).into());
+            if is_logged {
+                request.extensions_mut().insert(logged.clone());
+            }
+            let noted = Noted::new(inner, None, elsewhere);
+            let carried = noted.oneshot(request).await.unwrap().into_body();
+            let expected = match is_logged {
+                true => Some(logged.endpoints()),
+                false => elsewhere.then(Vec::new),
+            };
+            assert_eq!(carried, expected, "{elsewhere} {is_logged}");
+        }
+    }
 }
