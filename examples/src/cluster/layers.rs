@@ -5,7 +5,7 @@
 
 use http::{Request, Response};
 use tower_balance_p2c::{
-    BalanceLayer, Classify, Outcome,
+    BalanceLayer, Classify, Ejection, Outcome, SlowStart,
     http::{AtEndOfBody, AtEndOfBodyBlaming, HttpClassify},
 };
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle};
@@ -20,12 +20,12 @@ use tower_timeout_ewma::{
     http::ServedOnly,
 };
 
-use super::EndpointRequest;
+use super::{Ejections, Elsewhere, EndpointRequest};
 use crate::{
     BoxError,
     config::{
-        BalanceConfig, ClusterConfig, ClusterProtocol, Expected, ReconnectConfig, RetryConfig,
-        TimeoutConfig,
+        BalanceConfig, ClusterConfig, ClusterProtocol, EjectConfig, Expected, ReconnectConfig,
+        RetryConfig, TimeoutConfig,
     },
     endpoint::{Ended, Unprocessed},
     http::refusal,
@@ -38,7 +38,7 @@ pub type HttpRetryLayer = RetryLayer<HttpPolicy, BodyReplay>;
 pub type HttpTimeoutLayer = AdaptiveTimeoutLayer<ServedOnly>;
 
 /// The balancer as this proxy uses it.
-pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEnd>;
+pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEnd, Elsewhere>;
 
 /// A request is in flight to the end of its answer, and is judged by it as by the beginning.
 pub type AtEnd = AtEndOfBodyBlaming<fn(&BoxError) -> bool>;
@@ -87,17 +87,42 @@ impl<B, B2> Policy<Request<B>, Response<B2>, BoxError> for HttpPolicy {
     }
 }
 
-/// `[cluster.balance]`.
+/// `[cluster.balance]`, but for `subset`, which is for discovery. `ejections` counts them.
 pub fn balance(
     config: &BalanceConfig,
+    ejections: Ejections,
 ) -> Result<HttpBalanceLayer, tower_balance_p2c::error::InvalidSetting> {
-    BalanceLayer::builder()
+    let builder = BalanceLayer::builder()
         .decay(config.decay)
-        .choices(config.choices)
         .wait(config.wait)
+        .slow_start(SlowStart::new().window(config.slow_start))
+        .ejection(config.eject.as_ref().map_or_else(Ejection::off, ejection))
+        .observer(ejections)
         .classify(BlameEndpoint::default())
         .completion(AtEndOfBody.blame(blames as fn(&BoxError) -> bool))
-        .build()
+        .steer(Elsewhere);
+    let builder = match config.choices {
+        Some(choices) => builder.choices(choices),
+        None => builder,
+    };
+    match &config.zone {
+        Some(zone) => builder.zone(zone.as_str()).build(),
+        None => builder.build(),
+    }
+}
+
+fn ejection(config: &EjectConfig) -> Ejection {
+    Ejection::new()
+        .consecutive(config.consecutive)
+        .ratio(config.ratio)
+        .window(config.window)
+        .min_requests(config.min_requests)
+        .base(config.base)
+        .max(config.max)
+        .requests_per_probe(config.requests_per_probe)
+        .max_ejected(config.max_ejected)
+        .panic(config.panic)
+        .max_pushback(config.max_pushback)
 }
 
 /// The budget of `[cluster.retry]`.
@@ -214,5 +239,20 @@ pub fn mtls(
     match credentials {
         Some(credentials) => builder.credentials(credentials).build(),
         None => builder.build(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The balancer does not tell its own.
+    #[test]
+    fn the_defaults_of_balancing_are_the_balancers() {
+        let BalanceConfig {
+            slow_start, eject, ..
+        } = BalanceConfig::default();
+        assert_eq!(eject.map(|eject| ejection(&eject)), Some(Ejection::new()));
+        assert_eq!(SlowStart::new().window(slow_start), SlowStart::new());
     }
 }

@@ -1,9 +1,14 @@
 //! Where requests go: deadline, retry, balancer, and one service per endpoint.
 
+mod ejections;
+mod endpoint_status;
+mod endpoints;
 mod fate;
 pub mod layers;
+mod retries;
 mod route;
 mod status;
+mod steer;
 
 use std::{
     net::SocketAddr,
@@ -11,11 +16,10 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
 use http::Request;
 use tokio::time::interval;
 use tower::util::Either;
-use tower_balance_p2c::{Balance, Change};
+use tower_balance_p2c::Balance;
 use tower_layer::Layer;
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle, error::CredentialsError};
 use tower_reconnect::State;
@@ -26,18 +30,25 @@ use tower_retry_budget::{
 use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer, deadline::Deadlines};
 
 pub use self::{
+    ejections::Ejections,
+    endpoint_status::{EndpointState, EndpointStatus},
     fate::{Fated, FatedBody, FatedFuture},
     route::{Noted, NotedFuture, RouteDeadline},
-    status::{ClusterStatus, EndpointStatus, RouteLimit},
+    status::{ClusterStatus, RouteLimit},
+    steer::{Elsewhere, Sent},
+};
+use self::{
+    endpoints::{Connections, Maker, discover},
+    retries::Retries,
 };
 use crate::{
     BoxError,
-    cluster::layers::{AtEnd, BlameEndpoint, HttpPolicy, HttpRetryLayer, HttpTimeoutLayer},
+    cluster::layers::{AtEnd, BlameEndpoint, HttpPolicy, HttpTimeoutLayer},
     config::{
         CertificateFiles, ClusterConfig, ClusterProtocol, ForwardConfig, RetryConfig,
         TimeoutConfig, TrustFiles,
     },
-    endpoint::{Endpoint, EndpointSettings, Link, connector},
+    endpoint::{EndpointSettings, connector},
     http::body::ClientBody,
 };
 
@@ -45,13 +56,8 @@ use crate::{
 pub type EndpointRequest = Request<ReplayBody<ClientBody>>;
 
 /// The balancer over a cluster's endpoints.
-pub type Balanced = Balance<
-    SocketAddr,
-    Fated<Endpoint<ReplayBody<ClientBody>>>,
-    EndpointRequest,
-    BlameEndpoint,
-    AtEnd,
->;
+pub type Balanced =
+    Balance<SocketAddr, endpoints::Service, EndpointRequest, BlameEndpoint, AtEnd, Elsewhere>;
 
 /// The way of a request through a cluster, outermost layer first.
 pub type Stack = Deadlines<
@@ -65,14 +71,16 @@ pub struct Cluster {
     name: Arc<str>,
     cleartext: bool,
     balance: Balanced,
-    retry: HttpRetryLayer,
-    per_try: Option<Duration>,
+    ejections: Ejections,
+    /// How many endpoints the configuration names.
+    known: usize,
+    retries: Retries,
     /// Made when first something retries.
     budget: OnceLock<Budget>,
     timeout: Option<HttpTimeoutLayer>,
     timeout_config: Option<TimeoutConfig>,
     protocol: ClusterProtocol,
-    connections: Vec<(SocketAddr, Link<ReplayBody<ClientBody>>)>,
+    connections: Connections,
     /// Locked when a route is made and when somebody asks for the status.
     routes: Mutex<Vec<RouteParts>>,
 }
@@ -81,7 +89,7 @@ pub struct Cluster {
 #[derive(Debug)]
 struct RouteParts {
     name: Box<str>,
-    retry: Option<HttpRetryLayer>,
+    retries: Option<Retries>,
     timeout: Option<HttpTimeoutLayer>,
 }
 
@@ -96,35 +104,33 @@ impl Cluster {
     pub fn start(config: &ClusterConfig) -> Result<Self, BoxError> {
         let tls = load_tls(config)?;
         let timeout = config.timeout.as_ref().map(layers::timeout).transpose()?;
-        let settings = EndpointSettings {
-            connector: connector(config.reconnect.keepalive, tls.as_ref()),
-            protocol: config.protocol,
-            timeout: timeout.clone(),
-            reconnect: config.reconnect,
+        // What endpoints are made with is checked before there is one.
+        layers::reconnect("", &config.reconnect).map(drop)?;
+        let connections = Connections::default();
+        let maker = Maker {
+            settings: EndpointSettings {
+                connector: connector(config.reconnect.keepalive, tls.as_ref()),
+                protocol: config.protocol,
+                timeout: timeout.clone(),
+                reconnect: config.reconnect,
+            },
+            body_idle: config.timeout.unwrap_or_default().body_idle,
+            connections: connections.clone(),
         };
-        let body_idle = config.timeout.unwrap_or_default().body_idle;
-        let mut endpoints = Vec::with_capacity(config.endpoints.len());
-        let mut connections = Vec::with_capacity(config.endpoints.len());
-        for &address in &config.endpoints {
-            let (endpoint, link) = settings.endpoint(address)?;
-            let endpoint = Fated::new(endpoint, body_idle);
-            endpoints.push(Ok::<_, BoxError>(Change::Insert(address, endpoint)));
-            connections.push((address, link));
-        }
-        // A static set never changes; discovery that never ends says so.
-        let discovery = stream::iter(endpoints).chain(stream::pending());
-        let balance = layers::balance(&config.balance)?.layer(discovery);
+        let ejections = Ejections::default();
+        let balance = layers::balance(&config.balance, ejections.clone())?;
         let budget = OnceLock::new();
-        let retry = match &config.retry {
-            Some(retry) => layers::retry(retry, budget_of(&budget, retry)?, config.protocol)?,
-            None => layers::no_retry(config.protocol)?,
+        let retries = match &config.retry {
+            Some(retry) => Retries::new(retry, budget_of(&budget, retry)?, config.protocol)?,
+            None => Retries::none(config.protocol)?,
         };
         Ok(Self {
             name: config.name.as_str().into(),
             cleartext: tls.is_none(),
-            balance,
-            retry,
-            per_try: config.retry.as_ref().and_then(|retry| retry.per_try),
+            balance: balance.layer(discover(config, maker)),
+            ejections,
+            known: config.endpoints.len(),
+            retries,
             budget,
             timeout,
             timeout_config: config.timeout,
@@ -141,7 +147,7 @@ impl Cluster {
 
     /// A handle that requests are sent to.
     pub fn stack(&self) -> Stack {
-        self.stack_with(&self.retry, self.per_try, RouteDeadline::new(None), None)
+        self.stack_with(&self.retries, RouteDeadline::new(None), None)
     }
 
     /// A handle for the requests of a route, over the same endpoints and the same budget.
@@ -150,25 +156,22 @@ impl Cluster {
     ///
     /// A setting that a layer refuses.
     pub fn route(&self, name: &str, config: &ForwardConfig) -> Result<Stack, BoxError> {
-        let retry = config.retry.as_ref().map(|retry| {
-            let layer = layers::retry(retry, budget_of(&self.budget, retry)?, self.protocol)?;
-            Ok::<_, BoxError>((layer, retry.per_try))
+        let retries = config.retry.as_ref().map(|retry| {
+            let budget = budget_of(&self.budget, retry)?;
+            Retries::new(retry, budget, self.protocol)
         });
-        let retry = retry.transpose()?;
+        let retries = retries.transpose()?;
         // A limit that is fixed is the same for all: there is nothing to learn for each route.
         let adaptive = self
             .timeout_config
             .filter(|timeout| timeout.fixed.is_none());
         let timeout = adaptive.as_ref().map(layers::timeout).transpose()?;
-        let (layer, per_try) = match &retry {
-            Some((layer, per_try)) => (layer, *per_try),
-            None => (&self.retry, self.per_try),
-        };
         let deadline = RouteDeadline::new(config.timeout);
-        let stack = self.stack_with(layer, per_try, deadline, timeout.clone());
+        let own = retries.as_ref().unwrap_or(&self.retries);
+        let stack = self.stack_with(own, deadline, timeout.clone());
         let parts = RouteParts {
             name: name.into(),
-            retry: retry.map(|(layer, _)| layer),
+            retries,
             timeout,
         };
         self.routes
@@ -184,11 +187,12 @@ impl Cluster {
         let mut looks = interval(LOOK_AGAIN);
         for _ in 0..LOOKS {
             looks.tick().await;
-            self.connections.iter().for_each(|(_, link)| link.look());
+            let connections = self.connections.all();
+            connections.iter().for_each(|it| it.link.look());
             if self.status().ready > 0 {
                 return true;
             }
-            let mut states = self.connections.iter().map(|(_, link)| link.state());
+            let mut states = connections.iter().map(|it| it.link.state());
             if !states.any(|state| matches!(state, State::Idle | State::Connecting)) {
                 return false;
             }
@@ -203,24 +207,26 @@ impl Cluster {
 
     fn stack_with(
         &self,
-        retry: &HttpRetryLayer,
-        per_try: Option<Duration>,
+        retries: &Retries,
         deadline: RouteDeadline,
         timeout: Option<HttpTimeoutLayer>,
     ) -> Stack {
         let balance = self.balance.clone();
-        let attempt = match per_try {
+        let attempt = match retries.per_try {
             Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance)),
             None => Either::Right(balance),
         };
-        Deadlines::new(Noted::new(retry.layer(attempt), timeout), deadline)
+        let noted = Noted::new(retries.layer.layer(attempt), timeout, retries.go_elsewhere);
+        Deadlines::new(noted, deadline)
     }
 
     /// Of the cluster's own layer and of its routes'.
     fn retries(&self) -> RetryStats {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let layers = routes.iter().filter_map(|route| route.retry.as_ref());
-        layers.fold(self.retry.stats(), |sum, layer| sum + layer.stats())
+        let of_routes = routes.iter().filter_map(|route| route.retries.as_ref());
+        of_routes.fold(self.retries.layer.stats(), |sum, retries| {
+            sum + retries.layer.stats()
+        })
     }
 
     fn route_limits(&self) -> Vec<RouteLimit> {

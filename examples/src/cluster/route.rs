@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tower_service::Service;
 use tower_timeout_ewma::deadline::{Deadline, Source, http::HttpDeadline};
 
-use super::layers::HttpTimeoutLayer;
+use super::{Sent, layers::HttpTimeoutLayer};
 use crate::{endpoint::RouteTimeout, http::DeadlineTrusted};
 
 /// The deadline of a route: its own timeout, which anybody's `grpc-timeout` may shorten and that of
@@ -49,12 +49,15 @@ impl<B> Source<Request<B>> for RouteDeadline {
     }
 }
 
-/// Tells the endpoint whose timeout a request has, and the server until when its response's body
-/// may last: the [`Deadline`] is in the response's extensions.
+/// Tells the endpoint whose timeout a request has, the balancer where its retries shall not go, and
+/// the server until when its response's body may last: the [`Deadline`] is in the response's
+/// extensions.
 #[derive(Clone, Debug)]
 pub struct Noted<S> {
     inner: S,
     timeout: Option<HttpTimeoutLayer>,
+    /// Whether retries are to go to other endpoints.
+    elsewhere: bool,
 }
 
 pin_project! {
@@ -69,8 +72,12 @@ pin_project! {
 }
 
 impl<S> Noted<S> {
-    pub(super) fn new(inner: S, timeout: Option<HttpTimeoutLayer>) -> Self {
-        Self { inner, timeout }
+    pub(super) fn new(inner: S, timeout: Option<HttpTimeoutLayer>, elsewhere: bool) -> Self {
+        Self {
+            inner,
+            timeout,
+            elsewhere,
+        }
     }
 }
 
@@ -90,6 +97,9 @@ where
         if let Some(timeout) = &self.timeout {
             let timeout = RouteTimeout(timeout.clone());
             request.extensions_mut().insert(timeout);
+        }
+        if self.elsewhere && request.extensions().get::<Sent>().is_none() {
+            request.extensions_mut().insert(Sent::new());
         }
         let deadline = request.extensions().get::<Deadline>().copied();
         NotedFuture {
@@ -169,11 +179,34 @@ mod tests {
                 Ok::<_, Infallible>(Response::new(()))
             });
             let now = Instant::now();
-            let noted = Noted::new(inner, None);
+            let noted = Noted::new(inner, None, false);
             let service = Deadlines::new(noted, RouteDeadline::new(limit));
             let response = service.oneshot(request(None, false)).await.unwrap();
             let deadline = response.extensions().get::<Deadline>();
             assert_eq!(deadline.map(|deadline| deadline.remaining(now)), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_may_be_retried_carries_where_it_has_been() {
+        for (elsewhere, is_logged) in [(false, false), (true, false), (false, true), (true, true)] {
+            let inner = service_fn(|request: Request<()>| async move {
+                let carried = request.extensions().get::<Sent>().cloned();
+                Ok::<_, Infallible>(Response::new(carried.map(|sent| sent.endpoints())))
+            });
+            let mut request = request(None, false);
+            let logged = Sent::new();
+            logged.add(([127, 0, 0, 1], 9).into());
+            if is_logged {
+                request.extensions_mut().insert(logged.clone());
+            }
+            let noted = Noted::new(inner, None, elsewhere);
+            let carried = noted.oneshot(request).await.unwrap().into_body();
+            let expected = match is_logged {
+                true => Some(logged.endpoints()),
+                false => elsewhere.then(Vec::new),
+            };
+            assert_eq!(carried, expected, "{elsewhere} {is_logged}");
         }
     }
 }

@@ -1,12 +1,10 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use serde::{Serialize, Serializer};
-use tower_balance_p2c::EndpointStats;
-use tower_reconnect::State;
+use tower_balance_p2c::Stats;
 use tower_retry_budget::RetryStats;
 
-use super::Cluster;
-use crate::endpoint::Link;
+use super::{Cluster, endpoint_status::EndpointStatus};
 
 /// What a cluster is doing at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -15,10 +13,32 @@ pub struct ClusterStatus {
     pub name: String,
     /// Whether it carries cleartext.
     pub cleartext: bool,
-    /// Endpoints that take requests.
+    /// Endpoints that are configured, in this process's subset or not.
+    pub known: usize,
+    /// Endpoints with a connection that takes requests, ejected or not.
     pub ready: usize,
+    /// Endpoints that are left alone because of their failures.
+    pub ejected: usize,
+    /// Whether ejection is ignored, because too few endpoints could be used.
+    pub panicking: bool,
+    /// Whether the balancer follows its endpoints; always, while the process is well.
+    pub driver_running: bool,
+    /// What an endpoint is taken to need for each request, in milliseconds, while nothing else is
+    /// known of it.
+    pub typical_latency_ms: f64,
+    /// Requests that were sent to an endpoint.
+    pub picks: u64,
+    /// Endpoints that turned out not to be ready when they were picked.
+    pub repicks: u64,
     /// Requests that had to wait for an endpoint.
     pub waits: u64,
+    /// Requests that were to find out whether an ejected endpoint is well again.
+    pub probes: u64,
+    /// Ejections by reason.
+    #[serde(serialize_with = "serialize_counts")]
+    pub ejections: [(&'static str, u64); 5],
+    /// Failures for which an endpoint would have been ejected if fewer had been.
+    pub spared: u64,
     /// What became of failed attempts.
     #[serde(serialize_with = "serialize_retries")]
     pub retries: RetryStats,
@@ -28,7 +48,7 @@ pub struct ClusterStatus {
     pub timeout_ms: Option<f64>,
     /// The adaptive limit in force for each route.
     pub timeouts: Vec<RouteLimit>,
-    /// Each endpoint, in the order of the configuration.
+    /// Each endpoint in use, in the order of the configuration.
     pub endpoints: Vec<EndpointStatus>,
 }
 
@@ -41,55 +61,25 @@ pub struct RouteLimit {
     pub limit_ms: f64,
 }
 
-/// What one endpoint is doing.
-#[derive(Clone, Debug, Serialize)]
-pub struct EndpointStatus {
-    /// Where it is.
-    pub address: SocketAddr,
-    /// Of its connection: `idle`, `connecting`, `connected`, `backing off`.
-    pub state: &'static str,
-    /// Why it is backing off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// Connections tried.
-    pub dials: u64,
-    /// Those of them that failed.
-    pub dial_failures: u64,
-    /// Whether the balancer would pick it.
-    pub ready: bool,
-    /// Its share of the traffic, where all are equal.
-    pub weight: u32,
-    /// Requests sent and not ended.
-    pub in_flight: usize,
-    /// Smoothed latency of its answers, in milliseconds.
-    pub latency_ms: Option<f64>,
-    /// Smoothed share of requests that succeed, zero to one.
-    pub success_ratio: f64,
-    /// What the balancer compares, lower is better: milliseconds of latency, times requests in
-    /// flight, over success.
-    pub cost: f64,
-    /// Requests that it answered or failed.
-    pub requests: u64,
-    /// Those of them that failed.
-    pub failures: u64,
-}
-
 impl ClusterStatus {
     pub(super) fn of(cluster: &Cluster) -> Self {
         let balance = cluster.balance.stats();
-        let endpoints = cluster.connections.iter().filter_map(|(address, link)| {
-            let stats = balance
-                .endpoints
-                .iter()
-                .find(|stats| stats.key == *address)?;
-            Some(EndpointStatus::of(stats, link))
-        });
-        let endpoints: Vec<_> = endpoints.collect();
+        let endpoints = endpoints(cluster, &balance);
         Self {
             name: cluster.name.to_string(),
             cleartext: cluster.cleartext,
+            known: cluster.known,
             ready: endpoints.iter().filter(|endpoint| endpoint.ready).count(),
+            ejected: balance.ejected,
+            panicking: balance.panicking,
+            driver_running: balance.driver_running,
+            typical_latency_ms: milliseconds(balance.typical_latency),
+            picks: balance.picks,
+            repicks: balance.repicks,
             waits: balance.waits,
+            probes: balance.probes,
+            ejections: cluster.ejections.by_reason(),
+            spared: cluster.ejections.spared(),
             retries: cluster.retries(),
             retry_budget: cluster.budget.get().map(|budget| budget.stats().balance),
             timeout_ms: cluster
@@ -102,42 +92,28 @@ impl ClusterStatus {
     }
 }
 
-impl EndpointStatus {
-    fn of<B>(stats: &EndpointStats<SocketAddr>, link: &Link<B>) -> Self {
-        let connection_state = link.state();
-        let (state, cause) = describe(&connection_state);
-        let connection = link.stats();
-        Self {
-            address: stats.key,
-            state,
-            cause,
-            dials: connection.dials,
-            dial_failures: connection.failures,
-            // The balancer hears of a lost connection when it next picks it.
-            ready: stats.ready && connection_state.is_connected(),
-            weight: 1,
-            in_flight: stats.in_flight,
-            latency_ms: stats.latency.map(milliseconds),
-            success_ratio: stats.success,
-            cost: stats.cost / 1e6,
-            requests: stats.requests,
-            failures: stats.failures,
-        }
-    }
-}
-
-fn describe(state: &State) -> (&'static str, Option<String>) {
-    match state {
-        State::Idle => ("idle", None),
-        State::Connecting => ("connecting", None),
-        State::Connected { .. } => ("connected", None),
-        State::BackingOff { cause, .. } => ("backing off", Some(cause.to_string())),
-        _ => ("unknown", None),
-    }
+/// Those that both the balancer and the list of connections know.
+fn endpoints(cluster: &Cluster, balance: &Stats<SocketAddr>) -> Vec<EndpointStatus> {
+    let known = balance.endpoints.iter().map(|stats| (stats.key, stats));
+    let known: HashMap<_, _> = known.collect();
+    let connections = cluster.connections.all().into_iter();
+    connections
+        .filter_map(|connection| {
+            let stats = known.get(&connection.address)?;
+            Some(EndpointStatus::of(stats, &connection.link))
+        })
+        .collect()
 }
 
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
+}
+
+fn serialize_counts<S: Serializer>(
+    counts: &[(&'static str, u64)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter().copied())
 }
 
 fn serialize_retries<S: Serializer>(
@@ -154,5 +130,5 @@ fn serialize_retries<S: Serializer>(
         ("not_ready", retries.not_ready),
         ("out_of_attempts", retries.out_of_attempts),
     ];
-    serializer.collect_map(counts)
+    serialize_counts(&counts, serializer)
 }

@@ -21,7 +21,7 @@ pub struct ListenerConfig {
     /// The cluster that everything goes to that no route takes.
     pub cluster: Option<String>,
     /// TLS, or `None` for cleartext.
-    #[serde(serialize_with = "show::tls")]
+    #[serde(serialize_with = "show::switch")]
     pub tls: Option<ListenerTls>,
 }
 

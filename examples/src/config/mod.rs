@@ -36,8 +36,8 @@ use self::{
 };
 pub use self::{
     cluster::{
-        BackoffConfig, BalanceConfig, ClusterConfig, ClusterProtocol, Expected, ReconnectConfig,
-        RetryConfig, TimeoutConfig, UpstreamTls,
+        BackoffConfig, BalanceConfig, ClusterConfig, ClusterProtocol, EjectConfig, EndpointConfig,
+        Expected, ReconnectConfig, RetryConfig, TimeoutConfig, UpstreamTls,
     },
     error::ConfigError,
     limits::Limits,

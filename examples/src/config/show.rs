@@ -61,10 +61,13 @@ pub(super) fn listen<S: Serializer>(address: &SocketAddr, to: S) -> Result<S::Ok
     to.collect_map([("listen", address)])
 }
 
-/// A table, or the word for cleartext.
-pub(super) fn tls<T: Serialize, S: Serializer>(tls: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
-    match tls {
-        Some(tls) => tls.serialize(to),
+/// A table, or the word for none.
+pub(super) fn switch<T: Serialize, S: Serializer>(
+    table: &Option<T>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match table {
+        Some(table) => table.serialize(to),
         None => to.serialize_str("off"),
     }
 }

@@ -1,13 +1,18 @@
 //! The values of the file: each a type or a reader that says what to write instead.
 
+mod http;
+
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration};
 
-use http::{Method, StatusCode};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error, IgnoredAny, Visitor},
 };
+use tower_balance_p2c::Weight;
 
+pub(super) use self::http::{
+    failure_statuses, methods, redirect_status, some_failure_statuses, some_methods,
+};
 use super::words;
 
 /// A value and its place in the file.
@@ -187,6 +192,35 @@ pub(super) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usi
     }
 }
 
+pub(super) fn some_positive<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<usize>, D::Error> {
+    positive(deserializer).map(Some)
+}
+
+/// An endpoint's share, in relation to the others'.
+pub(super) fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Weight, D::Error> {
+    let weight = expect::<f64, D>(deserializer, "a number from 0.001 to 1000, such as 2")?;
+    Weight::new(weight).map_err(|error| {
+        D::Error::custom(format!(
+            "{error}: write 2 for twice the share of an endpoint without a weight"
+        ))
+    })
+}
+
+/// The name of a zone.
+pub(super) fn some_zone<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let name = expect::<String, D>(deserializer, "a zone's name, such as \"a\"")?;
+    if name.is_empty() {
+        return Err(D::Error::custom(
+            "a zone needs a name: write zone = \"a\", or leave it out",
+        ));
+    }
+    Ok(Some(name))
+}
+
 pub(super) fn header_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
     let size = Size::deserialize(deserializer)?;
     if !(Size::kibibytes(8).0..=Size::kibibytes(1024).0).contains(&size.0) {
@@ -232,67 +266,6 @@ where
     T: FromStr<Err: fmt::Display>,
 {
     parsed(deserializer).map(Some)
-}
-
-pub(super) fn methods<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Method>, D::Error> {
-    let names = expect::<Vec<String>, D>(
-        deserializer,
-        "a list of methods such as [\"GET\", \"HEAD\"]",
-    )?;
-    let methods = names
-        .iter()
-        .map(|name| name.parse().ok().filter(|_| name.to_uppercase() == *name));
-    let methods: Option<Vec<Method>> = methods.collect();
-    methods.ok_or_else(|| D::Error::custom("methods are written in capitals: [\"GET\", \"HEAD\"]"))
-}
-
-/// Methods of which there must be one.
-pub(super) fn some_methods<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<Method>>, D::Error> {
-    match methods(deserializer)? {
-        methods if methods.is_empty() => Err(D::Error::custom(
-            "an empty list is no method at all: write [\"GET\", \"HEAD\"], or leave it out",
-        )),
-        methods => Ok(Some(methods)),
-    }
-}
-
-pub(super) fn some_failure_statuses<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<StatusCode>>, D::Error> {
-    failure_statuses(deserializer).map(Some)
-}
-
-/// A status that has a `Location`.
-pub(super) fn redirect_status<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<StatusCode, D::Error> {
-    let code = expect::<u16, D>(deserializer, "one of 301, 302, 303, 307, 308")?;
-    StatusCode::from_u16(code)
-        .ok()
-        .filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308))
-        .ok_or_else(|| {
-            D::Error::custom("only these redirect: write one of 301, 302, 303, 307, 308")
-        })
-}
-
-pub(super) fn failure_statuses<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<StatusCode>, D::Error> {
-    let codes = expect::<Vec<u16>, D>(
-        deserializer,
-        "a list of status codes such as [502, 503, 504]",
-    )?;
-    let statuses = codes.iter().map(|&code| {
-        StatusCode::from_u16(code)
-            .ok()
-            .filter(|_| (400..600).contains(&code))
-    });
-    let statuses: Option<Vec<StatusCode>> = statuses.collect();
-    statuses.ok_or_else(|| {
-        D::Error::custom("only statuses from 400 to 599 can be retried: [502, 503, 504]")
-    })
 }
 
 /// Reads a `T`, or says what was expected in the user's words.

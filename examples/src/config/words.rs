@@ -121,15 +121,4 @@ fn is_of_a_key(c: char) -> bool {
 }
 
 /// Known, and refused: no advice to give.
-const UNSUPPORTED: &[&str] = &[
-    "discovery",
-    "slow_start",
-    "zone",
-    "subset",
-    "eject",
-    "hedge",
-    "weight",
-    "crl",
-    "spiffe",
-    "tcp",
-];
+const UNSUPPORTED: &[&str] = &["discovery", "hedge", "crl", "spiffe", "tcp"];

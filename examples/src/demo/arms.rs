@@ -73,7 +73,7 @@ pub(super) fn endpoints(config: &Config) -> Result<Endpoints, BoxError> {
     let endpoints = cluster
         .endpoints
         .iter()
-        .map(|&address| Ok(settings.endpoint(address)?.0));
+        .map(|endpoint| Ok(settings.endpoint(endpoint.address)?.0));
     endpoints.collect()
 }
 

@@ -10,6 +10,7 @@ mod figures;
 mod load;
 mod screen;
 mod script;
+mod upstream;
 mod world;
 
 use std::{
@@ -151,7 +152,6 @@ tls = "off" # the load is in this very process
 name = "upstreams"
 protocol = "http2"
 endpoints = [{endpoints}]
-balance = {{ choices = 4 }} # of four: all are compared
 retry = {{ attempts = 4 }}
 timeout = {{ initial = "1s" }}
 "#,
@@ -164,7 +164,7 @@ fn introduction(configuration: &str, proxy: &Proxy, script: &Script) -> String {
     format!(
         "The proxy runs with this configuration:\n\n{configuration}\n\
          Its metrics: http://{admin}/metrics and http://{admin}/clusters\n\
-         {requests} requests a second go each way. {script}\n",
+         {requests} requests a second go each way.\n{script}\n",
         admin = proxy.admin(),
         requests = load::REQUESTS_PER_SECOND,
     )

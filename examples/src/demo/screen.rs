@@ -1,4 +1,4 @@
-//! The demo's table: redrawn in place on a terminal, a line a second elsewhere.
+//! The demo's table: redrawn in place on a terminal, a few lines a second elsewhere.
 
 use std::{
     collections::HashMap,
@@ -11,6 +11,7 @@ use std::{
 use super::{
     Summary,
     figures::{Figures, Row, WINDOWS},
+    upstream::Upstream,
     world::World,
 };
 use crate::cluster::{ClusterStatus, EndpointStatus};
@@ -59,7 +60,7 @@ impl Screen {
             let table = self.table(elapsed, world, &endpoints, figures);
             self.redraw(out, &table)?;
         } else if turned {
-            writeln!(out, "{}", self.line(second, world, &endpoints, figures))?;
+            write!(out, "{}", self.lines(second, world, &endpoints, figures))?;
         }
         if turned {
             figures.turn();
@@ -121,37 +122,10 @@ impl Screen {
         endpoints: &[&EndpointStatus],
         figures: &Figures,
     ) -> String {
-        let mut table = format!(
-            "{:>5.1} s  {:<16} {:<11} {:<12} {:>6} {:>10} {:>8} {:>10}\n",
-            elapsed.as_secs_f64(),
-            "upstream",
-            "is made",
-            "connection",
-            "share",
-            "latency",
-            "success",
-            "cost",
-        );
-        for endpoint in endpoints {
-            let mood = world
-                .mood(endpoint.address)
-                .map_or_else(String::new, |mood| mood.to_string());
-            let latency = endpoint
-                .latency_ms
-                .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
+        let mut table = format!("{:>5.1} s  {}\n", elapsed.as_secs_f64(), Upstream::TITLES);
+        for &endpoint in endpoints {
             // Writing to a string cannot fail.
-            let _ = writeln!(
-                table,
-                "{:9}{:<16} {:<11} {:<12} {:>4.0} % {:>10} {:>6.1} % {:>10.1}",
-                "",
-                endpoint.address.to_string(),
-                mood,
-                endpoint.state,
-                self.share(endpoint) * 100.0,
-                latency,
-                endpoint.success_ratio * 100.0,
-                endpoint.cost,
-            );
+            let _ = writeln!(table, "         {}", self.upstream(world, endpoint));
         }
         let _ = write!(
             table,
@@ -173,30 +147,36 @@ impl Screen {
         Ok(())
     }
 
-    fn line(
+    /// The same for who reads line by line.
+    fn lines(
         &self,
         second: u64,
         world: &World,
         endpoints: &[&EndpointStatus],
         figures: &Figures,
     ) -> String {
-        let mut line = format!("{second:>4} s |");
-        for endpoint in endpoints {
-            let mood = world
-                .mood(endpoint.address)
-                .map_or_else(String::new, |mood| mood.to_string());
-            let _ = write!(line, " {:>3.0} % {mood:<10}|", self.share(endpoint) * 100.0);
+        let mut lines = String::new();
+        if second % BETWEEN_TITLES == 1 {
+            let _ = writeln!(lines, "       | {}", Upstream::TITLES);
         }
-        for row in figures.recent() {
-            let _ = write!(
-                line,
-                " {} {:.2} % p99 {}",
-                row.name,
-                row.success * 100.0,
-                milliseconds(row.latencies[1])
-            );
+        for &endpoint in endpoints {
+            let _ = writeln!(lines, "{second:>4} s | {}", self.upstream(world, endpoint));
         }
-        line
+        let arms = figures.recent().into_iter().map(|row| {
+            let p99 = row.latencies[1].as_secs_f64() * 1e3;
+            format!("{} {p99:.0} ms {:.1} %", row.name, row.success * 100.0)
+        });
+        let arms: Vec<_> = arms.collect();
+        let _ = writeln!(lines, "{second:>4} s | p99: {}", arms.join(", "));
+        lines
+    }
+
+    fn upstream<'a>(&self, world: &World, endpoint: &'a EndpointStatus) -> Upstream<'a> {
+        Upstream {
+            endpoint,
+            mood: world.mood(endpoint.address),
+            share: self.share(endpoint),
+        }
     }
 }
 
@@ -221,3 +201,6 @@ fn arms_table(rows: &[Row]) -> String {
 fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }
+
+/// In seconds.
+const BETWEEN_TITLES: u64 = 10;

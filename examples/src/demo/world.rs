@@ -153,6 +153,8 @@ impl Upstream {
                 let Ok((stream, _)) = socket.accept().await else {
                     return;
                 };
+                // As servers do: else an answer may wait for the acknowledgement of the last one.
+                let _ = stream.set_nodelay(true);
                 connections.spawn(connection(acceptor.clone(), stream, mood.clone()));
                 while connections.try_join_next().is_some() {}
             }

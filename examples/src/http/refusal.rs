@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use tower_balance_p2c::error::NoEndpoint;
+use tower_balance_p2c::error::{self, NoEndpoint};
 use tower_mtls::error::Denied;
 use tower_timeout_ewma::error::{Elapsed, Expired};
 
@@ -45,8 +45,12 @@ pub enum Refusal {
     Overloaded,
     /// More requests wait for a connection to an endpoint than the limit, or for too long.
     QueueFull,
-    /// No endpoint was ready within the bound.
+    /// The cluster has no endpoint at all.
     NoEndpoint,
+    /// No endpoint was ready within the bound.
+    NotReady,
+    /// Those that were ready are left alone because of their failures.
+    Ejected,
     /// The endpoint broke off before it answered.
     Broke,
     /// The endpoint's answer took too long.
@@ -98,8 +102,15 @@ impl Refusal {
         if error.is::<TooManyPending>() || error.is::<NoFreeConnection>() {
             return Some(Self::QueueFull);
         }
-        if error.is::<NoEndpoint>() || error.is::<Ended>() {
-            return Some(Self::NoEndpoint);
+        if let Some(error) = error.downcast_ref::<NoEndpoint>() {
+            return Some(match error.reason() {
+                error::Reason::Empty => Self::NoEndpoint,
+                error::Reason::Ejected => Self::Ejected,
+                _ => Self::NotReady,
+            });
+        }
+        if error.is::<Ended>() {
+            return Some(Self::NotReady);
         }
         let is_late = error.is::<Elapsed>() || error.is::<Expired>();
         if is_late || error.is::<Paused>() || error.is::<Overdue>() {
@@ -264,12 +275,9 @@ impl Refusal {
                 "connection_limit_reached",
                 "too many requests wait for an endpoint",
             ),
-            Self::NoEndpoint => Words(
-                StatusCode::SERVICE_UNAVAILABLE,
-                UNAVAILABLE,
-                "destination_unavailable",
-                "no endpoint was ready in time",
-            ),
+            Self::NoEndpoint => unavailable("there is no endpoint for this request"),
+            Self::NotReady => unavailable("no endpoint was ready in time"),
+            Self::Ejected => unavailable("every ready endpoint is ejected for its failures"),
             Self::Broke => Words(
                 StatusCode::BAD_GATEWAY,
                 UNAVAILABLE,
@@ -284,6 +292,11 @@ impl Refusal {
             ),
         }
     }
+}
+
+fn unavailable(text: &'static str) -> Words {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Words(status, UNAVAILABLE, "destination_unavailable", text)
 }
 
 /// Whether an error comes from the client's own request.

@@ -125,6 +125,9 @@ fn prepare<B>(
     if let Some(fate) = body.fate() {
         parts.extensions.insert(fate);
     }
+    if let Some(sent) = exchange.sent() {
+        parts.extensions.insert(sent);
+    }
     let mut request = Request::from_parts(parts, body);
     if let Some(interim) = interim {
         interim.clone().listen(&mut request, expectation);

@@ -20,6 +20,7 @@ use tower_mtls::PeerIdentity;
 use super::{Door, activity::InUse};
 use crate::{
     BoxError,
+    cluster::Sent,
     http::{body::ResponseBody, refusal::Refusal},
     telemetry::{Ending, ListenerMetrics},
 };
@@ -43,6 +44,7 @@ struct LogLine {
     client: SocketAddr,
     peer: Option<PeerIdentity>,
     status: Option<StatusCode>,
+    sent: Sent,
 }
 
 pin_project! {
@@ -73,6 +75,7 @@ impl Exchange {
                 client,
                 peer: peer.cloned(),
                 status: None,
+                sent: Sent::new(),
             })
         });
         door.metrics.request_began();
@@ -84,6 +87,11 @@ impl Exchange {
             ending: Ending::Cancelled,
             log,
         }
+    }
+
+    /// Where the endpoints are to be noted that the request is sent to, if anybody wants to know.
+    pub(super) fn sent(&self) -> Option<Sent> {
+        self.log.as_ref().map(|log| log.sent.clone())
     }
 
     /// Whether as many as `limit` requests were in flight before this one.
@@ -149,6 +157,7 @@ impl Drop for Exchange {
         self.metrics.request_ended(self.ending);
         if let Some(log) = self.log.take() {
             let duration = Instant::now().saturating_duration_since(self.started);
+            let endpoints = log.sent.endpoints();
             tracing::info!(
                 target: "access",
                 listener = %self.metrics.name(),
@@ -157,6 +166,8 @@ impl Drop for Exchange {
                 status = log.status.map(|status| status.as_u16()),
                 client = %log.client,
                 peer = log.peer.as_ref().map(tracing::field::display),
+                endpoint = endpoints.last().map(tracing::field::display),
+                attempts = endpoints.len(),
                 duration_ms = duration.as_secs_f64() * 1e3,
                 ending = self.ending.as_str(),
             );

@@ -1,6 +1,7 @@
 //! From counters to OpenMetrics, when somebody asks.
 
 mod clusters;
+mod endpoints;
 mod listeners;
 
 use std::{fmt, sync::Arc};

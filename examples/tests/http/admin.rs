@@ -233,8 +233,9 @@ async fn clusters_tell_all_of_each_endpoint() {
     assert_eq!(cluster["ready"], 1);
     let endpoint = &cluster["endpoints"][0];
     assert_eq!(endpoint["address"], upstream.address.to_string());
-    assert_eq!(endpoint["state"], "connected");
-    assert_eq!(endpoint["weight"], 1);
+    assert_eq!(endpoint["state"], "ready");
+    assert_eq!(endpoint["connection"], "connected");
+    assert_eq!(endpoint["weight"], 1.0);
     assert_eq!(endpoint["in_flight"], 1);
     assert_eq!(endpoint["requests"], 3);
     assert_eq!(endpoint["failures"], 0);
@@ -247,13 +248,16 @@ async fn clusters_tell_all_of_each_endpoint() {
 #[tokio::test]
 async fn clusters_tell_why_an_endpoint_is_down() {
     let front = in_front_of_nothing().await;
-    eventually("it backs off", || front.endpoint().state == "backing off").await;
+    eventually("it backs off", || {
+        front.endpoint().connection == "backing off"
+    })
+    .await;
     let answer = fetch(&front, "GET", "/clusters").await;
     let clusters: Value = serde_json::from_str(&answer.body).unwrap();
     let endpoint = &clusters[0]["endpoints"][0];
     assert_eq!(
-        (&endpoint["state"], &endpoint["ready"]),
-        (&"backing off".into(), &false.into())
+        (&endpoint["connection"], &endpoint["state"]),
+        (&"backing off".into(), &"not ready".into())
     );
     assert!(
         endpoint["cause"].as_str().unwrap().contains("refused"),

@@ -48,7 +48,7 @@ async fn an_endpoint_that_refuses_is_unavailable_within_the_bound() {
             assert_eq!(reason(&response), "destination_unavailable");
             assert_eq!(text(response).await, "no endpoint was ready in time\n");
         }
-        assert_eq!(front.endpoint().state, "backing off");
+        assert_eq!(front.endpoint().connection, "backing off");
     }
 }
 

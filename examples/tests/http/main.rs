@@ -10,6 +10,7 @@ mod front;
 
 mod admin;
 mod back_pressure;
+mod balance;
 mod broken_off;
 mod control;
 mod curl;

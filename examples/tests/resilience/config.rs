@@ -1,6 +1,7 @@
 //! Bad configurations: each is refused at its place, in words that say what to write instead.
 
 mod bad;
+mod bad_balance;
 mod bad_routes;
 
 use std::path::Path;
@@ -24,8 +25,7 @@ struct Bad {
 #[test]
 fn each_bad_configuration_is_refused_at_its_place_in_the_users_words() {
     Config::parse(GOOD, Path::new("proxy.toml")).unwrap();
-    let all = BAD.iter().chain(bad_routes::BAD);
-    let unhelpful: Vec<_> = all.filter_map(Bad::complaint).collect();
+    let unhelpful: Vec<_> = all().filter_map(Bad::complaint).collect();
     assert_eq!(unhelpful, Vec::<String>::new());
     assert!(BAD.len() >= 25);
 }
@@ -74,7 +74,7 @@ fn an_example_with_every_supported_key_is_good() {
 async fn the_built_binary_says_it_in_one_line_and_exits_with_1() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("proxy.toml");
-    for bad in BAD.iter().chain(bad_routes::BAD).step_by(9) {
+    for bad in all().step_by(9) {
         let (text, place) = bad.text();
         let (line, column) = place.unwrap();
         std::fs::write(&path, &text).unwrap();
@@ -163,6 +163,11 @@ proptest! {
             prop_assert!(error.starts_with("proxy.toml:"), "{}", error);
         }
     }
+}
+
+fn all() -> impl Iterator<Item = &'static Bad> {
+    let tables = [BAD, bad_balance::BAD, bad_routes::BAD];
+    tables.into_iter().flatten()
 }
 
 impl Bad {

@@ -23,10 +23,17 @@ async fn the_demo_ends_with_a_table_and_says_whether_it_kept_its_promise() {
         "dead",
         "slow x20",
         "fails 50 %",
+        "balancer says",
+        "in flight",
+        "cost",
+        "ready ",
         "p99",
     ] {
         assert!(demo.stdout.contains(word), "no {word:?} in {}", demo.stdout);
     }
+
+    let widest = demo.stdout.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(100), "{}", demo.stdout);
 
     let (_, table) = demo.stdout.split_once("In all:\n").unwrap();
     let rows = table

@@ -196,7 +196,7 @@ fn state(proxy: &Proxy, endpoint: usize) -> &'static str {
     proxy.status()[0]
         .endpoints
         .get(endpoint)
-        .map_or("unknown", |endpoint| endpoint.state)
+        .map_or("unknown", |endpoint| endpoint.connection)
 }
 
 fn post(number: u32) -> Request<Full<Bytes>> {

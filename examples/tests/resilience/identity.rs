@@ -184,7 +184,7 @@ identity = ["spiffe://example.org/backend"]
         let endpoint = admin::endpoint(proxy.address("admin"), name).await;
         let Some(cause) = cause else {
             assert_eq!(response.status(), StatusCode::OK);
-            assert_eq!(endpoint["state"], "connected");
+            assert_eq!(endpoint["connection"], "connected");
             continue;
         };
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{name}");
@@ -196,7 +196,7 @@ identity = ["spiffe://example.org/backend"]
         assert!(
             ["backing off", "connecting"]
                 .iter()
-                .any(|state| endpoint["state"] == *state),
+                .any(|state| endpoint["connection"] == *state),
             "{endpoint}"
         );
         let shown = until_backing_off(proxy.address("admin"), name).await;
@@ -374,7 +374,7 @@ async fn handshakes(admin: SocketAddr, result: &str) -> f64 {
 async fn until_backing_off(admin: SocketAddr, cluster: &str) -> String {
     for _ in 0..1000 {
         let endpoint = admin::endpoint(admin, cluster).await;
-        if endpoint["state"] == "backing off" {
+        if endpoint["connection"] == "backing off" {
             return endpoint["cause"].as_str().unwrap().to_owned();
         }
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -25,13 +25,18 @@ fn defaults_are_shown() {
         ("/limits/header_bytes", "64KiB".into()),
         ("/limits/connection_age", "1h".into()),
         ("/cluster/0/protocol", "http1".into()),
-        ("/cluster/0/balance/choices", 2.into()),
+        ("/cluster/0/balance/slow_start", "10s".into()),
+        ("/cluster/0/balance/subset", 0.into()),
+        ("/cluster/0/balance/eject/consecutive", 3.into()),
+        ("/cluster/0/balance/eject/panic", 0.5.into()),
         ("/cluster/0/reconnect/backoff/base", "100ms".into()),
         ("/cluster/0/tls", "off".into()),
     ] {
         assert_eq!(shown.pointer(pointer), Some(&value), "{pointer}");
     }
     assert_eq!(shown.pointer("/cluster/0/retry"), None, "there are none");
+    let choices = shown.pointer("/cluster/0/balance/choices");
+    assert_eq!(choices, None, "the balancer's own rule");
 }
 
 /// Of what is missing there: the keys' paths.

@@ -1,21 +1,21 @@
 //! `[[cluster]]`: where requests go, and how.
 
+mod balance;
 mod endpoint;
 mod settings;
 mod upstream_tls;
 
-use std::{fmt, net::SocketAddr};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use self::{
-    endpoint::{EndpointFile, check_endpoints},
-    upstream_tls::TlsFile,
-};
 pub use self::{
-    settings::{BackoffConfig, BalanceConfig, ReconnectConfig, RetryConfig, TimeoutConfig},
+    balance::{BalanceConfig, EjectConfig},
+    endpoint::EndpointConfig,
+    settings::{BackoffConfig, ReconnectConfig, RetryConfig, TimeoutConfig},
     upstream_tls::{Expected, UpstreamTls},
 };
+use self::{endpoint::check_endpoints, upstream_tls::TlsFile};
 use super::{
     IdentityFile, Span,
     error::{At, Problem},
@@ -23,7 +23,7 @@ use super::{
     tls::Switch,
     value::NotYet,
 };
-use crate::cluster::layers;
+use crate::cluster::{Ejections, layers};
 
 /// One `[[cluster]]`.
 #[derive(Clone, Debug, Serialize)]
@@ -33,9 +33,9 @@ pub struct ClusterConfig {
     /// What is spoken to its endpoints.
     pub protocol: ClusterProtocol,
     /// Where they are; at least one, none twice.
-    pub endpoints: Vec<SocketAddr>,
+    pub endpoints: Vec<EndpointConfig>,
     /// TLS, or `None` for cleartext.
-    #[serde(serialize_with = "show::tls")]
+    #[serde(serialize_with = "show::switch")]
     pub tls: Option<UpstreamTls>,
     /// How an endpoint is chosen.
     pub balance: BalanceConfig,
@@ -67,7 +67,7 @@ pub enum ClusterProtocol {
 pub(super) struct ClusterFile {
     pub(super) name: Span<String>,
     protocol: Option<Span<ClusterProtocol>>,
-    endpoints: Span<Vec<Span<EndpointFile>>>,
+    endpoints: Span<Vec<Span<EndpointConfig>>>,
     tls: Option<Span<Switch<TlsFile>>>,
     balance: Option<Span<BalanceConfig>>,
     retry: Option<Span<RetryConfig>>,
@@ -95,13 +95,17 @@ impl ClusterFile {
             protocol: check_protocol(self.protocol, tls.is_some())?,
             endpoints,
             tls,
-            balance: checked(self.balance, layers::balance)?.unwrap_or_default(),
+            balance: checked(self.balance, check_balance)?.unwrap_or_default(),
             retry: checked(self.retry, check_retry)?,
             timeout: checked(self.timeout, layers::timeout)?,
             reconnect: checked(self.reconnect, |reconnect| layers::reconnect("", reconnect))?
                 .unwrap_or_default(),
         })
     }
+}
+
+fn check_balance(config: &BalanceConfig) -> Result<(), tower_balance_p2c::error::InvalidSetting> {
+    layers::balance(config, Ejections::default()).map(drop)
 }
 
 pub(in crate::config) fn check_retry(
@@ -138,7 +142,20 @@ pub(in crate::config) fn checked<T, L, E: fmt::Display>(
     };
     match build(table.get_ref()) {
         Ok(_) => Ok(Some(table.into_inner())),
-        // The layer's name for what the file calls `budget`.
-        Err(error) => Err(table.problem(error.to_string().replace("`ratio`", "`budget`"))),
+        Err(error) => {
+            let text = RENAMED
+                .iter()
+                .fold(error.to_string(), |text, (layers, ours)| {
+                    text.replace(layers, ours)
+                });
+            Err(table.problem(text))
+        }
     }
 }
+
+/// What a layer calls a setting, and what the file does.
+const RENAMED: [(&str, &str); 3] = [
+    ("`ratio`", "`budget`"),
+    ("`ejection.", "`eject."),
+    ("`slow_start.window`", "`slow_start`"),
+];

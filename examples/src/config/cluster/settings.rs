@@ -1,4 +1,4 @@
-//! One table for each layer.
+//! A table for each of the other layers.
 
 use std::time::Duration;
 
@@ -9,25 +9,6 @@ use crate::config::{
     Size, show,
     value::{self, NotYet},
 };
-
-/// `[cluster.balance]`.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BalanceConfig {
-    /// How fast an endpoint's latency is forgotten.
-    #[serde(deserialize_with = "value::positive_duration")]
-    pub decay: Duration,
-    /// How many endpoints are compared for a request.
-    #[serde(deserialize_with = "value::positive")]
-    pub choices: usize,
-    /// How long a request may wait for an endpoint.
-    #[serde(deserialize_with = "value::duration")]
-    pub wait: Duration,
-    slow_start: Option<NotYet>,
-    zone: Option<NotYet>,
-    subset: Option<NotYet>,
-    eject: Option<NotYet>,
-}
 
 /// `[cluster.retry]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -120,20 +101,6 @@ pub struct ReconnectConfig {
     /// Between two HTTP/2 PINGs of a connection in use.
     #[serde(deserialize_with = "value::keepalive")]
     pub keepalive: Duration,
-}
-
-impl Default for BalanceConfig {
-    fn default() -> Self {
-        Self {
-            decay: Duration::from_secs(10),
-            choices: 2,
-            wait: Duration::from_secs(1),
-            slow_start: None,
-            zone: None,
-            subset: None,
-            eject: None,
-        }
-    }
 }
 
 impl Default for RetryConfig {

@@ -1,61 +1,126 @@
-//! What clusters and their endpoints are doing.
+//! What clusters are doing.
 
 use std::fmt;
 
 use super::Families;
-use crate::cluster::{ClusterStatus, EndpointStatus};
+use crate::cluster::ClusterStatus;
 
 impl Families<'_> {
     pub(super) fn clusters(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
-        let gauge = |read: fn(&ClusterStatus) -> Option<f64>| {
-            clusters.iter().filter_map(move |cluster| {
-                Some(([("cluster", cluster.name.as_str())], read(cluster)?))
-            })
-        };
-        let counter = |read: fn(&ClusterStatus) -> u64| {
-            clusters
-                .iter()
-                .map(move |cluster| ([("cluster", cluster.name.as_str())], read(cluster)))
-        };
+        self.sets(clusters)?;
+        self.picks(clusters)?;
+        self.ejections(clusters)?;
+        self.retries(clusters)?;
+        self.timeouts(clusters)
+    }
+
+    fn sets(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
         self.gauges(
             "cluster_cleartext",
             "1 where a cluster carries cleartext",
-            gauge(|cluster| Some(f64::from(u8::from(cluster.cleartext)))),
+            flags(clusters, |cluster| cluster.cleartext),
+        )?;
+        self.gauges(
+            "endpoints_known",
+            "Endpoints that are configured, in this process's subset or not",
+            gauges(clusters, |cluster| Some(cluster.known as f64)),
         )?;
         self.gauges(
             "endpoints_ready",
-            "Endpoints that take requests",
-            gauge(|cluster| Some(cluster.ready as f64)),
+            "Endpoints with a connection that takes requests, ejected or not",
+            gauges(clusters, |cluster| Some(cluster.ready as f64)),
+        )?;
+        self.gauges(
+            "endpoints_ejected",
+            "Endpoints that are left alone because of their failures",
+            gauges(clusters, |cluster| Some(cluster.ejected as f64)),
+        )?;
+        self.gauges(
+            "cluster_panicking",
+            "1 while ejection is ignored because too few endpoints could be used",
+            flags(clusters, |cluster| cluster.panicking),
+        )?;
+        self.gauges(
+            "cluster_driver_running",
+            "1 while the balancer follows its endpoints",
+            flags(clusters, |cluster| cluster.driver_running),
+        )?;
+        self.gauges(
+            "cluster_typical_latency_seconds",
+            "What an endpoint is taken to need while nothing is known of it",
+            gauges(clusters, |cluster| Some(cluster.typical_latency_ms / 1e3)),
+        )
+    }
+
+    fn picks(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
+        self.counters(
+            "endpoint_picks",
+            "Requests that were sent to an endpoint",
+            counters(clusters, |cluster| cluster.picks),
+        )?;
+        self.counters(
+            "endpoint_repicks",
+            "Endpoints that were not ready when they were picked",
+            counters(clusters, |cluster| cluster.repicks),
         )?;
         self.counters(
             "endpoint_waits",
             "Requests that had to wait for an endpoint",
-            counter(|cluster| cluster.waits),
+            counters(clusters, |cluster| cluster.waits),
         )?;
+        self.counters(
+            "endpoint_probes",
+            "Requests that were to find out whether an ejected endpoint is well again",
+            counters(clusters, |cluster| cluster.probes),
+        )
+    }
+
+    fn ejections(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
+        self.counters(
+            "ejections",
+            "Endpoints ejected, by reason",
+            clusters.iter().flat_map(|cluster| {
+                cluster.ejections.iter().map(|&(reason, count)| {
+                    let labels = [("cluster", cluster.name.as_str()), ("reason", reason)];
+                    (labels, count)
+                })
+            }),
+        )?;
+        self.counters(
+            "ejections_spared",
+            "Failures that would have ejected an endpoint if fewer had been ejected",
+            counters(clusters, |cluster| cluster.spared),
+        )
+    }
+
+    fn retries(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
         self.counters(
             "retries",
             "Attempts after the first",
-            counter(|cluster| cluster.retries.retries),
+            counters(clusters, |cluster| cluster.retries.retries),
         )?;
         self.counters(
             "retries_recovered",
             "Requests that succeeded by a retry",
-            counter(|cluster| cluster.retries.recovered),
+            counters(clusters, |cluster| cluster.retries.recovered),
         )?;
         self.counters(
             "retries_exhausted",
             "Retries that the budget refused",
-            counter(|cluster| cluster.retries.exhausted),
+            counters(clusters, |cluster| cluster.retries.exhausted),
         )?;
         self.gauges(
             "retry_budget",
             "Retries that the budget would pay for now",
-            gauge(|cluster| cluster.retry_budget),
-        )?;
+            gauges(clusters, |cluster| cluster.retry_budget),
+        )
+    }
+
+    fn timeouts(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
         self.gauges(
             "timeout_seconds",
             "Adaptive limit in force",
-            gauge(|cluster| cluster.timeout_ms.map(|ms| ms / 1e3)),
+            gauges(clusters, |cluster| cluster.timeout_ms.map(|ms| ms / 1e3)),
         )?;
         self.gauges(
             "route_timeout_seconds",
@@ -71,69 +136,37 @@ impl Families<'_> {
             }),
         )
     }
+}
 
-    pub(super) fn endpoints(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
-        let each = || {
-            clusters.iter().flat_map(|cluster| {
-                cluster.endpoints.iter().map(|endpoint| {
-                    let labels = [
-                        ("cluster", cluster.name.clone()),
-                        ("endpoint", endpoint.address.to_string()),
-                    ];
-                    (labels, endpoint)
-                })
-            })
-        };
-        let gauge = |read: fn(&EndpointStatus) -> Option<f64>| {
-            each().filter_map(move |(labels, endpoint)| Some((labels, read(endpoint)?)))
-        };
-        let counter = |read: fn(&EndpointStatus) -> u64| {
-            each().map(move |(labels, endpoint)| (labels, read(endpoint)))
-        };
-        self.counters(
-            "endpoint_requests",
-            "Requests that an endpoint answered or failed",
-            counter(|endpoint| endpoint.requests),
-        )?;
-        self.counters(
-            "endpoint_failures",
-            "Those of them that failed",
-            counter(|endpoint| endpoint.failures),
-        )?;
-        self.counters(
-            "endpoint_dials",
-            "Connections tried",
-            counter(|endpoint| endpoint.dials),
-        )?;
-        self.counters(
-            "endpoint_dial_failures",
-            "Those of them that failed",
-            counter(|endpoint| endpoint.dial_failures),
-        )?;
-        self.gauges(
-            "endpoint_ready",
-            "1 where the balancer would pick it",
-            gauge(|endpoint| Some(f64::from(u8::from(endpoint.ready)))),
-        )?;
-        self.gauges(
-            "endpoint_in_flight",
-            "Requests sent and not ended",
-            gauge(|endpoint| Some(endpoint.in_flight as f64)),
-        )?;
-        self.gauges(
-            "endpoint_latency_seconds",
-            "Smoothed latency",
-            gauge(|endpoint| endpoint.latency_ms.map(|ms| ms / 1e3)),
-        )?;
-        self.gauges(
-            "endpoint_success_ratio",
-            "Smoothed share of successes",
-            gauge(|endpoint| Some(endpoint.success_ratio)),
-        )?;
-        self.gauges(
-            "endpoint_cost",
-            "What the balancer compares, lower is better",
-            gauge(|endpoint| Some(endpoint.cost)),
-        )
-    }
+type OfCluster<'a> = [(&'static str, &'a str); 1];
+
+fn gauges(
+    clusters: &[ClusterStatus],
+    read: fn(&ClusterStatus) -> Option<f64>,
+) -> impl Iterator<Item = (OfCluster<'_>, f64)> {
+    clusters
+        .iter()
+        .filter_map(move |cluster| Some((labels(cluster), read(cluster)?)))
+}
+
+fn flags(
+    clusters: &[ClusterStatus],
+    read: fn(&ClusterStatus) -> bool,
+) -> impl Iterator<Item = (OfCluster<'_>, f64)> {
+    clusters
+        .iter()
+        .map(move |cluster| (labels(cluster), u8::from(read(cluster)).into()))
+}
+
+fn counters(
+    clusters: &[ClusterStatus],
+    read: fn(&ClusterStatus) -> u64,
+) -> impl Iterator<Item = (OfCluster<'_>, u64)> {
+    clusters
+        .iter()
+        .map(move |cluster| (labels(cluster), read(cluster)))
+}
+
+fn labels(cluster: &ClusterStatus) -> OfCluster<'_> {
+    [("cluster", cluster.name.as_str())]
 }

@@ -93,6 +93,8 @@ async fn the_access_log_names_the_client() {
     let bytes = [&v2_tcp4(b""), ONE_REQUEST].concat();
     exchange(front.web(), &bytes).await;
     eventually("the announced client is named", || named("192.0.2.9:4711")).await;
+    let sent = format!(" endpoint={} attempts=1 ", upstream.address);
+    assert!(log.find("access").unwrap().contains(&sent));
 }
 
 /// Passes connections on, each after `header`, in one segment with the client's first bytes.

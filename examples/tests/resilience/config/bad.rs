@@ -307,26 +307,6 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = ^{} }\n",
-        says: &["eject", "not supported yet"],
-    },
-    Bad {
-        from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { slow_start = ^\"10s\" }\n",
-        says: &["slow_start", "not supported yet"],
-    },
-    Bad {
-        from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { zone = ^\"a\" }\n",
-        says: &["zone", "not supported yet"],
-    },
-    Bad {
-        from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { subset = ^0 }\n",
-        says: &["subset", "not supported yet"],
-    },
-    Bad {
-        from: CLUSTER,
         to: "endpoints = [\"127.0.0.1:9001\"]\nretry = { hedge = ^{ quantile = 0.95 } }\n",
         says: &["hedge", "not supported yet"],
     },
@@ -334,16 +314,6 @@ pub(super) const BAD: &[Bad] = &[
         from: CLUSTER,
         to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = { max_age = ^\"1ms\" }\n",
         says: &["at least \"10ms\""],
-    },
-    Bad {
-        from: "[\"127.0.0.1:9001\"]",
-        to: "[{ address = \"127.0.0.1:9001\", weight = ^2 }]",
-        says: &["weight", "not supported yet"],
-    },
-    Bad {
-        from: "[\"127.0.0.1:9001\"]",
-        to: "[{ address = \"127.0.0.1:9001\", zone = ^\"b\" }]",
-        says: &["zone", "not supported yet"],
     },
     Bad {
         from: "[limits]",
@@ -481,16 +451,6 @@ pub(super) const BAD: &[Bad] = &[
         from: CLUSTER,
         to: "endpoints = [\"127.0.0.1:9001\"]\ntimeout = ^{ min = \"2s\", max = \"1s\" }\n",
         says: &["min", "max", "1s"],
-    },
-    Bad {
-        from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ decay = \"1us\" }\n",
-        says: &["decay", "1ms"],
-    },
-    Bad {
-        from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { choices = ^0 }\n",
-        says: &["above zero"],
     },
     Bad {
         from: CLUSTER,
