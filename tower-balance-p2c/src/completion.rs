@@ -105,6 +105,7 @@ impl InFlight {
         if is_over {
             self.state = State::Released;
         }
+        self.load.made_room();
     }
 
     /// The endpoint has not done its work, although its answer had begun: the request is a failure
@@ -153,6 +154,7 @@ impl Drop for InFlight {
                 let age = now.saturating_sub(self.since);
                 let hung = self.load.cancelled(age, self.ahead, now);
                 self.load.unproven(self.ticket, hung, now);
+                self.load.made_room();
             }
             State::Answered { at } => {
                 self.load.flights().released();

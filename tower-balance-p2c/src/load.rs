@@ -2,6 +2,8 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
+
 use crate::{
     Event,
     chance::Chance,
@@ -31,6 +33,8 @@ pub(crate) struct Common {
     pub(crate) register: Register<Load<dyn Name>>,
     pub(crate) slow_start: SlowStart,
     pub(crate) told: Told,
+    /// Wakes the requests that wait, all of them, when there may be something to pick.
+    pub(crate) changed: Arc<Notify>,
 }
 
 /// How endpoints are looked at: what is the same for all of them in one choice.
@@ -272,6 +276,13 @@ impl Load<dyn Name> {
     pub(crate) fn unproven(self: &Arc<Self>, ticket: Ticket, hung: bool, now: u64) {
         if ticket.is_probe {
             self.common.register.unproven(self, ticket, hung, now);
+        }
+    }
+
+    /// A request has no longer to be waited for, which on probation makes room for another.
+    pub(crate) fn made_room(&self) {
+        if !self.standing.is_admitted() {
+            self.common.changed.notify_waiters();
         }
     }
 

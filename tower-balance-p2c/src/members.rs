@@ -72,7 +72,7 @@ impl<K, S, Req> Members<K, S, Req> {
             }
         }
         if self.changed || self.became_ready {
-            shared.changed.notify_waiters();
+            shared.common.changed.notify_waiters();
         }
         self.changed = false;
         self.became_ready = false;

@@ -208,6 +208,10 @@ impl<K, S> Search<K, S> {
         S::Error: Into<BoxError>,
     {
         let mut held = self.held.take()?;
+        let common = &pool.shared.common;
+        if held.endpoint.load.is_ejected() && !common.register.is_panicking() {
+            return None;
+        }
         match self.look_at(&held.endpoint, &mut held.service, pool, cx) {
             Look::Ready => Some(Ready {
                 load: Arc::clone(&held.endpoint.load),
@@ -275,7 +279,7 @@ pin_project! {
 impl Waiting {
     fn new<K, S>(shared: &Shared<K, S>, started: Instant, wait: Duration) -> Self {
         Self {
-            changed: Arc::clone(&shared.changed).notified_owned(),
+            changed: Arc::clone(&shared.common.changed).notified_owned(),
             // None if the end is further away than a clock can tell.
             elapsed: started.checked_add(wait).map(sleep_until),
             due: None,
@@ -291,7 +295,7 @@ impl Waiting {
         let mut this = self.project();
         if this.changed.as_mut().poll(cx).is_ready() {
             this.changed
-                .set(Arc::clone(&shared.changed).notified_owned());
+                .set(Arc::clone(&shared.common.changed).notified_owned());
             return Poll::Ready(());
         }
         let common = &shared.common;

@@ -16,8 +16,6 @@ use crate::{
 /// What the driver writes and requests read.
 pub(crate) struct Shared<K, S> {
     pub(crate) snapshot: ArcSwap<Snapshot<K, S>>,
-    /// Wakes the requests that wait, all of them, when there may be something to pick.
-    pub(crate) changed: Arc<Notify>,
     pub(crate) common: Arc<Common>,
     pub(crate) zone: Option<Arc<str>>,
     driven: AtomicBool,
@@ -33,6 +31,7 @@ impl<K, S> Shared<K, S> {
             typical: Typical::new(clock.now(), decay),
             register: Register::new(settings.ejection.nanos()),
             slow_start: settings.slow_start,
+            changed: Arc::new(Notify::new()),
             told: settings
                 .observer
                 .clone()
@@ -40,7 +39,6 @@ impl<K, S> Shared<K, S> {
         };
         Self {
             snapshot: ArcSwap::default(),
-            changed: Arc::new(Notify::new()),
             common: Arc::new(common),
             zone: settings.zone.clone(),
             driven: AtomicBool::new(false),
@@ -68,7 +66,7 @@ impl<K, S> Shared<K, S> {
         if self.driven.load(Ordering::Relaxed) != driven
             && self.driven.swap(driven, Ordering::AcqRel) != driven
         {
-            self.changed.notify_waiters();
+            self.common.changed.notify_waiters();
         }
     }
 }
