@@ -37,6 +37,8 @@ mod observer;
 mod outcomes;
 mod pick;
 mod pool;
+#[cfg(all(doctest, feature = "http"))]
+mod refused;
 mod sampler;
 mod search;
 mod service;
