@@ -55,7 +55,8 @@ pub enum Event<'a> {
         duration: Duration,
     },
     /// An endpoint should be ejected, but as many as
-    /// [`max_ejected`](crate::Ejection::max_ejected) allows are.
+    /// [`max_ejected`](crate::Ejection::max_ejected) allows are. Told once in
+    /// [`window`](crate::Ejection::window) for an endpoint.
     Spared {
         /// Its key.
         endpoint: &'a dyn Debug,

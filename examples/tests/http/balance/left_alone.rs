@@ -72,7 +72,8 @@ async fn a_single_endpoint_is_not_left_alone() {
     }
     assert_eq!(seen.lock().unwrap().len(), 20);
     let status = field.status();
-    assert_eq!((status.ejected, status.spared), (0, 20));
+    // Told once in a while, and not for each request.
+    assert_eq!((status.ejected, status.spared), (0, 1));
 }
 
 #[tokio::test]
