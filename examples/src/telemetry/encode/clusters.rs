@@ -88,7 +88,7 @@ impl Families<'_> {
         )?;
         self.counters(
             "ejections_spared",
-            "Failures that would have ejected an endpoint if fewer had been ejected",
+            "Endpoints that should have been ejected when too many were, once in a window",
             counters(clusters, |cluster| cluster.spared),
         )
     }
