@@ -14,7 +14,9 @@ ci:
 
 # Micro-costs, as ratios to the bare service and to tower
 bench:
-    cargo bench -p benches
+    cargo bench -p benches --bench layers
+    cargo bench -p benches --bench balance
+    cargo bench -p benches --bench simulator
 
 lint:
     cargo fmt --all --check

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rand::{RngExt as _, rngs::SmallRng};
 
 use crate::{
+    common::{Common, Lens},
     endpoint::Endpoint,
-    load::{Common, Lens, Load},
+    load::Load,
     pick::{Best, BestOfEqual, Choices, Found, Offer, sample, scan},
     sampler::Sampler,
     snapshot::{Entry, Snapshot},

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::load::{Load, Name};
+use crate::{common::Name, load::Load};
 
 /// The right to probe an ejected endpoint, until a request is on its way. Given back on drop.
 pub(crate) struct Claim {

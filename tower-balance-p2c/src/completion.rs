@@ -1,10 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{
-    Outcome,
-    health::Ticket,
-    load::{Load, Name},
-};
+use crate::{Outcome, common::Name, health::Ticket, load::Load};
 
 /// Tells how long an answered request counts as in flight.
 ///

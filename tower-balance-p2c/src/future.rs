@@ -13,7 +13,8 @@ use tower_service::Service;
 
 use crate::{
     BoxError, Classify, Completion, InFlight, Steer,
-    load::{Load, Name},
+    common::Name,
+    load::Load,
     pool::{Pool, PoolLane},
     search::{Ready, Search},
 };

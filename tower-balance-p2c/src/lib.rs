@@ -11,6 +11,7 @@ mod choose;
 mod claim;
 mod classify;
 mod clock;
+mod common;
 mod completion;
 mod cost;
 mod deferred;
@@ -51,6 +52,7 @@ mod steer;
 mod subset;
 mod sync;
 mod typical;
+mod waiting;
 mod weights;
 
 pub use attributes::{Attributes, Weight};

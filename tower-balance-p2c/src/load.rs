@@ -2,60 +2,17 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
-
 use crate::{
     Event,
-    chance::Chance,
-    clock::Clock,
-    cost::{Differences, Signals, cost, expected},
+    common::{Common, Lens, Name},
+    cost::{Signals, cost, expected},
     flights::Flights,
-    health::{Member, Register, Report, Standing, State, Surroundings, Ticket},
+    health::{Member, Report, Standing, State, Surroundings, Ticket},
     latency::{Latency, places},
-    observer::Told,
     outcomes::Outcomes,
-    slow_start::SlowStart,
     sync::{AtomicU64, Ordering},
-    typical::Typical,
     weights::level,
 };
-
-/// A key whose type does not matter.
-pub(crate) trait Name: Debug + Send + Sync {}
-impl<K: Debug + Send + Sync> Name for K {}
-
-/// What the endpoints of a pool share.
-#[derive(Debug)]
-pub(crate) struct Common {
-    pub(crate) clock: Clock,
-    pub(crate) chance: Chance,
-    pub(crate) typical: Typical,
-    pub(crate) register: Register<Load<dyn Name>>,
-    pub(crate) slow_start: SlowStart,
-    pub(crate) told: Told,
-    /// Wakes the requests that wait, all of them, when there may be something to pick.
-    pub(crate) changed: Arc<Notify>,
-}
-
-/// How endpoints are looked at: what is the same for all of them in one choice.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lens {
-    pub(crate) now: u64,
-    usual: f64,
-    drift: u64,
-    differences: Differences,
-}
-
-impl Common {
-    pub(crate) fn lens(&self, now: u64, differences: Differences) -> Lens {
-        Lens {
-            now,
-            usual: self.typical.per_place(),
-            drift: self.typical.drift(),
-            differences,
-        }
-    }
-}
 
 /// Belongs to a key rather than to a service: it outlives the service when discovery inserts the
 /// key again.

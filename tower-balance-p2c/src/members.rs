@@ -15,9 +15,10 @@ use tower_service::Service;
 
 use crate::{
     Attributes, BoxError, Change, Event,
+    common::Name,
     drive::Drive,
     endpoint::{Endpoint, Unready},
-    load::{Load, Name},
+    load::Load,
     shared::Shared,
     snapshot::Snapshot,
 };

@@ -1,29 +1,17 @@
 //! How one request finds an endpoint that is ready.
 
 use std::{
-    future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
-    time::Duration,
 };
 
-use pin_project_lite::pin_project;
-use tokio::{
-    sync::futures::OwnedNotified,
-    task::coop,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::{task::coop, time::Instant};
 use tower_service::Service;
 
 use crate::{
-    BoxError,
-    claim::Claim,
-    endpoint::Endpoint,
-    error::NoEndpoint,
-    load::{Load, Name},
-    pool::Pool,
-    shared::Shared,
+    BoxError, claim::Claim, common::Name, endpoint::Endpoint, error::NoEndpoint, load::Load,
+    pool::Pool, waiting::Waiting,
 };
 
 /// An endpoint's service that was polled for the request, and is ready.
@@ -260,60 +248,6 @@ impl<K, S> Search<K, S> {
             }
             Poll::Pending => Look::Unknown,
         }
-    }
-}
-
-pin_project! {
-    /// Ends when there may be something to pick, or no time left to wait.
-    struct Waiting {
-        #[pin]
-        changed: OwnedNotified,
-        #[pin]
-        elapsed: Option<Sleep>,
-        // Until somebody is to be owed a request: an endpoint its probe, most of all.
-        #[pin]
-        due: Option<Sleep>,
-    }
-}
-
-impl Waiting {
-    fn new<K, S>(shared: &Shared<K, S>, started: Instant, wait: Duration) -> Self {
-        Self {
-            changed: Arc::clone(&shared.common.changed).notified_owned(),
-            // None if the end is further away than a clock can tell.
-            elapsed: started.checked_add(wait).map(sleep_until),
-            due: None,
-        }
-    }
-
-    fn poll<K, S>(
-        self: Pin<&mut Self>,
-        shared: &Shared<K, S>,
-        may_pick: bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        let mut this = self.project();
-        if this.changed.as_mut().poll(cx).is_ready() {
-            this.changed
-                .set(Arc::clone(&shared.common.changed).notified_owned());
-            return Poll::Ready(());
-        }
-        let common = &shared.common;
-        let due = common.register.next_due();
-        let due = due.filter(|_| may_pick);
-        let due = due.and_then(|due| common.clock.instant(due));
-        if this.due.as_ref().as_pin_ref().map(|due| due.deadline()) != due {
-            this.due.set(due.map(sleep_until));
-        }
-        let ends = [this.due.as_pin_mut(), this.elapsed.as_pin_mut()];
-        if ends
-            .into_iter()
-            .flatten()
-            .any(|end| end.poll(cx).is_ready())
-        {
-            return Poll::Ready(());
-        }
-        Poll::Pending
     }
 }
 

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::{
-    chance::Chance, clock::Clock, error::EndpointCounts, health::Register, load::Common,
+    chance::Chance, clock::Clock, common::Common, error::EndpointCounts, health::Register,
     observer::Told, settings::Settings, snapshot::Snapshot, typical::Typical,
 };
 

@@ -5,8 +5,9 @@ use std::{
 };
 
 use crate::{
+    common::{Lens, Name},
     health::State,
-    load::{Lens, Load, Name},
+    load::Load,
     pool::Counters,
     shared::Shared,
     snapshot::Entry,

@@ -2,6 +2,7 @@
 
 mod case;
 mod evidence;
+mod owed;
 mod register;
 mod settings;
 mod standing;

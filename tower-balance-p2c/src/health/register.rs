@@ -28,12 +28,12 @@ pub(crate) trait Member {
 
 pub(crate) struct Register<M: ?Sized> {
     pub(super) settings: EjectionNanos,
-    next_due: AtomicU64,
+    pub(super) next_due: AtomicU64,
     ejected: AtomicU64,
     members: AtomicU64,
     /// One while too few endpoints can be used to leave any alone.
     panicking: AtomicU64,
-    cases: Mutex<Vec<Case<M>>>,
+    pub(super) cases: Mutex<Vec<Case<M>>>,
 }
 
 /// What has become of an endpoint.
@@ -108,14 +108,6 @@ impl<M: Member + ?Sized> Register<M> {
         self.members.store(members as u64, Ordering::Relaxed);
     }
 
-    /// An endpoint has joined others that are established. Unless it gets a request before `due`
-    /// it is owed one then.
-    pub(crate) fn join(&self, member: &Arc<M>, due: u64) {
-        let mut cases = self.lock();
-        cases.push(Case::new(member, Stage::Newcomer, due));
-        self.reschedule(&cases);
-    }
-
     /// The endpoint is no longer in the set.
     pub(crate) fn leave(&self, member: &Arc<M>) {
         let mut cases = self.lock();
@@ -128,80 +120,6 @@ impl<M: Member + ?Sized> Register<M> {
         });
         member.standing().set(State::Gone);
         self.reschedule(&cases);
-    }
-
-    /// Whether somebody is owed a request. A cheap look for each of them.
-    pub(crate) fn is_due(&self, now: u64) -> bool {
-        self.next_due.load(Ordering::Relaxed) <= now
-    }
-
-    /// When somebody is to be owed a request, if anybody is.
-    pub(crate) fn next_due(&self) -> Option<u64> {
-        let next = self.next_due.load(Ordering::Relaxed);
-        (next != NEVER).then_some(next)
-    }
-
-    /// Finds an endpoint that is owed a request, among those for which `find` has an answer, and
-    /// says whether that is a probe. Nothing if somebody else is looking.
-    pub(crate) fn claim<T>(
-        &self,
-        now: u64,
-        rate: f64,
-        find: impl Fn(&Arc<M>) -> Option<T>,
-    ) -> Option<(T, bool)> {
-        for _ in 0..MOST_ASKED {
-            let member = self.first_due(now)?;
-            // Without the lock: it may ask whoever uses the balancer.
-            let found = find(&member);
-            let mut cases = self.lock();
-            let due = cases
-                .iter_mut()
-                .find(|case| case.is_of(&member) && case.is_due(now));
-            let Some(case) = due else {
-                continue;
-            };
-            let Some(found) = found else {
-                // It is not ready, or not for this request.
-                case.due = now.saturating_add(LATER);
-                self.reschedule(&cases);
-                continue;
-            };
-            let is_probe = case.is_ejected();
-            if is_probe {
-                case.stage = Stage::Probing;
-                case.due = NEVER;
-                member.standing().set(State::Probing);
-            } else {
-                cases.retain(|case| !case.is_of(&member));
-            }
-            self.reschedule(&cases);
-            // Many that are due at once must not take all the requests.
-            let pause = (REQUESTS_BETWEEN / rate.max(1e-9) * 1e9) as u64;
-            let next = now.saturating_add(pause.min(LATER));
-            self.next_due.fetch_max(next, Ordering::Relaxed);
-            return Some((found, is_probe));
-        }
-        None
-    }
-
-    /// Forgets those that are owed nothing any more.
-    fn first_due(&self, now: u64) -> Option<Arc<M>> {
-        let mut cases = self.cases.try_lock().ok()?;
-        let mut first = None;
-        cases.retain(|case| {
-            if first.is_some() || !case.is_due(now) {
-                return true;
-            }
-            first = case.member.upgrade().filter(|member| match case.stage {
-                // It has had its first request, or has not failed for long enough.
-                Stage::Newcomer => member.outcomes().totals().total() == 0,
-                Stage::Recovered => false,
-                Stage::Ejected | Stage::Probing | Stage::Probation(_) => true,
-            });
-            first.is_some()
-        });
-        self.reschedule(&cases);
-        first
     }
 
     /// The request of `ticket` was a success. Only to be told of an endpoint that is not admitted.
@@ -350,12 +268,12 @@ impl<M: Member + ?Sized> Register<M> {
         Some(Report::Ejected { reason, nanos })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Case<M>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Case<M>>> {
         // Nothing between the lock and its release can leave the list half done.
         self.cases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reschedule(&self, cases: &[Case<M>]) {
+    pub(super) fn reschedule(&self, cases: &[Case<M>]) {
         let next = cases.iter().map(|case| case.due).min().unwrap_or(NEVER);
         self.next_due.store(next, Ordering::Relaxed);
     }
@@ -382,13 +300,7 @@ pub(super) fn is_same<M: ?Sized>(one: &Weak<M>, other: &Arc<M>) -> bool {
 const JITTER: f64 = 0.2;
 /// From one ejection to one of the same length, and to half of that.
 const STEPS_BACK: u32 = 2;
-const NEVER: u64 = u64::MAX;
-/// 100 ms.
-const LATER: u64 = 100_000_000;
-/// By one request, of those that are due.
-const MOST_ASKED: usize = 8;
-/// Of eight requests one may be owed to somebody.
-const REQUESTS_BETWEEN: f64 = 8.0;
+pub(super) const NEVER: u64 = u64::MAX;
 
 impl<M: ?Sized> fmt::Debug for Register<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

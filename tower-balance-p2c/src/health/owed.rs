@@ -1,0 +1,101 @@
+//! Who is owed the next request: an ejected endpoint its probe, a newcomer its first one.
+
+use std::sync::Arc;
+
+use super::{
+    Member, Register, State,
+    case::{Case, Stage},
+    register::NEVER,
+};
+use crate::sync::Ordering;
+
+impl<M: Member + ?Sized> Register<M> {
+    /// An endpoint has joined others that are established. Unless it gets a request before `due`
+    /// it is owed one then.
+    pub(crate) fn join(&self, member: &Arc<M>, due: u64) {
+        let mut cases = self.lock();
+        cases.push(Case::new(member, Stage::Newcomer, due));
+        self.reschedule(&cases);
+    }
+
+    /// Whether somebody is owed a request. A cheap look for each of them.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.next_due.load(Ordering::Relaxed) <= now
+    }
+
+    /// When somebody is to be owed a request, if anybody is.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let next = self.next_due.load(Ordering::Relaxed);
+        (next != NEVER).then_some(next)
+    }
+
+    /// Finds an endpoint that is owed a request, among those for which `find` has an answer, and
+    /// says whether that is a probe. Nothing if somebody else is looking.
+    pub(crate) fn claim<T>(
+        &self,
+        now: u64,
+        rate: f64,
+        find: impl Fn(&Arc<M>) -> Option<T>,
+    ) -> Option<(T, bool)> {
+        for _ in 0..MOST_ASKED {
+            let member = self.first_due(now)?;
+            // Without the lock: it may ask whoever uses the balancer.
+            let found = find(&member);
+            let mut cases = self.lock();
+            let due = cases
+                .iter_mut()
+                .find(|case| case.is_of(&member) && case.is_due(now));
+            let Some(case) = due else {
+                continue;
+            };
+            let Some(found) = found else {
+                // It is not ready, or not for this request.
+                case.due = now.saturating_add(LATER);
+                self.reschedule(&cases);
+                continue;
+            };
+            let is_probe = case.is_ejected();
+            if is_probe {
+                case.stage = Stage::Probing;
+                case.due = NEVER;
+                member.standing().set(State::Probing);
+            } else {
+                cases.retain(|case| !case.is_of(&member));
+            }
+            self.reschedule(&cases);
+            // Many that are due at once must not take all the requests.
+            let pause = (REQUESTS_BETWEEN / rate.max(1e-9) * 1e9) as u64;
+            let next = now.saturating_add(pause.min(LATER));
+            self.next_due.fetch_max(next, Ordering::Relaxed);
+            return Some((found, is_probe));
+        }
+        None
+    }
+
+    /// Forgets those that are owed nothing any more.
+    fn first_due(&self, now: u64) -> Option<Arc<M>> {
+        let mut cases = self.cases.try_lock().ok()?;
+        let mut first = None;
+        cases.retain(|case| {
+            if first.is_some() || !case.is_due(now) {
+                return true;
+            }
+            first = case.member.upgrade().filter(|member| match case.stage {
+                // It has had its first request, or has not failed for long enough.
+                Stage::Newcomer => member.outcomes().totals().total() == 0,
+                Stage::Recovered => false,
+                Stage::Ejected | Stage::Probing | Stage::Probation(_) => true,
+            });
+            first.is_some()
+        });
+        self.reschedule(&cases);
+        first
+    }
+}
+
+/// 100 ms.
+const LATER: u64 = 100_000_000;
+/// By one request, of those that are due.
+const MOST_ASKED: usize = 8;
+/// Of eight requests one may be owed to somebody.
+const REQUESTS_BETWEEN: f64 = 8.0;
