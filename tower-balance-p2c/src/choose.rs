@@ -128,7 +128,7 @@ impl<K, S> Choice<'_, K, S> {
         let entries = self.snapshot.entries();
         let is_candidate = |entry: &Entry<K, S>, rng: &mut SmallRng| {
             self.can_be_used(&entry.endpoint)
-                && (!terms.health || entry.load.may_serve())
+                && (!terms.health || entry.load.may_serve(self.lens.now))
                 && (!terms.slow_start || self.takes_part(&entry.load, rng))
                 && (!terms.avoidance || !avoids(&entry.load.key))
         };

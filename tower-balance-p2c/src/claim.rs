@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{common::Name, load::Load};
+use crate::{Event, common::Name, load::Load};
 
 /// The right to probe an ejected endpoint, until a request is on its way. Given back on drop.
 pub(crate) struct Claim {
@@ -11,7 +11,6 @@ pub(crate) struct Claim {
 impl Claim {
     pub(crate) fn new<K: Name + 'static>(load: &Arc<Load<K>>, now: u64) -> Self {
         let load: Arc<Load<dyn Name>> = Arc::<Load<K>>::clone(load);
-        load.tell(|endpoint| crate::Event::Probed { endpoint });
         Self {
             load: Some(load),
             now,
@@ -20,7 +19,9 @@ impl Claim {
 
     /// The request has taken it over.
     pub(crate) fn kept(mut self) {
-        self.load = None;
+        if let Some(load) = self.load.take() {
+            load.tell(|endpoint| Event::Probed { endpoint });
+        }
     }
 }
 
@@ -28,6 +29,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(load) = &self.load {
             load.unproven(load.ticket(true), false, self.now);
+            load.common.changed.notify_waiters();
         }
     }
 }

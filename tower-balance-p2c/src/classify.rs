@@ -22,6 +22,9 @@ pub enum Outcome {
     /// `grpc-retry-pushback-ms`). It is ejected for that time, up to
     /// [`max_pushback`](crate::Ejection::max_pushback), unless too many are.
     Pushback(Duration),
+    /// The same, but it may be this client that is asked to come later, as by 429: the endpoint is
+    /// ejected for that time only if half of its last eight requests, or more, have failed.
+    Throttled(Duration),
     /// It says nothing, such as a failure by the client's own doing: neither success nor latency
     /// changes, and the request is not counted.
     Neutral,

@@ -78,7 +78,7 @@ impl InFlight {
         if !matches!(self.state, State::Unanswered) {
             return;
         }
-        let now = self.load.common.clock.now();
+        let (now, before) = (self.load.common.clock.now(), self.load.state());
         if is_over {
             self.load.flights().answered_and_released();
         } else {
@@ -101,7 +101,7 @@ impl InFlight {
         if is_over {
             self.state = State::Released;
         }
-        self.load.made_room();
+        self.load.made_room(before);
     }
 
     /// The endpoint has not done its work, although its answer had begun: the request is a failure
@@ -119,19 +119,20 @@ impl InFlight {
         if matches!(self.state, State::Failed) || outcome == Outcome::Success {
             return;
         }
-        let now = self.load.common.clock.now();
-        if matches!(self.state, State::Unanswered) {
-            self.load.flights().answered();
-        }
+        let (now, before) = (self.load.common.clock.now(), self.load.state());
         self.judge(outcome, now);
+        self.load.made_room(before);
     }
 
     /// Whatever it is, it is no success.
     fn judge(&mut self, outcome: Outcome, now: u64) {
         self.state = State::Failed;
         match outcome {
-            Outcome::Failure => self.load.failed(self.ticket, now),
             Outcome::Pushback(pause) => self.load.pushed_back(self.ticket, pause, now),
+            Outcome::Throttled(pause) if self.load.fails_often(now) => {
+                self.load.pushed_back(self.ticket, pause, now);
+            }
+            Outcome::Failure | Outcome::Throttled(_) => self.load.failed(self.ticket, now),
             Outcome::Success | Outcome::Neutral => {
                 self.state = State::Neutral;
                 self.load.unproven(self.ticket, false, now);
@@ -145,12 +146,12 @@ impl Drop for InFlight {
         match self.state {
             State::Released => {}
             State::Unanswered => {
-                let now = self.load.common.clock.now();
+                let (now, before) = (self.load.common.clock.now(), self.load.state());
                 self.load.flights().cancelled(self.since);
                 let age = now.saturating_sub(self.since);
                 let hung = self.load.cancelled(age, self.ahead, now);
                 self.load.unproven(self.ticket, hung, now);
-                self.load.made_room();
+                self.load.made_room(before);
             }
             State::Answered { at } => {
                 self.load.flights().released();

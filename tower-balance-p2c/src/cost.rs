@@ -49,12 +49,7 @@ pub(crate) fn cost(signals: Signals, typical: f64, differences: Differences) -> 
         success,
     } = signals;
     let needs = differences.of(per_place, typical).max(LEAST_LATENCY);
-    let mut takes = needs;
-    if silence > 0 && silence as f64 > needs {
-        let most = (silence as f64).min(needs.max(typical) * MOST_SILENT);
-        let forgotten = silence as f64 / drift.max(1) as f64;
-        takes += (most - needs).max(0.0) * (1.0 - forgotten).max(0.0);
-    }
+    let takes = needs + doubt(needs, silence, drift, typical);
     let cost = takes * (queue + 1.0);
     if success == 1.0 {
         cost
@@ -63,10 +58,30 @@ pub(crate) fn cost(signals: Signals, typical: f64, differences: Differences) -> 
     }
 }
 
-/// The latency that the next request may expect, in nanoseconds: the estimate for one place, for
+/// How much longer than it needs an endpoint is taken to take because it is silent.
+#[inline]
+fn doubt(needs: f64, silence: u64, drift: u64, typical: f64) -> f64 {
+    let silence = silence as f64;
+    if silence <= needs {
+        return 0.0;
+    }
+    let most = silence.min(needs.max(typical) * MOST_SILENT);
+    let forgotten = silence / drift.max(1) as f64;
+    (most - needs).max(0.0) * (1.0 - forgotten).max(0.0)
+}
+
+/// The latency that the next request may expect, in nanoseconds: what it takes for one place, for
 /// as many places as there are.
-pub(crate) fn expected(per_place: f64, in_flight: u32) -> f64 {
-    per_place * places(in_flight)
+pub(crate) fn expected(signals: Signals, typical: f64) -> f64 {
+    let Signals {
+        per_place,
+        silence,
+        drift,
+        queue,
+        ..
+    } = signals;
+    let takes = per_place + doubt(per_place, silence, drift, typical);
+    takes * places(queue as u32)
 }
 
 /// Keeps the number in flight in the product when latencies are immeasurably small: 1 µs.

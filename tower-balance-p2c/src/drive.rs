@@ -54,12 +54,14 @@ where
                 this.pause.set(None);
             }
             let endpoint = &*this.endpoint;
-            let service = this.service.get_or_insert_with(|| endpoint.service.clone());
             // One endpoint that panics must not take the driver of all with it.
-            let asked = catch_unwind(AssertUnwindSafe(|| service.poll_ready(cx)));
+            let asked = catch_unwind(AssertUnwindSafe(|| {
+                let service = this.service.get_or_insert_with(|| endpoint.service.clone());
+                service.poll_ready(cx)
+            }));
             let result = match asked {
                 Ok(readiness) => ready!(readiness).map_err(Into::into),
-                Err(_) => Err("its `poll_ready` panicked".into()),
+                Err(_) => Err("it panicked when it was asked".into()),
             };
             *this.service = None;
             match result {
@@ -75,7 +77,7 @@ where
     }
 }
 
-fn report<K: std::fmt::Debug, S>(
+pub(crate) fn report<K: std::fmt::Debug, S>(
     endpoint: &Endpoint<K, S>,
     error: &(dyn std::error::Error + Send + Sync + 'static),
     pause: std::time::Duration,

@@ -2,6 +2,7 @@ use std::{
     fmt::{self, Debug},
     future::Future,
     hash::Hash,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -152,7 +153,13 @@ impl<D> Discovery<D> {
             let Some(stream) = this.stream.as_mut().as_pin_mut() else {
                 return false;
             };
-            match stream.poll_next(cx) {
+            // What discovery does must not take the endpoints that are known with it.
+            let polled = catch_unwind(AssertUnwindSafe(|| stream.poll_next(cx)));
+            let polled = polled.unwrap_or_else(|_| {
+                tracing::error!("discovery panicked: the last endpoints stay");
+                Poll::Ready(None)
+            });
+            match polled {
                 Poll::Ready(Some(Ok(change))) => {
                     *this.errors = 0;
                     members.apply(change, shared);

@@ -65,6 +65,11 @@ impl Flights {
         self.counts.load(Ordering::Relaxed) as u32
     }
 
+    /// Whether there is a request that it got after its last answer.
+    pub(crate) fn owes(&self) -> bool {
+        self.owed_since.load(Ordering::Relaxed) != 0
+    }
+
     /// For how long the endpoint has owed an answer without giving any: since the first request
     /// after its last answer.
     pub(crate) fn silence(&self, now: u64) -> u64 {

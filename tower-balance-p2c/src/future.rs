@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
 };
 
@@ -99,9 +99,10 @@ where
                             return Poll::Ready(Err(error.into()));
                         }
                     };
-                    if let Some(request) = request {
-                        this.state.set(send(ready, request, pool));
-                    }
+                    let Some(request) = request else {
+                        panic!("`ResponseFuture` polled after a panic");
+                    };
+                    this.state.set(send(ready, request, pool));
                 }
                 StateProj::Sent {
                     response,
@@ -149,6 +150,7 @@ where
     let in_flight = InFlight::start(load, ticket, at);
     // From here on the request itself holds the probe.
     if let Some(claim) = claim {
+        pool.counters.probes.fetch_add(1, Ordering::Relaxed);
         claim.kept();
     }
     State::Sent {

@@ -25,16 +25,16 @@ pub(crate) struct Load<K: ?Sized> {
     standing: Standing,
     /// Bits of an `f64`, in the set's unit.
     weight: AtomicU64,
-    joined: u64,
-    /// When it is a newcomer no more; zero if it never was one.
-    slow_until: u64,
+    /// Whether it has joined others.
+    joins: bool,
+    /// When it was first ready; zero before.
+    began: AtomicU64,
     pub(crate) key: K,
 }
 
 impl<K> Load<K> {
     /// An endpoint of a set that is new itself, or one that joins others.
     pub(crate) fn new(key: K, common: Arc<Common>, joins: bool, now: u64) -> Self {
-        let slow = common.slow_start.window_nanos();
         let window = common.register.window();
         Self {
             flights: Flights::new(),
@@ -42,8 +42,8 @@ impl<K> Load<K> {
             outcomes: Outcomes::new(window),
             standing: Standing::new(),
             weight: AtomicU64::new(1f64.to_bits()),
-            joined: now,
-            slow_until: if joins { now.saturating_add(slow) } else { 0 },
+            joins,
+            began: AtomicU64::new(0),
             common,
             key,
         }
@@ -62,7 +62,9 @@ impl<K: ?Sized> Load<K> {
     }
 
     pub(crate) fn set_weight(&self, weight: f64) {
-        self.weight.store(weight.to_bits(), Ordering::Relaxed);
+        if self.weight() != weight {
+            self.weight.store(weight.to_bits(), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -89,7 +91,7 @@ impl<K: ?Sized> Load<K> {
     pub(crate) fn cancelled(&self, age: u64, ahead: u32, now: u64) -> bool {
         let typical = &self.common.typical;
         let (usual, drift) = (typical.per_place(), typical.drift());
-        let hung = age as f64 > expected(self.per_place(now), ahead);
+        let hung = age as f64 > self.per_place(now) * places(ahead);
         self.latency.record_at_least(age, ahead, usual, now, drift);
         hung
     }
@@ -117,9 +119,15 @@ impl<K: ?Sized> Load<K> {
     /// nothing is known lately is taken for a `usual` one.
     pub(crate) fn expected_latency(&self, now: u64, usual: f64) -> f64 {
         let drift = self.common.typical.drift();
-        let per_place = self.latency.per_place(usual, now, drift).unwrap_or(usual);
-        let silence = self.flights.silence(now) as f64;
-        expected(per_place, self.queue() as u32).max(silence)
+        let per_place = self.latency.per_place(usual, now, drift);
+        let signals = Signals {
+            per_place: per_place.unwrap_or(usual),
+            silence: self.flights.silence(now),
+            drift,
+            queue: self.queue(),
+            success: 1.0,
+        };
+        expected(signals, usual)
     }
 
     pub(crate) fn per_place(&self, now: u64) -> f64 {
@@ -145,22 +153,46 @@ impl<K: ?Sized> Load<K> {
 
     /// For how much of the requests the endpoint is a candidate.
     pub(crate) fn share(&self, now: u64) -> f64 {
-        if now >= self.slow_until {
+        if !self.is_newcomer(now) {
             return 1.0;
         }
-        self.common
-            .slow_start
-            .share(now.saturating_sub(self.joined))
+        self.common.slow_start.share(self.age(now))
     }
 
+    #[inline]
     pub(crate) fn is_newcomer(&self, now: u64) -> bool {
-        now < self.slow_until
+        self.joins && self.age(now) < self.common.slow_start.window_nanos()
+    }
+
+    fn age(&self, now: u64) -> u64 {
+        match self.began.load(Ordering::Relaxed) {
+            0 => 0,
+            began => now.saturating_sub(began),
+        }
+    }
+
+    /// The endpoint is ready. True if it is so for the first time, and a newcomer.
+    pub(crate) fn begins(&self, now: u64) -> bool {
+        let is_first = self.began.load(Ordering::Relaxed) == 0;
+        if is_first {
+            self.began.store(now.max(1), Ordering::Relaxed);
+        }
+        is_first && self.is_newcomer(now)
     }
 
     /// Whether it may get a request as far as its health goes.
-    pub(crate) fn may_serve(&self) -> bool {
+    #[inline]
+    pub(crate) fn may_serve(&self, now: u64) -> bool {
         self.standing.is_admitted()
-            || matches!(self.standing.state(), State::Probation(most) if self.flights.unanswered() < most)
+            || matches!(self.standing.state(), State::Probation(most) if self.has_room(most, now))
+    }
+
+    /// Requests that take long, be it that others were answered meanwhile, or that they have been
+    /// waited for long enough, keep nobody out.
+    fn has_room(&self, most: u32, now: u64) -> bool {
+        self.flights.unanswered() < most
+            || !self.flights.owes()
+            || self.flights.silence(now) > self.common.typical.drift()
     }
 
     /// Whether it is left alone.
@@ -176,6 +208,12 @@ impl<K: ?Sized> Load<K> {
         let counts = self.outcomes.in_window(now);
         let total = counts.total();
         (total > 0).then(|| counts.failures as f64 / total as f64)
+    }
+
+    /// Whether half of the last eight requests have failed, with the one that is failing now.
+    pub(crate) fn fails_often(&self, now: u64) -> bool {
+        let before = self.outcomes.history(now) & 0x7f;
+        before.count_ones() >= 3
     }
 
     pub(crate) fn is_admitted(&self) -> bool {
@@ -236,9 +274,10 @@ impl Load<dyn Name> {
         }
     }
 
-    /// A request has no longer to be waited for, which on probation makes room for another.
-    pub(crate) fn made_room(&self) {
-        if !self.standing.is_admitted() {
+    /// A request has no longer to be waited for, which on probation makes room for another, and may
+    /// have changed the endpoint's state from what it was `before`.
+    pub(crate) fn made_room(&self, before: State) {
+        if matches!(before, State::Probation(_)) || self.state() != before {
             self.common.changed.notify_waiters();
         }
     }

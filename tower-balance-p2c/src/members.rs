@@ -120,7 +120,11 @@ where
         let known = place.and_then(|place| self.slots.get(&place));
         let load = match known {
             Some(slot) => Arc::clone(&slot.endpoint.load),
-            None => join(key.clone(), shared),
+            None => {
+                let common = Arc::clone(&shared.common);
+                let (now, joins) = (common.clock.now(), common.typical.is_known());
+                Arc::new(Load::new(key.clone(), common, joins, now))
+            }
         };
         load.tell(|endpoint| Event::Inserted { endpoint });
         let place = place.unwrap_or_else(|| {
@@ -179,6 +183,15 @@ where
         } else {
             tracing::info!(endpoint = ?endpoint.load.key, "endpoint is ready again");
         }
+        let common = &endpoint.load.common;
+        let now = common.clock.now();
+        if endpoint.load.begins(now) {
+            // If it gets no request soon, one is owed to it.
+            let patience = SHORTEST_PATIENCE + PATIENCE_SPREAD * common.chance.uniform();
+            let member: Arc<Load<dyn Name>> = endpoint.load.clone();
+            let due = now.saturating_add(patience as u64);
+            common.register.join(&member, due);
+        }
         endpoint.set_ready();
         self.became_ready = true;
     }
@@ -189,25 +202,6 @@ where
         self.drives.push(Abortable::new(drive, registration));
         handle
     }
-}
-
-/// What will be known of a new endpoint. If others are established it is owed a request soon.
-fn join<K, S>(key: K, shared: &Shared<K, S>) -> Arc<Load<K>>
-where
-    K: Debug + Send + Sync + 'static,
-{
-    let common = &shared.common;
-    let now = common.clock.now();
-    let joins = common.typical.is_known();
-    let load = Arc::new(Load::new(key, Arc::clone(common), joins, now));
-    if joins && load.is_newcomer(now) {
-        let patience = SHORTEST_PATIENCE + PATIENCE_SPREAD * common.chance.uniform();
-        let member: Arc<Load<dyn Name>> = load.clone();
-        common
-            .register
-            .join(&member, now.saturating_add(patience as u64));
-    }
-    load
 }
 
 /// 300 ms, and up to 700 ms more.

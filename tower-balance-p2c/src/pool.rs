@@ -1,12 +1,9 @@
 //! What handles, requests and the driver share.
 
 use std::{
-    fmt,
+    fmt::{self, Debug},
     future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -14,8 +11,11 @@ use arc_swap::Guard;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
+    BoxError,
+    backoff::backoff,
     choose::Choice,
     deferred::Deferred,
+    drive::report,
     endpoint::{Endpoint, Unready},
     lanes::{Lane, Lanes, Sum},
     pick::Choices,
@@ -120,9 +120,6 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
             Some(owed) => owed,
             None => (choice.best(avoids)?, false),
         };
-        if is_probe {
-            self.counters.probes.fetch_add(1, Ordering::Relaxed);
-        }
         Some(Pick {
             snapshot,
             index,
@@ -138,9 +135,13 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
     }
 
     /// Likewise after a readiness error. Of many requests that meet it at once one counts.
-    pub(crate) fn failed(&self, endpoint: &Arc<Endpoint<K, S>>) {
+    pub(crate) fn failed(&self, endpoint: &Arc<Endpoint<K, S>>, error: &BoxError)
+    where
+        K: Debug,
+    {
         if endpoint.clear_ready() || !self.shared.is_driven() {
             endpoint.readiness_failed();
+            report(endpoint, &**error, backoff(endpoint.errors()));
             self.hand_over(endpoint, true);
         }
     }
@@ -224,7 +225,7 @@ impl Counters {
     }
 }
 
-impl<K, S, C, T, A> fmt::Debug for Pool<K, S, C, T, A> {
+impl<K, S, C, T, A> Debug for Pool<K, S, C, T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("endpoints", &self.shared.snapshot.load().entries().len())

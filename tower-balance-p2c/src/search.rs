@@ -130,6 +130,9 @@ impl<K, S> Search<K, S> {
             {
                 return Poll::Pending;
             }
+            if self.undriven_picks == 0 {
+                self.undriven_picks = MOST_UNDRIVEN_PICKS;
+            }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -192,12 +195,13 @@ impl<K, S> Search<K, S> {
         cx: &mut Context<'_>,
     ) -> Option<Ready<K, S>>
     where
+        K: Name + 'static,
         S: Service<Req>,
         S::Error: Into<BoxError>,
     {
         let mut held = self.held.take()?;
         let common = &pool.shared.common;
-        if held.endpoint.load.is_ejected() && !common.register.is_panicking() {
+        if !held.endpoint.load.may_serve(now) && !common.register.is_panicking() {
             return None;
         }
         match self.look_at(&held.endpoint, &mut held.service, pool, cx) {
@@ -224,6 +228,7 @@ impl<K, S> Search<K, S> {
         cx: &mut Context<'_>,
     ) -> Look
     where
+        K: Name + 'static,
         S: Service<Req>,
         S::Error: Into<BoxError>,
     {
@@ -238,8 +243,9 @@ impl<K, S> Search<K, S> {
                 Look::Ready
             }
             Poll::Ready(Err(error)) => {
-                pool.failed(endpoint);
-                self.error = Some(error.into());
+                let error = error.into();
+                pool.failed(endpoint, &error);
+                self.error = Some(error);
                 Look::NotReady { waits: false }
             }
             Poll::Pending if coop::has_budget_remaining() => {

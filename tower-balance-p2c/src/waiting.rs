@@ -51,8 +51,13 @@ impl Waiting {
         }
         let common = &shared.common;
         let due = common.register.next_due();
-        let due = due.filter(|_| may_pick);
-        let due = due.and_then(|due| common.clock.instant(due));
+        let due = if may_pick {
+            due.and_then(|due| common.clock.instant(due))
+        } else {
+            // Nobody else finds out whether those that were not ready are by now.
+            let set = this.due.as_ref().as_pin_ref().map(|due| due.deadline());
+            set.or_else(|| Instant::now().checked_add(UNDRIVEN_PAUSE))
+        };
         if this.due.as_ref().as_pin_ref().map(|due| due.deadline()) != due {
             this.due.set(due.map(sleep_until));
         }
@@ -67,3 +72,5 @@ impl Waiting {
         Poll::Pending
     }
 }
+
+const UNDRIVEN_PAUSE: Duration = Duration::from_secs(1);

@@ -70,7 +70,11 @@ impl Best for BestByWeight {
             return;
         };
         class.room += offer.room;
-        if offer.in_flight < class.in_flight {
+        if class.weight != offer.weight {
+            if rng.random::<f64>() * class.room < offer.room {
+                class.index = index;
+            }
+        } else if offer.in_flight < class.in_flight {
             *class = Class {
                 room: class.room,
                 ..Class::of(index, offer)

@@ -101,6 +101,8 @@ async fn what_fails_before_the_first_frame_is_a_failure_and_what_fails_later_is_
     }
 }
 
+type Asks = fn(Duration) -> Outcome;
+
 fn classified(status: u16, fields: &[(&'static str, &str)]) -> Outcome {
     let response = head(status, fields);
     HttpClassify.classify(Ok::<_, &Infallible>(&response))
@@ -108,8 +110,9 @@ fn classified(status: u16, fields: &[(&'static str, &str)]) -> Outcome {
 
 #[test]
 fn who_is_busy_may_say_for_how_long() {
-    let seconds = |seconds| Outcome::Pushback(Duration::from_secs(seconds));
-    for status in [429, 503] {
+    let asks: [(u16, Asks); 2] = [(429, Outcome::Throttled), (503, Outcome::Pushback)];
+    for (status, asks) in asks {
+        let seconds = |seconds| asks(Duration::from_secs(seconds));
         assert_eq!(classified(status, &[("retry-after", "7")]), seconds(7));
         assert_eq!(classified(status, &[]), Outcome::Failure);
         assert_eq!(classified(status, &[("retry-after", "0")]), seconds(0));
@@ -143,9 +146,9 @@ fn grpc_says_it_in_milliseconds() {
             &[("grpc-status", status), ("grpc-retry-pushback-ms", millis)],
         )
     };
-    for status in ["8", "14"] {
-        let pushback = Outcome::Pushback(Duration::from_millis(1503));
-        assert_eq!(busy(status, "1503"), pushback);
+    let asks: [(&str, Asks); 2] = [("8", Outcome::Throttled), ("14", Outcome::Pushback)];
+    for (status, asks) in asks {
+        assert_eq!(busy(status, "1503"), asks(Duration::from_millis(1503)));
         for unreadable in ["-1", "1s", ""] {
             assert_eq!(busy(status, unreadable), Outcome::Failure, "{unreadable}");
         }
@@ -167,7 +170,7 @@ async fn a_head_or_trailers_that_ask_for_it_keep_requests_away_for_so_long() {
     type Answer = fn() -> Response<Body>;
     let answers: [(Answer, u64); 5] = [
         (|| head(503, &[("retry-after", "4")]), 4000),
-        (|| head(429, &[("retry-after", "86400")]), 30_000),
+        (|| head(503, &[("retry-after", "86400")]), 30_000),
         (|| head(200, &PUSHBACK), 4003),
         (|| Response::new(of(vec![trailers(&PUSHBACK)])), 4003),
         (
@@ -214,6 +217,32 @@ async fn statuses_eject_and_the_body_of_a_probe_may_be_dropped() {
     drop(probe);
     assert_eq!(seen(&balance, 1).health, Health::Probation { at_a_time: 1 });
     assert_eq!(seen(&balance, 1).in_flight, 0);
+}
+
+/// One client that sends too much must not take an endpoint from the others.
+#[tokio::test(start_paused = true)]
+async fn who_asks_one_client_to_come_later_is_left_alone_when_it_asks_many() {
+    let servers = servers::<2>();
+    let balance = pool(AtEndOfBody, &servers).await;
+    let mut calls = 0;
+    servers[0].reply(move || {
+        calls += 1;
+        // Each second one, so that there are never three in a row.
+        let response = match calls % 2 {
+            0 => head(429, &[("retry-after", "9")]),
+            _ => head(200, &[]),
+        };
+        (Some(Duration::ZERO), response)
+    });
+    for _ in 0..1000 {
+        balance.clone().oneshot(Request::new(())).await.unwrap();
+        if remaining(&balance).is_some() {
+            break;
+        }
+        sleep(Duration::from_millis(11)).await;
+    }
+    assert_eq!(servers[0].calls(), 8, "four of eight");
+    assert_eq!(remaining(&balance), Some(Duration::from_secs(9)));
 }
 
 const PUSHBACK: [(&str, &str); 2] = [("grpc-status", "14"), ("grpc-retry-pushback-ms", "4003")];

@@ -1,6 +1,11 @@
 use std::sync::{Arc, Weak};
 
-use super::{State, register::is_same, standing::Standing};
+use super::{
+    State,
+    owed::LATER,
+    register::{NEVER, is_same},
+    standing::Standing,
+};
 
 /// What the register knows of one endpoint.
 pub(super) struct Case<M: ?Sized> {
@@ -12,6 +17,8 @@ pub(super) struct Case<M: ?Sized> {
     pub(super) row: u32,
     /// The length of the last one.
     pub(super) nanos: u64,
+    /// Probes in a row that had no verdict.
+    pub(super) unproven: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +51,7 @@ impl<M: ?Sized> Case<M> {
             due,
             row: 0,
             nanos: 0,
+            unproven: 0,
         }
     }
 
@@ -53,6 +61,17 @@ impl<M: ?Sized> Case<M> {
 
     pub(super) fn is_ejected(&self) -> bool {
         matches!(self.stage, Stage::Ejected | Stage::Probing)
+    }
+
+    /// Before the next probe, after one more without a verdict: none at first, then 100 ms, and
+    /// twice that each time, up to the length of the ejection.
+    pub(super) fn pause(&mut self) -> u64 {
+        let before = self.unproven;
+        self.unproven = before.saturating_add(1);
+        match before {
+            0 => 0,
+            again => (LATER << (again - 1).min(20)).min(self.nanos),
+        }
     }
 
     pub(super) fn is_due(&self, now: u64) -> bool {
@@ -66,6 +85,8 @@ impl<M: ?Sized> Case<M> {
             failures: 0,
             step: 0,
         });
+        self.due = NEVER;
+        self.unproven = 0;
         standing.set(State::Probation(1));
     }
 }

@@ -21,12 +21,13 @@ impl<M: Member + ?Sized> Register<M> {
     /// Whether somebody is owed a request. A cheap look for each of them.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.next_due.load(Ordering::Relaxed) <= now
+            && self.not_before.load(Ordering::Relaxed) <= now
     }
 
     /// When somebody is to be owed a request, if anybody is.
     pub(crate) fn next_due(&self) -> Option<u64> {
         let next = self.next_due.load(Ordering::Relaxed);
-        (next != NEVER).then_some(next)
+        (next != NEVER).then(|| next.max(self.not_before.load(Ordering::Relaxed)))
     }
 
     /// Finds an endpoint that is owed a request, among those for which `find` has an answer, and
@@ -57,7 +58,8 @@ impl<M: Member + ?Sized> Register<M> {
             let is_probe = case.is_ejected();
             if is_probe {
                 case.stage = Stage::Probing;
-                case.due = NEVER;
+                // One that hangs, or is a poll that waits for news, must not be the last.
+                case.due = now.saturating_add(case.nanos.max(self.settings.window));
                 member.standing().set(State::Probing);
             } else {
                 cases.retain(|case| !case.is_of(&member));
@@ -66,7 +68,7 @@ impl<M: Member + ?Sized> Register<M> {
             // Many that are due at once must not take all the requests.
             let pause = (REQUESTS_BETWEEN / rate.max(1e-9) * 1e9) as u64;
             let next = now.saturating_add(pause.min(LATER));
-            self.next_due.fetch_max(next, Ordering::Relaxed);
+            self.not_before.store(next, Ordering::Relaxed);
             return Some((found, is_probe));
         }
         None
@@ -94,7 +96,7 @@ impl<M: Member + ?Sized> Register<M> {
 }
 
 /// 100 ms.
-const LATER: u64 = 100_000_000;
+pub(super) const LATER: u64 = 100_000_000;
 /// By one request, of those that are due.
 const MOST_ASKED: usize = 8;
 /// Of eight requests one may be owed to somebody.

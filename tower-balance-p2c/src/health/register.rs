@@ -29,6 +29,8 @@ pub(crate) trait Member {
 pub(crate) struct Register<M: ?Sized> {
     pub(super) settings: EjectionNanos,
     pub(super) next_due: AtomicU64,
+    /// Until when nobody gets what is due, so that it is a part of the requests.
+    pub(super) not_before: AtomicU64,
     ejected: AtomicU64,
     members: AtomicU64,
     /// One while too few endpoints can be used to leave any alone.
@@ -75,6 +77,7 @@ impl<M: Member + ?Sized> Register<M> {
         Self {
             settings,
             next_due: AtomicU64::new(NEVER),
+            not_before: AtomicU64::new(0),
             ejected: AtomicU64::new(0),
             members: AtomicU64::new(0),
             panicking: AtomicU64::new(0),
@@ -127,7 +130,8 @@ impl<M: Member + ?Sized> Register<M> {
         let mut cases = self.lock();
         let case = current(&mut cases, member, ticket)?;
         let report = match &mut case.stage {
-            Stage::Probing if ticket.is_probe => {
+            // Another may have been given up since.
+            Stage::Probing | Stage::Ejected if ticket.is_probe => {
                 // Stragglers from before are not held against it.
                 member.outcomes().forgive();
                 self.ejected.fetch_sub(1, Ordering::Relaxed);
@@ -156,7 +160,11 @@ impl<M: Member + ?Sized> Register<M> {
         ticket: Ticket,
         around: Surroundings,
     ) -> Option<Report> {
-        let reason = if member.standing().is_admitted() {
+        if self.settings.max_ejected == 0.0 {
+            return None;
+        }
+        let was_admitted = member.standing().is_admitted();
+        let reason = if was_admitted {
             let (failing, now) = (around.failing, around.now);
             judge(member.outcomes(), failing, &self.settings, now)?
         } else if ticket.is_probe {
@@ -165,16 +173,18 @@ impl<M: Member + ?Sized> Register<M> {
             EjectionReason::Relapse
         };
         let mut cases = self.lock();
-        if ticket.ejections != member.standing().ejections() {
+        let is_current = ticket.ejections == member.standing().ejections();
+        // Where probation has just ended it was not judged.
+        if !is_current || member.standing().is_admitted() != was_admitted {
             return None;
         }
-        if member.standing().is_admitted() {
+        if was_admitted {
             return self.eject(&mut cases, member, reason, None, around);
         }
         let least = 1.0 - self.settings.most_failing(around.failing);
         let case = current(&mut cases, member, ticket)?;
         let is_over = match &mut case.stage {
-            Stage::Probing => ticket.is_probe,
+            Stage::Probing | Stage::Ejected => ticket.is_probe,
             Stage::Probation(probation) => probation.failed(least),
             _ => false,
         };
@@ -192,6 +202,9 @@ impl<M: Member + ?Sized> Register<M> {
         nanos: u64,
         around: Surroundings,
     ) -> Option<Report> {
+        if self.settings.max_ejected == 0.0 {
+            return None;
+        }
         let nanos = nanos.min(self.settings.max_pushback);
         let mut cases = self.lock();
         if nanos == 0 || ticket.ejections != member.standing().ejections() {
@@ -202,7 +215,7 @@ impl<M: Member + ?Sized> Register<M> {
     }
 
     /// A probe has ended without a verdict: its place is free. If it has `hung` the next one waits
-    /// as long as the ejection was, else it may come at once.
+    /// as long as the ejection was, else it may come at once, and later each time.
     pub(crate) fn unproven(&self, member: &Arc<M>, ticket: Ticket, hung: bool, now: u64) {
         let mut cases = self.lock();
         let Some(case) = current(&mut cases, member, ticket) else {
@@ -210,13 +223,17 @@ impl<M: Member + ?Sized> Register<M> {
         };
         if ticket.is_probe && matches!(case.stage, Stage::Probing) {
             case.stage = Stage::Ejected;
-            case.due = now.saturating_add(if hung { case.nanos } else { 0 });
+            let pause = if hung { case.nanos } else { case.pause() };
+            case.due = now.saturating_add(pause);
+            if pause == 0 {
+                self.not_before.store(now, Ordering::Relaxed);
+            }
             member.standing().set(State::Ejected);
             self.reschedule(&cases);
         }
     }
 
-    /// When the endpoint's ejection is over, and its number in a row.
+    /// When the endpoint's ejection is over.
     pub(crate) fn ejected_until(&self, member: &Arc<M>) -> Option<u64> {
         let cases = self.lock();
         let case = cases.iter().find(|case| case.is_of(member))?;
@@ -231,10 +248,10 @@ impl<M: Member + ?Sized> Register<M> {
         nanos: Option<u64>,
         around: Surroundings,
     ) -> Option<Report> {
-        let known = cases.iter().position(|case| case.is_of(member));
         if member.standing().state() == State::Gone {
             return None;
         }
+        let known = cases.iter().position(|case| case.is_of(member));
         let is_out = known.is_some_and(|index| cases[index].is_ejected());
         let members = self.members.load(Ordering::Relaxed) as usize;
         if !is_out && self.ejected() >= self.settings.most_ejected(members) {
@@ -253,13 +270,19 @@ impl<M: Member + ?Sized> Register<M> {
             case.row = case.row.saturating_sub(STEPS_BACK);
         }
         let (longest, next) = self.settings.length(case.row, rate);
-        case.row = next;
-        let nanos = nanos.unwrap_or((longest as f64 * (1.0 - chance * JITTER)) as u64);
+        if nanos.is_none() || is_out {
+            case.row = next;
+        }
+        case.unproven = 0;
+        let least = (longest as f64 * (1.0 - chance * JITTER)) as u64;
+        // Who asks for a moment only must not be probed by each request.
+        let nanos = nanos.unwrap_or(0).max(least);
         case.stage = Stage::Ejected;
         case.nanos = nanos;
         case.due = around.now.saturating_add(nanos);
-        if !is_out {
-            self.ejected.fetch_add(1, Ordering::Relaxed);
+        if !is_out && self.ejected.fetch_add(1, Ordering::Relaxed) == 0 {
+            // What was so the last time that anybody was ejected is long over.
+            self.panicking.store(0, Ordering::Relaxed);
         }
         member.standing().count_ejection();
         member.standing().set(State::Ejected);

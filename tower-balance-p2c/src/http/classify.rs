@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use http::{HeaderMap, Response, StatusCode};
 
 use super::pushback::pushback;
@@ -8,9 +10,10 @@ use crate::{Classify, Outcome};
 /// (15). A gRPC status that comes in trailers, after messages, is seen by
 /// [`AtEndOfBody`](super::AtEndOfBody).
 ///
-/// Where the answer is 429 or 503, or the gRPC status RESOURCE_EXHAUSTED or UNAVAILABLE,
-/// `grpc-retry-pushback-ms` and `retry-after` (seconds or a date) are
-/// [respected](Outcome::Pushback).
+/// `grpc-retry-pushback-ms` and `retry-after` (seconds or a date) are [respected](Outcome::Pushback)
+/// where the answer is 503 or the gRPC status UNAVAILABLE. Where it is 429 or RESOURCE_EXHAUSTED,
+/// which may be meant for one client only, they are [respected](Outcome::Throttled) if the endpoint
+/// says so to many.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpClassify;
 
@@ -25,7 +28,8 @@ impl<B, E> Classify<Response<B>, E> for HttpClassify {
 
 fn outcome_of_head(status: StatusCode, fields: &HeaderMap) -> Outcome {
     match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => busy(fields),
+        StatusCode::SERVICE_UNAVAILABLE => busy(fields, Outcome::Pushback),
+        StatusCode::TOO_MANY_REQUESTS => busy(fields, Outcome::Throttled),
         status if status.is_server_error() => Outcome::Failure,
         _ => outcome_of_trailers(fields),
     }
@@ -34,12 +38,13 @@ fn outcome_of_head(status: StatusCode, fields: &HeaderMap) -> Outcome {
 /// By the gRPC status, if there is one.
 pub(super) fn outcome_of_trailers(fields: &HeaderMap) -> Outcome {
     match fields.get("grpc-status").map(http::HeaderValue::as_bytes) {
-        Some(b"8" | b"14") => busy(fields),
+        Some(b"14") => busy(fields, Outcome::Pushback),
+        Some(b"8") => busy(fields, Outcome::Throttled),
         Some(b"2" | b"4" | b"13" | b"15") => Outcome::Failure,
         _ => Outcome::Success,
     }
 }
 
-fn busy(fields: &HeaderMap) -> Outcome {
-    pushback(fields).map_or(Outcome::Failure, Outcome::Pushback)
+fn busy(fields: &HeaderMap, asks: fn(Duration) -> Outcome) -> Outcome {
+    pushback(fields).map_or(Outcome::Failure, asks)
 }

@@ -297,7 +297,7 @@ fn histories_come_to_every_state() {
             let state = match world.model.members[&0].state {
                 State::Admitted => 0,
                 State::Ejected(_) => 1,
-                State::Probing => 2,
+                State::Probing(_) => 2,
                 State::Probation { .. } => 3,
             };
             states[state] = true;

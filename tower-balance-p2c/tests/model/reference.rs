@@ -37,6 +37,8 @@ pub struct Member {
     history: Vec<bool>,
     last_failure: Option<Duration>,
     pub ejections: u64,
+    /// Of the last one.
+    duration: Duration,
     pub state: State,
 }
 
@@ -46,7 +48,8 @@ pub enum State {
     Admitted,
     /// Not to be probed before.
     Ejected(Duration),
-    Probing,
+    /// Until another request may find out.
+    Probing(Duration),
     Probation {
         most: u32,
         successes: u32,
@@ -84,11 +87,16 @@ impl Reference {
             State::Admitted => assert!(!is_probe),
             State::Ejected(due) => {
                 assert!(is_probe && now >= due, "too soon by {:?}", due - now);
-                member.state = State::Probing;
+                member.state = State::Probing(now + member.duration);
             }
-            State::Probing => panic!("there is a probe already"),
+            State::Probing(due) => {
+                assert!(is_probe && now >= due, "there is a probe already");
+                member.state = State::Probing(now + member.duration);
+            }
             State::Probation { most, .. } => {
-                assert!(!is_probe && member.in_flight < most as usize);
+                // What was sent before the last answer takes its time, and keeps nobody out.
+                let has_room = member.unanswered < most as usize || member.owed_since.is_none();
+                assert!(!is_probe && has_room);
             }
         }
         member.owed_since.get_or_insert(now);
@@ -125,7 +133,7 @@ impl Reference {
         member.failures += 1;
         member.fail(now);
         let is_bad = is_current && member.is_bad(sent.is_probe);
-        let is_out = member.state == State::Probing;
+        let is_out = matches!(member.state, State::Probing(_));
         is_bad && (is_out || ejected < most)
     }
 
@@ -135,7 +143,7 @@ impl Reference {
             member.in_flight -= 1;
             member.unanswered -= 1;
             member.owed_since = member.owed_since.filter(|&since| since != sent.at);
-            if sent.is_probe && member.state == State::Probing {
+            if sent.is_probe && matches!(member.state, State::Probing(_)) {
                 member.state = State::Ejected(now);
             }
         }
@@ -145,12 +153,15 @@ impl Reference {
         let now = self.now;
         let member = self.members.get_mut(&key).expect("it is in the set");
         member.state = State::Ejected(now + duration);
+        // One that hangs for that long is not waited for.
+        member.duration = duration.max(WINDOW);
         member.ejections += 1;
         member.forgive();
     }
 
     fn ejected(&self) -> usize {
-        let is_out = |member: &&Member| matches!(member.state, State::Ejected(_) | State::Probing);
+        let is_out =
+            |member: &&Member| matches!(member.state, State::Ejected(_) | State::Probing(_));
         self.members.values().filter(is_out).count()
     }
 
@@ -172,7 +183,7 @@ impl Reference {
             let is_same = match member.state {
                 State::Admitted => seen.health == Health::Admitted,
                 State::Ejected(_) => matches!(seen.health, Health::Ejected { .. }),
-                State::Probing => seen.health == Health::Probing,
+                State::Probing(_) => seen.health == Health::Probing,
                 State::Probation { most, .. } => {
                     seen.health == Health::Probation { at_a_time: most }
                 }
@@ -220,7 +231,7 @@ impl Member {
 
     fn proved_well(&mut self, is_probe: bool) {
         match &mut self.state {
-            State::Probing if is_probe => {
+            State::Probing(_) if is_probe => {
                 self.forgive();
                 self.state = State::Probation {
                     most: 1,
@@ -254,7 +265,7 @@ impl Member {
         match &mut self.state {
             State::Admitted => self.fails_too_often(),
             State::Ejected(_) => false,
-            State::Probing => is_probe,
+            State::Probing(_) => is_probe,
             State::Probation {
                 successes,
                 failures,

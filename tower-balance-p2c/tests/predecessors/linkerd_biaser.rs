@@ -244,7 +244,9 @@ mod http {
         assert_eq!(health, Health::Admitted, "one of them is no reason yet");
         for head in [[("retry-after", "7")], [("grpc-retry-pushback-ms", "7000")]] {
             let head: &'static [_] = Vec::from(head).leak();
-            let (limiting, health) = beside_a_good_one(429, head, &[]).await;
+            let (limiting, _) = beside_a_good_one(429, head, &[]).await;
+            assert!(limiting < 20, "{limiting}");
+            let (limiting, health) = beside_a_good_one(503, head, &[]).await;
             // Over forty seconds, and each time for seven.
             assert!(limiting <= 7, "{limiting}");
             let remaining = Duration::from_secs(7);

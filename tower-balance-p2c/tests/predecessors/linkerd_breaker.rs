@@ -177,15 +177,13 @@ async fn a_clock_that_jumps_ahead_leaves_nothing_behind() {
     let (mut pool, probes, _discovery) = due().await;
     let mut left = task::spawn(pool.clone().oneshot(()));
     assert_pending!(left.poll());
-    for _ in 0..3 {
-        tokio::time::advance(YEAR).await;
-        assert!(find(&pool, 1).cost.is_finite() && find(&pool, 2).cost > 0.0);
-        assert_eq!(health(&pool), Health::Probing);
-        assert_eq!(pool.clone().oneshot(()).await.unwrap(), 2);
-    }
+    tokio::time::advance(YEAR).await;
+    assert!(find(&pool, 1).cost.is_finite() && find(&pool, 2).cost > 0.0);
+    assert_eq!(health(&pool), Health::Probing);
+    // Nobody waits for a probe for ever.
+    is_readmitted(&pool).await;
     drop(left);
     tokio::time::advance(YEAR).await;
-    is_readmitted(&pool).await;
     send(&mut pool, 2000, 8).await;
     assert_eq!(health(&pool), Health::Admitted);
     assert!(share(&probes, 1) > 0.2);
