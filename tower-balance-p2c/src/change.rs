@@ -10,7 +10,8 @@ pub enum Change<K, V> {
     /// The endpoint `K` exists and is reached by the service `V`.
     ///
     /// For a key that is in the set already the new service takes the place of the old one, and
-    /// the endpoint keeps its history: latency, success, counters and requests in flight. It does
+    /// the endpoint keeps its history: latency, success, counters and requests in flight; its weight
+    /// and zone are what this says. It does
     /// so at once, even if the new service is not ready: the endpoint gets no request until it is.
     Insert(K, V),
     /// The same, with a weight and a zone of its own.

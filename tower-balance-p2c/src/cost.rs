@@ -37,8 +37,9 @@ impl Differences {
 }
 
 /// An endpoint that is silent for longer than it should need is taken to need that long, eight
-/// times as long as usual at the most; in time that is forgotten, so that it is asked again. Each request in flight counts once more, and a failure far
-/// more than its share: where half of the requests fail, one costs eight times as much.
+/// times as long as usual at the most; in time that is forgotten, so that it is asked again. Each
+/// request in flight counts once more, and a failure far more than its share: where half of the
+/// requests fail, one costs eight times as much.
 #[inline]
 pub(crate) fn cost(signals: Signals, typical: f64, differences: Differences) -> f64 {
     let Signals {

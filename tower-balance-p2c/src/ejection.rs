@@ -45,17 +45,18 @@ impl Ejection {
         Self::new().max_ejected(0.0)
     }
 
-    /// The fewest failures in a row that eject. More are needed while the other endpoints fail
-    /// too: so many that they would be an accident once in a hundred thousand times. 3 unless set; at least 1,
-    /// at most 64.
+    /// The fewest failures in a row that eject. More are needed while the other endpoints fail too:
+    /// so many that they would be an accident once in a hundred thousand times. 3 unless set; from
+    /// 1 to 64.
     pub fn consecutive(mut self, failures: u32) -> Self {
         self.consecutive = failures;
         self
     }
 
     /// The share of successes below which an endpoint is ejected, in relation to that of the
-    /// median endpoint: over its last 8, 16, 32 or 64 requests, and over `window`. 0.8 unless
-    /// set; from 0 to 1, where 0 never ejects.
+    /// median endpoint: over its last 8, 16, 32 or 64 requests, of which at least five and at least
+    /// `consecutive` must have failed, and over `window`. 0.8 unless set; from 0 to 1. With 0 only
+    /// failures in a row eject.
     pub fn ratio(mut self, ratio: f64) -> Self {
         self.ratio = ratio;
         self

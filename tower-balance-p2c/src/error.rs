@@ -31,7 +31,8 @@ pub(crate) struct EndpointCounts {
 pub enum Reason {
     /// Discovery has named no endpoint, or has removed all of them.
     Empty,
-    /// There are endpoints, but none was ready.
+    /// There are endpoints, but none was ready, or only such as have as many requests as their
+    /// probation allows.
     NotReady,
     /// All that were ready are ejected for their failures, and so few of them can be used that
     /// [`panic`](crate::Ejection::panic) would have to be higher to try them all the same.

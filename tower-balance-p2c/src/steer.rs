@@ -1,7 +1,7 @@
 /// Tells which endpoints a request would rather not go to, and is told which one it has got.
 ///
 /// A retry should go elsewhere, a log should name who has answered. With the feature `http`,
-/// `http::Trail` is one that does both by way of extensions. `()` does nothing.
+/// `http::ByTrail` is one that does both by way of extensions. `()` does nothing.
 pub trait Steer<K, Req, Res> {
     /// Whether [`answered`](Self::answered) is to be called, for which a reference to the endpoint
     /// is kept.

@@ -283,3 +283,26 @@ async fn a_probe_that_finds_its_endpoint_refusing_goes_elsewhere() {
     assert_eq!(error.downcast_ref(), Some(&Refused(1)));
     assert_eq!(seen(&balance, 1).ejections, 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_is_woken_when_probation_ends() {
+    let probes = answering_well::<2>();
+    let layer = BalanceLayer::builder().seed(4).wait(Duration::MAX);
+    let (balance, _discovery) = balance(layer.build().unwrap(), &probes.each_ref()).await;
+    eject(&balance, &probes[0]).await;
+    probes[0].control.answer(WELL);
+    sleep(BASE).await;
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    probes[1].control.set(Readiness::Pending);
+    let requests: Vec<_> = (0..100)
+        .map(|request| {
+            // Not all of them in the same moment.
+            let latency = Duration::from_micros(10_003 + 1_201 * (request % 11));
+            probes[0].control.answer(Answer::Ok(latency));
+            tokio::spawn(balance.clone().oneshot(()))
+        })
+        .collect();
+    let all = futures::future::join_all(requests);
+    let all = tokio::time::timeout(Duration::from_secs(2), all).await;
+    assert!(all.is_ok_and(|all| all.iter().all(Result::is_ok)));
+}

@@ -282,6 +282,20 @@ fn who_asks_to_be_left_alone_is_for_as_long_as_the_cap_allows() {
 }
 
 #[test]
+fn who_asks_for_a_moment_only_is_not_probed_by_each_request() {
+    let register = Register::new(defaults());
+    let endpoints = set(&register, 4);
+    let mut now = 0;
+    for at_least in [1, 1, 2, 4] {
+        let ticket = endpoints[0].ticket(now > 0);
+        register.pushed_back(&endpoints[0], ticket, 1_000_000, around(now));
+        assert!(!register.is_due(now + at_least * SECOND - 1));
+        now += at_least * SECOND;
+        assert!(claim(&register, now).is_some());
+    }
+}
+
+#[test]
 fn who_leaves_makes_room() {
     let register = Register::new(defaults());
     let endpoints = set(&register, 2);

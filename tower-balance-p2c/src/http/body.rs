@@ -17,8 +17,8 @@ use crate::{Completion, InFlight, Outcome};
 /// is still measured to the response's head.
 ///
 /// A body that ends in an error, or in trailers with one of the gRPC statuses that
-/// [`HttpClassify`](super::HttpClassify) takes for failures, is a failure of the endpoint, once for each request. A body
-/// that is dropped before its end is what its head was: the reader has left.
+/// [`HttpClassify`](super::HttpClassify) takes for failures, is a failure of the endpoint, once for
+/// each request. A body that is dropped before its end is what its head was: the reader has left.
 /// [`blame`](Self::blame) tells other errors from those of the endpoint.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AtEndOfBody;
