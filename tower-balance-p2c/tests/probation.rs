@@ -303,6 +303,6 @@ async fn whoever_waits_is_woken_when_probation_ends() {
         })
         .collect();
     let all = futures::future::join_all(requests);
-    let all = tokio::time::timeout(Duration::from_secs(2), all).await;
+    let all = timeout(Duration::from_secs(2), all).await;
     assert!(all.is_ok_and(|all| all.iter().all(Result::is_ok)));
 }
