@@ -258,7 +258,7 @@ fn in_virtual_time<T>(future: impl Future<Output = T>) -> T {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 200,
+        cases: 600,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

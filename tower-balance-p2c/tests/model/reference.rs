@@ -133,7 +133,7 @@ impl Reference {
         member.failures += 1;
         member.fail(now);
         let is_bad = is_current && member.is_bad(sent.is_probe);
-        let is_out = matches!(member.state, State::Probing(_));
+        let is_out = matches!(member.state, State::Ejected(_) | State::Probing(_));
         is_bad && (is_out || ejected < most)
     }
 
@@ -143,7 +143,8 @@ impl Reference {
             member.in_flight -= 1;
             member.unanswered -= 1;
             member.owed_since = member.owed_since.filter(|&since| since != sent.at);
-            if sent.is_probe && matches!(member.state, State::Probing(_)) {
+            let is_current = sent.is_probe && sent.ejections == member.ejections;
+            if is_current && matches!(member.state, State::Probing(_)) {
                 member.state = State::Ejected(now);
             }
         }
@@ -231,7 +232,8 @@ impl Member {
 
     fn proved_well(&mut self, is_probe: bool) {
         match &mut self.state {
-            State::Probing(_) if is_probe => {
+            // One that has come late still tells, as long as no other has.
+            State::Ejected(_) | State::Probing(_) if is_probe => {
                 self.forgive();
                 self.state = State::Probation {
                     most: 1,
@@ -264,8 +266,7 @@ impl Member {
     fn is_bad(&mut self, is_probe: bool) -> bool {
         match &mut self.state {
             State::Admitted => self.fails_too_often(),
-            State::Ejected(_) => false,
-            State::Probing(_) => is_probe,
+            State::Ejected(_) | State::Probing(_) => is_probe,
             State::Probation {
                 successes,
                 failures,
