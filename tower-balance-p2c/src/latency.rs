@@ -49,6 +49,13 @@ impl Latency {
         } else {
             latency / places
         };
+        // Whoever was slow, and better when it was asked again after a while, has changed: the old
+        // estimate has faded meanwhile, and now it is contradicted too.
+        let gain = if elapsed > decay / 4 && latency < expected {
+            1.0 - (1.0 - gain).powi(4)
+        } else {
+            gain
+        };
         average(&self.per_place, sample, gain);
         average(&self.whole, latency, gain);
         self.updated.store(now, Ordering::Relaxed);

@@ -115,6 +115,22 @@ fn a_sample_after_a_long_time_stands_for_that_time() {
 }
 
 #[test]
+fn whoever_is_better_when_asked_again_is_believed_sooner_than_whoever_is_worse() {
+    let after = |first: u64, then: u64, seconds| {
+        let latency = Latency::new(0);
+        latency.record(first * MILLISECOND, 0, 0, DECAY);
+        latency.record(then * MILLISECOND, 0, seconds * SECOND, DECAY);
+        let found = latency.per_place(TYPICAL, seconds * SECOND, DECAY);
+        found.unwrap() / 1e6
+    };
+    let left = 1.0 / std::f64::consts::E;
+    assert!(close(after(100, 10, 10), 10.0 + 90.0 * left.powi(4), 0.01));
+    assert!(close(after(20, 100, 10), 100.0 - 80.0 * left, 0.01));
+    // After two seconds it is one sample of many.
+    assert!(after(100, 10, 2) > 80.0);
+}
+
+#[test]
 fn an_idle_endpoint_drifts_to_what_is_typical_and_not_to_zero() {
     let latency = Latency::new(0);
     latency.record(SECOND, 0, 0, DECAY);
