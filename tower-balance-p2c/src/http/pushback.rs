@@ -33,7 +33,8 @@ fn digits(text: &str) -> Option<u64> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use http::{HeaderMap, HeaderName, HeaderValue, header::RETRY_AFTER};
+    use proptest::prelude::*;
 
     use super::pushback;
 
@@ -78,5 +79,31 @@ mod tests {
         }
         let most = read(&[("retry-after", "99999999999999999999999")]);
         assert_eq!(most, Some(Duration::from_secs(u64::MAX)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_bytes_are_sent_it_is_digits_or_a_date_or_nothing(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                "[0-9]{1,30}".prop_map(String::into_bytes),
+                "[MTWFS][a-z]{2}, [0-9]{2} [JFMASOND][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+                    .prop_map(String::into_bytes),
+            ],
+        ) {
+            let Ok(value) = HeaderValue::from_bytes(&bytes) else {
+                return Ok(());
+            };
+            for name in [RETRY_AFTER, HeaderName::from_static("grpc-retry-pushback-ms")] {
+                let mut fields = HeaderMap::new();
+                fields.insert(name, value.clone());
+                let told = pushback(&fields).is_some();
+                let is_number = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
+                prop_assert!(told || !is_number);
+                prop_assert!(is_number || !told || bytes.ends_with(b"GMT") || bytes.len() >= 24);
+            }
+        }
     }
 }
