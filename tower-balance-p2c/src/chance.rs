@@ -1,6 +1,6 @@
 //! Random numbers for picks: fast, not for secrets.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use rand::{SeedableRng as _, rngs::SmallRng};
 
@@ -20,14 +20,13 @@ impl Chance {
         seed.map_or(Self::Thread, |seed| Self::Seeded(AtomicU64::new(seed)))
     }
 
+    #[inline]
     pub(crate) fn with<T>(&self, draw: impl FnOnce(&mut SmallRng) -> T) -> T {
         match self {
-            // Taken and put back, so that a pick within a pick finds none and makes its own.
-            Self::Thread => GENERATOR.with(|generator| {
-                let mut rng = generator.take().unwrap_or_else(|| rand::make_rng());
-                let drawn = draw(&mut rng);
-                generator.set(Some(rng));
-                drawn
+            // A pick within a pick finds it taken, and makes its own.
+            Self::Thread => GENERATOR.with(|generator| match generator.try_borrow_mut() {
+                Ok(mut generator) => draw(generator.get_or_insert_with(|| rand::make_rng())),
+                Err(_) => draw(&mut rand::make_rng()),
             }),
             Self::Seeded(next) => {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -43,5 +42,5 @@ impl Chance {
 }
 
 thread_local! {
-    static GENERATOR: Cell<Option<SmallRng>> = const { Cell::new(None) };
+    static GENERATOR: RefCell<Option<SmallRng>> = const { RefCell::new(None) };
 }

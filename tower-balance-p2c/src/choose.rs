@@ -7,6 +7,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 use crate::{
     common::{Common, Lens},
     endpoint::Endpoint,
+    health::Probe,
     load::Load,
     pick::{Best, BestOfEqual, Choices, Found, Offer, sample, scan},
     sampler::Sampler,
@@ -36,6 +37,7 @@ struct Terms {
 
 impl<K, S> Choice<'_, K, S> {
     /// The best of the endpoints that are ready, as far as is known.
+    #[inline]
     pub(crate) fn best(&self, avoids: impl Fn(&K) -> bool) -> Option<usize> {
         let health = !self.common.register.is_panicking();
         let found = self.near_or_far(Terms::all(health), &avoids);
@@ -65,8 +67,8 @@ impl<K, S> Choice<'_, K, S> {
         })
     }
 
-    /// An endpoint that is to get the next request whatever it costs, and whether that is a probe.
-    pub(crate) fn owed(&self, avoids: impl Fn(&K) -> bool) -> Option<(usize, bool)> {
+    /// An endpoint that is to get the next request whatever it costs, and the probe if that is one.
+    pub(crate) fn owed(&self, avoids: impl Fn(&K) -> bool) -> Option<(usize, Option<Probe>)> {
         let rate = self.common.typical.rate();
         self.common.register.claim(self.lens.now, rate, |member| {
             let is_it = |entry: &Entry<K, S>| {
@@ -87,6 +89,7 @@ impl<K, S> Choice<'_, K, S> {
     }
 
     /// The best of the near endpoints, or of the far ones if these promise a much quicker answer.
+    #[inline]
     fn near_or_far(&self, terms: Terms, avoids: &impl Fn(&K) -> bool) -> Option<usize> {
         let near = self.best_of(self.snapshot.near(), terms, avoids);
         if self.snapshot.far().len() == 0 {
@@ -106,6 +109,7 @@ impl<K, S> Choice<'_, K, S> {
         Some(if spills { far } else { near }.index)
     }
 
+    #[inline]
     fn best_of(
         &self,
         sampler: &Sampler,
@@ -119,6 +123,7 @@ impl<K, S> Choice<'_, K, S> {
         }
     }
 
+    #[inline]
     fn best_by<B: Best>(
         &self,
         sampler: &Sampler,
@@ -147,6 +152,7 @@ impl<K, S> Choice<'_, K, S> {
     }
 
     /// Of one that is looked at because all are.
+    #[inline]
     fn offer<B: Best>(&self, load: &Load<K>) -> Offer {
         let in_flight = load.in_flight();
         if !B::IS_WEIGHTED {
@@ -163,6 +169,7 @@ impl<K, S> Choice<'_, K, S> {
     }
 
     /// Of one that was drawn by its weight.
+    #[inline]
     fn drawn_offer<B: Best>(&self, load: &Load<K>, rng: &mut SmallRng) -> Offer {
         let in_flight = load.in_flight();
         if !B::IS_WEIGHTED {
@@ -178,6 +185,7 @@ impl<K, S> Choice<'_, K, S> {
         }
     }
 
+    #[inline]
     fn cost(&self, load: &Load<K>, queue: f64) -> f64 {
         load.cost(&self.lens, queue)
     }

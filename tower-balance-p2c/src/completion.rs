@@ -41,10 +41,11 @@ impl<T> Completion<T> for AtResponse {
 #[must_use = "a request is in flight until this is dropped"]
 pub struct InFlight {
     load: Arc<Load<dyn Name>>,
+    /// When it was sent, or, once it was answered, when that was.
     since: u64,
+    ticket: Ticket,
     /// How many were in flight at the endpoint when this one was sent.
     ahead: u32,
-    ticket: Ticket,
     state: State,
 }
 
@@ -52,9 +53,7 @@ pub struct InFlight {
 enum State {
     Unanswered,
     /// A success so far.
-    Answered {
-        at: u64,
-    },
+    Answered,
     /// Neutral so far.
     Neutral,
     /// A failure: there is nothing more to be said.
@@ -63,6 +62,7 @@ enum State {
 }
 
 impl InFlight {
+    #[inline]
     pub(crate) fn start(load: Arc<Load<dyn Name>>, ticket: Ticket, now: u64) -> Self {
         Self {
             ahead: load.started(now),
@@ -79,21 +79,20 @@ impl InFlight {
             return;
         }
         let (now, before) = (self.load.common.clock.now(), self.load.state());
+        let is_success = outcome == Outcome::Success;
+        let outcomes = self.load.outcomes();
         if is_over {
-            self.load.flights().answered_and_released();
+            outcomes.answered_and_released(is_success, now);
         } else {
-            self.load.flights().answered();
+            outcomes.flights().answered();
         }
-        if outcome == Outcome::Success {
+        if is_success {
             let latency = now.saturating_sub(self.since);
             self.load.answered_well(latency, self.ahead, now);
-            self.state = State::Answered { at: now };
+            (self.state, self.since) = (State::Answered, now);
             // A stream may go on for hours: its beginning is proof enough, until it fails.
             if !self.load.is_admitted() {
                 self.load.proved_well(self.ticket, now);
-            }
-            if is_over {
-                self.load.ended_well(now);
             }
         } else {
             self.judge(outcome, now);
@@ -153,11 +152,8 @@ impl Drop for InFlight {
                 self.load.unproven(self.ticket, hung, now);
                 self.load.made_room(before);
             }
-            State::Answered { at } => {
-                self.load.flights().released();
-                self.load.ended_well(at);
-            }
-            State::Neutral | State::Failed => self.load.flights().released(),
+            State::Answered => self.load.outcomes().ended_well(self.since),
+            State::Neutral | State::Failed => self.load.flights().released(false),
         }
     }
 }

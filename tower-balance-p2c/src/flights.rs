@@ -1,15 +1,19 @@
-//! The requests that an endpoint has: how many, how many of them without an answer yet, and for how
-//! long it has owed one. Lock-free; nanoseconds in, no clock.
+//! The requests that an endpoint has: how many, how many of them without an answer yet, for how long
+//! it has owed one, and how many have ended well. Lock-free; nanoseconds in, no clock.
 
 use crate::sync::{AtomicU64, Ordering};
 
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Flights {
-    /// Without an answer in the upper half, in flight in the lower.
+    /// Three counts, so that an answer is one write: from the top, 16 bits of the successes, 24 of
+    /// the requests without an answer, 24 of those in flight.
     counts: AtomicU64,
     /// When the first request was sent that the endpoint has had since its last answer; zero if it
     /// had none. What was sent before is known to take its time.
     owed_since: AtomicU64,
+    /// How often the successes have passed half of what their bits hold.
+    halves: AtomicU64,
 }
 
 impl Flights {
@@ -17,6 +21,7 @@ impl Flights {
         Self {
             counts: AtomicU64::new(0),
             owed_since: AtomicU64::new(0),
+            halves: AtomicU64::new(0),
         }
     }
 
@@ -28,7 +33,7 @@ impl Flights {
         if since == 0 || now.saturating_sub(since) > patience {
             self.owed_since.store(now.max(1), Ordering::Relaxed);
         }
-        before as u32
+        (before & MOST) as u32
     }
 
     /// A request was answered, well or not, and is still in flight.
@@ -38,9 +43,9 @@ impl Flights {
     }
 
     /// A request was answered, and that was all.
-    pub(crate) fn answered_and_released(&self) {
+    pub(crate) fn answered_and_released(&self, is_success: bool) {
         self.owed_since.store(0, Ordering::Relaxed);
-        self.counts.fetch_sub(UNANSWERED + 1, Ordering::Relaxed);
+        self.end(UNANSWERED + 1, is_success);
     }
 
     /// A request without an answer, sent at `since`, was given up. That is no sign of life.
@@ -48,21 +53,42 @@ impl Flights {
         if self.owed_since.load(Ordering::Relaxed) == since.max(1) {
             self.owed_since.store(0, Ordering::Relaxed);
         }
-        self.counts.fetch_sub(UNANSWERED + 1, Ordering::Relaxed);
+        self.end(UNANSWERED + 1, false);
     }
 
     /// A request that was answered is no longer in flight.
-    pub(crate) fn released(&self) {
-        self.counts.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn released(&self, is_success: bool) {
+        self.end(1, is_success);
+    }
+
+    fn end(&self, counts: u64, is_success: bool) {
+        if !is_success {
+            self.counts.fetch_sub(counts, Ordering::Relaxed);
+            return;
+        }
+        let before = self.counts.fetch_add(SUCCESS - counts, Ordering::Relaxed);
+        if (before / SUCCESS) % HALF == HALF - 1 {
+            // Whoever sees this sees the count above too.
+            self.halves.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Of all time.
+    pub(crate) fn successes(&self) -> u64 {
+        let halves = self.halves.load(Ordering::Acquire);
+        let last = self.counts.load(Ordering::Relaxed) / SUCCESS;
+        // One that has just been passed may not be counted yet.
+        let uncounted = (last / HALF) ^ (halves % 2);
+        (halves + uncounted) * HALF + last % HALF
     }
 
     /// Those without an answer yet.
     pub(crate) fn unanswered(&self) -> u32 {
-        (self.counts.load(Ordering::Relaxed) >> 32) as u32
+        ((self.counts.load(Ordering::Relaxed) / UNANSWERED) & MOST) as u32
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.counts.load(Ordering::Relaxed) as u32
+        (self.counts.load(Ordering::Relaxed) & MOST) as u32
     }
 
     /// Whether there is a request that it got after its last answer.
@@ -80,5 +106,10 @@ impl Flights {
     }
 }
 
-/// One request without an answer. There is room for four thousand million of either kind.
-const UNANSWERED: u64 = 1 << 32;
+/// In flight or without an answer at the most: sixteen million at one endpoint.
+const MOST: u64 = UNANSWERED - 1;
+/// One request without an answer.
+const UNANSWERED: u64 = 1 << 24;
+const SUCCESS: u64 = 1 << 48;
+/// Of the successes that their bits hold.
+const HALF: u64 = 1 << 15;

@@ -126,6 +126,7 @@ where
     }
 }
 
+#[inline]
 fn send<K, S, Req, C, T, A>(
     ready: Ready<K, S>,
     mut request: Req,
@@ -146,7 +147,7 @@ where
     pool.counters.picks.add_one();
     pool.steer.sent(&mut request, &load.key);
     let endpoint = A::TELLS.then(|| Arc::clone(&load));
-    let ticket = load.ticket(claim.is_some());
+    let ticket = load.ticket(claim.as_ref().map(|claim| claim.probe()));
     let in_flight = InFlight::start(load, ticket, at);
     // From here on the request itself holds the probe.
     if let Some(claim) = claim {
@@ -160,6 +161,7 @@ where
     }
 }
 
+#[inline]
 fn finish<K, S, R, E, C, T, A>(
     result: Result<R, E>,
     mut in_flight: InFlight,

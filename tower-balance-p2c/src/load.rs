@@ -7,7 +7,7 @@ use crate::{
     common::{Common, Lens, Name},
     cost::{Signals, cost, expected},
     flights::Flights,
-    health::{Member, Report, Standing, State, Surroundings, Ticket},
+    health::{Member, Probe, Report, Standing, State, Surroundings, Ticket},
     latency::{Latency, places},
     outcomes::Outcomes,
     sync::{AtomicU64, Ordering},
@@ -16,19 +16,20 @@ use crate::{
 
 /// Belongs to a key rather than to a service: it outlives the service when discovery inserts the
 /// key again.
+///
+/// What each request writes shares a cache line, and what each choice reads besides stands on the
+/// next one: threads that choose pass one line of each endpoint around, and no more.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Load<K: ?Sized> {
-    pub(crate) common: Arc<Common>,
-    flights: Flights,
     latency: Latency,
     outcomes: Outcomes,
     standing: Standing,
+    /// When it was first ready, zero before; [`OLD`] for one that has not joined others.
+    began: AtomicU64,
     /// Bits of an `f64`, in the set's unit.
     weight: AtomicU64,
-    /// Whether it has joined others.
-    joins: bool,
-    /// When it was first ready; zero before.
-    began: AtomicU64,
+    pub(crate) common: Arc<Common>,
     pub(crate) key: K,
 }
 
@@ -37,13 +38,11 @@ impl<K> Load<K> {
     pub(crate) fn new(key: K, common: Arc<Common>, joins: bool, now: u64) -> Self {
         let window = common.register.window();
         Self {
-            flights: Flights::new(),
             latency: Latency::new(now),
             outcomes: Outcomes::new(window),
             standing: Standing::new(),
+            began: AtomicU64::new(if joins { 0 } else { OLD }),
             weight: AtomicU64::new(1f64.to_bits()),
-            joins,
-            began: AtomicU64::new(0),
             common,
             key,
         }
@@ -54,7 +53,8 @@ impl<K: ?Sized> Load<K> {
     /// Returns the queue that there was before, in units of the weight.
     pub(crate) fn started(&self, now: u64) -> u32 {
         let patience = self.common.typical.drift();
-        level(self.flights.started(now, patience), self.weight()).0 as u32
+        let before = self.flights().started(now, patience);
+        level(before, self.weight()).0 as u32
     }
 
     pub(crate) fn weight(&self) -> f64 {
@@ -68,11 +68,11 @@ impl<K: ?Sized> Load<K> {
     }
 
     pub(crate) fn flights(&self) -> &Flights {
-        &self.flights
+        self.outcomes.flights()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
-        self.flights.in_flight()
+        self.flights().in_flight()
     }
 
     /// An answer has begun well.
@@ -80,11 +80,6 @@ impl<K: ?Sized> Load<K> {
         let typical = &self.common.typical;
         typical.first(latency as f64 / places(ahead));
         self.latency.record(latency, ahead, now, typical.decay());
-    }
-
-    /// A request that was answered well has ended well.
-    pub(crate) fn ended_well(&self, now: u64) {
-        self.outcomes.record_success(now);
     }
 
     /// A request was given up at `age`. True if that is longer than it should have taken.
@@ -107,7 +102,7 @@ impl<K: ?Sized> Load<K> {
         let per_place = self.latency.per_place(lens.usual, lens.now, lens.drift);
         let signals = Signals {
             per_place: per_place.unwrap_or(lens.usual),
-            silence: self.flights.silence(lens.now),
+            silence: self.flights().silence(lens.now),
             drift: lens.drift,
             queue,
             success: self.outcomes.ratio(lens.now),
@@ -122,7 +117,7 @@ impl<K: ?Sized> Load<K> {
         let per_place = self.latency.per_place(usual, now, drift);
         let signals = Signals {
             per_place: per_place.unwrap_or(usual),
-            silence: self.flights.silence(now),
+            silence: self.flights().silence(now),
             drift,
             queue: self.queue(),
             success: 1.0,
@@ -148,7 +143,7 @@ impl<K: ?Sized> Load<K> {
     }
 
     pub(crate) fn silence(&self, now: u64) -> Duration {
-        Duration::from_nanos(self.flights.silence(now))
+        Duration::from_nanos(self.flights().silence(now))
     }
 
     /// For how much of the requests the endpoint is a candidate.
@@ -156,26 +151,21 @@ impl<K: ?Sized> Load<K> {
         if !self.is_newcomer(now) {
             return 1.0;
         }
-        self.common.slow_start.share(self.age(now))
+        let began = self.began.load(Ordering::Relaxed);
+        self.common.slow_start.share(age(began, now))
     }
 
     #[inline]
     pub(crate) fn is_newcomer(&self, now: u64) -> bool {
-        self.joins && self.age(now) < self.common.slow_start.window_nanos()
-    }
-
-    fn age(&self, now: u64) -> u64 {
-        match self.began.load(Ordering::Relaxed) {
-            0 => 0,
-            began => now.saturating_sub(began),
-        }
+        let began = self.began.load(Ordering::Relaxed);
+        began != OLD && age(began, now) < self.common.slow_start.window_nanos()
     }
 
     /// The endpoint is ready. True if it is so for the first time, and a newcomer.
     pub(crate) fn begins(&self, now: u64) -> bool {
         let is_first = self.began.load(Ordering::Relaxed) == 0;
         if is_first {
-            self.began.store(now.max(1), Ordering::Relaxed);
+            self.began.store(now.clamp(1, OLD - 1), Ordering::Relaxed);
         }
         is_first && self.is_newcomer(now)
     }
@@ -190,9 +180,9 @@ impl<K: ?Sized> Load<K> {
     /// Requests that take long, be it that others were answered meanwhile, or that they have been
     /// waited for long enough, keep nobody out.
     fn has_room(&self, most: u32, now: u64) -> bool {
-        self.flights.unanswered() < most
-            || !self.flights.owes()
-            || self.flights.silence(now) > self.common.typical.drift()
+        self.flights().unanswered() < most
+            || !self.flights().owes()
+            || self.flights().silence(now) > self.common.typical.drift()
     }
 
     /// Whether it is left alone.
@@ -228,10 +218,10 @@ impl<K: ?Sized> Load<K> {
         &self.outcomes
     }
 
-    pub(crate) fn ticket(&self, is_probe: bool) -> Ticket {
+    pub(crate) fn ticket(&self, probe: Option<Probe>) -> Ticket {
         Ticket {
             ejections: self.standing.ejections(),
-            is_probe,
+            probe,
         }
     }
 }
@@ -269,14 +259,18 @@ impl Load<dyn Name> {
     }
 
     pub(crate) fn unproven(self: &Arc<Self>, ticket: Ticket, hung: bool, now: u64) {
-        if ticket.is_probe {
+        if ticket.probe.is_some() {
             self.common.register.unproven(self, ticket, hung, now);
         }
     }
 
     /// A request has no longer to be waited for, which on probation makes room for another, and may
     /// have changed the endpoint's state from what it was `before`.
+    #[inline]
     pub(crate) fn made_room(&self, before: State) {
+        if before == State::Admitted && self.is_admitted() {
+            return;
+        }
         if matches!(before, State::Probation(_)) || self.state() != before {
             self.common.changed.notify_waiters();
         }
@@ -318,3 +312,14 @@ impl<K: ?Sized> Member for Load<K> {
         &self.outcomes
     }
 }
+
+/// Since it was first ready.
+fn age(began: u64, now: u64) -> u64 {
+    if began == 0 {
+        0
+    } else {
+        now.saturating_sub(began)
+    }
+}
+
+const OLD: u64 = u64::MAX;

@@ -3,16 +3,22 @@
 
 use std::sync::OnceLock;
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::{
+    flights::Flights,
+    sync::{AtomicU64, Ordering},
+};
 
+/// What each request writes stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Outcomes {
-    successes: AtomicU64,
-    failures: AtomicU64,
+    flights: Flights,
+    /// Zero for never.
+    last_failure: AtomicU64,
     /// One bit for each of the last outcomes, the latest lowest; a failure is a one. Only what came
     /// after a failure is written, so that those who never fail share no cache line.
     history: AtomicU64,
-    last_failure: AtomicU64,
+    failures: AtomicU64,
     /// From the first failure on; those who never fail need none.
     marks: OnceLock<Box<Marks>>,
     window: u64,
@@ -48,19 +54,37 @@ impl Counts {
 impl Outcomes {
     pub(crate) fn new(window: u64) -> Self {
         Self {
-            successes: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            history: AtomicU64::new(0),
+            flights: Flights::new(),
             last_failure: AtomicU64::new(0),
+            history: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             marks: OnceLock::new(),
             window,
         }
     }
 
-    pub(crate) fn record_success(&self, now: u64) {
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.flights
+    }
+
+    /// A request was answered, and that was all.
+    #[inline]
+    pub(crate) fn answered_and_released(&self, is_success: bool, now: u64) {
         self.turn(now);
-        self.successes.fetch_add(1, Ordering::Relaxed);
-        if self.history.load(Ordering::Relaxed) != 0 {
+        self.flights.answered_and_released(is_success);
+        self.ended(is_success);
+    }
+
+    /// A request that was answered has ended, and well.
+    pub(crate) fn ended_well(&self, now: u64) {
+        self.turn(now);
+        self.flights.released(true);
+        self.ended(true);
+    }
+
+    #[inline]
+    fn ended(&self, is_success: bool) {
+        if is_success && self.history.load(Ordering::Relaxed) != 0 {
             self.shift(0);
         }
     }
@@ -69,7 +93,6 @@ impl Outcomes {
         self.marks.get_or_init(|| self.begin_marks(now));
         self.turn(now);
         self.failures.fetch_add(1, Ordering::Relaxed);
-        // Zero stands for never.
         let last = self.last_failure.fetch_max(now.max(1), Ordering::Relaxed);
         if now.saturating_sub(last) > self.window {
             self.history.store(0, Ordering::Relaxed);
@@ -88,7 +111,7 @@ impl Outcomes {
 
     pub(crate) fn totals(&self) -> Counts {
         Counts {
-            successes: self.successes.load(Ordering::Relaxed),
+            successes: self.flights.successes(),
             failures: self.failures.load(Ordering::Relaxed),
         }
     }
@@ -150,10 +173,14 @@ impl Outcomes {
     }
 
     /// Begins those parts of the window that time has come to. One of those that race does it.
+    #[inline]
     fn turn(&self, now: u64) {
-        let Some(marks) = self.marks.get() else {
-            return;
-        };
+        if let Some(marks) = self.marks.get() {
+            self.turn_marks(marks, now);
+        }
+    }
+
+    fn turn_marks(&self, marks: &Marks, now: u64) {
         let turn_at = marks.turn_at.load(Ordering::Relaxed);
         if now < turn_at {
             return;

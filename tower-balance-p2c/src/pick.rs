@@ -57,6 +57,7 @@ impl Choices {
 
 /// One of the least cost among all. Costs within [`TIE`] of the least are equal, and equals are
 /// chosen from at random. `None` if there is no offer.
+#[inline]
 pub(crate) fn scan<B: Best, R: Rng + ?Sized>(
     sampler: &Sampler,
     rng: &mut R,
@@ -74,6 +75,7 @@ pub(crate) fn scan<B: Best, R: Rng + ?Sized>(
 /// Likewise among `choices` that are drawn by their weights: distinct ones where all weigh the same,
 /// else as the draw has it, for to draw a heavy one twice is to draw two of what it stands for.
 /// Where hardly any has an offer, all are asked.
+#[inline]
 pub(crate) fn sample<B: Best, R: Rng + ?Sized>(
     sampler: &Sampler,
     choices: usize,
@@ -120,22 +122,25 @@ pub(crate) trait Best: Default {
 /// steps over those that were drawn, which are kept in order.
 #[derive(Default)]
 struct Drawn {
-    sorted: [usize; MOST_REMEMBERED],
+    sorted: [u32; MOST_REMEMBERED],
     len: usize,
 }
 
 impl Drawn {
+    #[inline]
     fn next<R: Rng + ?Sized>(&mut self, sampler: &Sampler, rng: &mut R) -> Option<usize> {
         let mut index = sampler.draw_one_of(sampler.len().checked_sub(self.len)?, rng)?;
         let mut place = 0;
-        while place < self.len && self.sorted[place] <= index {
+        while place < self.len && self.sorted[place] as usize <= index {
             index += 1;
             place += 1;
         }
         // Beyond that, what is forgotten may be drawn again.
         if self.len < MOST_REMEMBERED {
-            self.sorted.copy_within(place..self.len, place + 1);
-            self.sorted[place] = index;
+            for later in (place..self.len).rev() {
+                self.sorted[later + 1] = self.sorted[later];
+            }
+            self.sorted[place] = index as u32;
             self.len += 1;
         }
         Some(index)
@@ -153,6 +158,7 @@ pub(crate) struct BestOfEqual {
 impl Best for BestOfEqual {
     const IS_WEIGHTED: bool = false;
 
+    #[inline]
     fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R) {
         let cost = offer.cost;
         if self.equals == 0.0 || cost < self.cost * (1.0 - TIE) {

@@ -17,6 +17,7 @@ use crate::{
     deferred::Deferred,
     drive::report,
     endpoint::{Endpoint, Unready},
+    health::Probe,
     lanes::{Lane, Lanes, Sum},
     pick::Choices,
     settings::Settings,
@@ -49,8 +50,8 @@ pub(crate) type PoolLane<K, S, C, T, A> = Arc<Lane<Pool<K, S, C, T, A>>>;
 pub(crate) struct Pick<K, S> {
     pub(crate) snapshot: Guard<Arc<Snapshot<K, S>>>,
     pub(crate) index: usize,
-    /// It is ejected, and the request is to find out whether it is well again.
-    pub(crate) is_probe: bool,
+    /// Where it is ejected, and the request is to find out whether it is well again.
+    pub(crate) probe: Option<Probe>,
 }
 
 impl<K, S> Pick<K, S> {
@@ -87,6 +88,7 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
     ///
     /// Where no driver finds out which are ready, it is one of all of them: the best one at first,
     /// and any other while that one is `held`.
+    #[inline]
     pub(crate) fn pick(
         &self,
         now: u64,
@@ -116,14 +118,14 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
         } else {
             None
         };
-        let (index, is_probe) = match owed {
+        let (index, probe) = match owed {
             Some(owed) => owed,
-            None => (choice.best(avoids)?, false),
+            None => (choice.best(avoids)?, None),
         };
         Some(Pick {
             snapshot,
             index,
-            is_probe,
+            probe,
         })
     }
 

@@ -151,7 +151,7 @@ impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
             key: load.key.clone(),
             ready: entry.endpoint.is_ready(),
             health,
-            ejections: load.ticket(false).ejections,
+            ejections: load.ticket(None).ejections.into(),
             weight: entry.attributes.weight_value(),
             zone: entry.attributes.zone_name().cloned(),
             share: load.share(now),

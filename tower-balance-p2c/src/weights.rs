@@ -19,7 +19,11 @@ pub(crate) fn unit(weights: impl Iterator<Item = f64> + Clone) -> f64 {
 
 /// The queue of an endpoint, for who looks at all of them, and how much room there is before it
 /// grows.
+#[inline]
 pub(crate) fn level(in_flight: u32, weight: f64) -> (f64, f64) {
+    if weight == 1.0 {
+        return (in_flight.into(), 1.0);
+    }
     let level = (f64::from(in_flight) / weight).floor();
     (level, (level + 1.0) * weight - f64::from(in_flight))
 }

@@ -11,12 +11,19 @@ mod outcomes;
 #[allow(unused_imports, reason = "a lock is for others")]
 mod sync;
 
+use std::{sync::Arc, thread};
+
 use flights::Flights;
 use outcomes::{Counts, FLOOR, Outcomes};
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
 const WINDOW: u64 = 10 * SECOND;
+
+fn succeed(outcomes: &Outcomes, now: u64) {
+    outcomes.flights().started(now, u64::MAX);
+    outcomes.answered_and_released(true, now);
+}
 
 /// Remembers everything.
 #[derive(Default)]
@@ -82,7 +89,7 @@ fn the_ratio_falls_with_each_failure_and_rises_with_each_success() {
     assert_eq!(outcomes.ratio(0), 1.0);
     outcomes.record_failure(0);
     assert_eq!(outcomes.ratio(0), 0.875);
-    outcomes.record_success(0);
+    succeed(&outcomes, 0);
     assert_eq!(outcomes.ratio(0), 1.0 - 0.125 * 0.875);
     for _ in 0..64 {
         outcomes.record_failure(0);
@@ -126,9 +133,35 @@ fn silence_is_how_long_an_answer_has_been_owed_since_the_last_one() {
     flights.started(26_000, PATIENCE);
     assert_eq!(flights.silence(26_010), 10);
     assert_eq!(flights.silence(0), 0, "a clock that steps back");
-    flights.answered_and_released();
-    flights.released();
+    flights.answered_and_released(true);
+    flights.released(false);
     assert_eq!((flights.in_flight(), flights.unanswered()), (3, 3));
+    assert_eq!(flights.successes(), 1);
+}
+
+#[test]
+fn no_success_is_lost_where_their_bits_are_full() {
+    const THREADS: u64 = 2;
+    const EACH: u64 = 150_000;
+    let flights = Arc::new(Flights::new());
+    flights.started(0, u64::MAX);
+    let answer = |flights: &Flights| {
+        for _ in 0..EACH {
+            flights.started(0, u64::MAX);
+            flights.answered_and_released(true);
+        }
+    };
+    thread::scope(|scope| {
+        let threads = [(); THREADS as usize].map(|()| scope.spawn(|| answer(&flights)));
+        let mut before = 0;
+        while !threads.iter().all(thread::ScopedJoinHandle::is_finished) {
+            let seen = flights.successes();
+            assert!((before..=THREADS * EACH).contains(&seen), "{before} {seen}");
+            before = seen;
+        }
+    });
+    assert_eq!(flights.successes(), THREADS * EACH);
+    assert_eq!((flights.in_flight(), flights.unanswered()), (1, 1));
 }
 
 proptest! {
@@ -144,7 +177,7 @@ proptest! {
             if failed {
                 outcomes.record_failure(now);
             } else {
-                outcomes.record_success(now);
+                succeed(&outcomes, now);
             }
             model.ends.push((now, failed));
             prop_assert_eq!(outcomes.totals(), model.totals());
@@ -170,7 +203,7 @@ proptest! {
             if failed {
                 outcomes.record_failure(at);
             } else {
-                outcomes.record_success(at);
+                succeed(&outcomes, at);
             }
             prop_assert!((FLOOR..=1.0).contains(&outcomes.ratio(at)));
             let counts = outcomes.in_window(at);

@@ -1,6 +1,9 @@
 //! Ejection, probes and probation as a pure core: time and chance come in.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[path = "../src/flights.rs"]
+#[allow(dead_code, reason = "covered elsewhere")]
+mod flights;
 #[path = "../src/health/mod.rs"]
 #[allow(
     dead_code,
@@ -148,9 +151,26 @@ fn a_probe_without_a_verdict_frees_its_place() {
     register.unproven(&endpoints[0], probe, false, 2 * SECOND);
     assert!(claim(&register, 2 * SECOND).is_some(), "at once");
     // One that has hung costs its client's patience, so the next one is not due at once.
+    let probe = endpoints[0].ticket(true);
     register.unproven(&endpoints[0], probe, true, 3 * SECOND);
     assert!(claim(&register, 3 * SECOND).is_none());
     assert!(claim(&register, 4 * SECOND).is_some());
+}
+
+#[test]
+fn a_probe_that_is_late_frees_no_other_ones_place_but_may_still_tell() {
+    let register = Register::new(defaults());
+    let endpoints = set(&register, 4);
+    let endpoint = &endpoints[0];
+    eject(&register, endpoint, 0);
+    claim(&register, SECOND).unwrap();
+    let late = endpoint.ticket(true);
+    claim(&register, 12 * SECOND).expect("one that takes so long is not waited for");
+    register.unproven(endpoint, late, false, 12 * SECOND);
+    assert_eq!(endpoint.state(), State::Probing);
+    assert!(claim(&register, 13 * SECOND).is_none(), "one at a time");
+    register.succeeded(endpoint, late, 13 * SECOND);
+    assert_eq!(endpoint.state(), State::Probation(1));
 }
 
 #[test]
@@ -370,7 +390,7 @@ proptest! {
                 },
                 _ => {
                     // From some time ago, to whomever.
-                    register.failed(endpoint, Ticket { is_probe: false, ..stale }, around(now));
+                    register.failed(endpoint, Ticket { probe: None, ..stale }, around(now));
                 }
             }
             let out = |state| matches!(state, State::Ejected | State::Probing);

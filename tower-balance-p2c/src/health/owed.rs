@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    Member, Register, State,
+    Member, Register,
     case::{Case, Stage},
     register::NEVER,
+    standing::Probe,
 };
 use crate::sync::Ordering;
 
@@ -31,13 +32,13 @@ impl<M: Member + ?Sized> Register<M> {
     }
 
     /// Finds an endpoint that is owed a request, among those for which `find` has an answer, and
-    /// says whether that is a probe. Nothing if somebody else is looking.
+    /// says which probe that is, if it is one. Nothing if somebody else is looking.
     pub(crate) fn claim<T>(
         &self,
         now: u64,
         rate: f64,
         find: impl Fn(&Arc<M>) -> Option<T>,
-    ) -> Option<(T, bool)> {
+    ) -> Option<(T, Option<Probe>)> {
         for _ in 0..MOST_ASKED {
             let member = self.first_due(now)?;
             // Without the lock: it may ask whoever uses the balancer.
@@ -56,11 +57,11 @@ impl<M: Member + ?Sized> Register<M> {
                 continue;
             };
             let is_probe = case.is_ejected();
+            let probe = is_probe.then(|| member.standing().begin_probe());
             if is_probe {
                 case.stage = Stage::Probing;
                 // One that hangs, or is a poll that waits for news, must not be the last.
                 case.due = now.saturating_add(case.nanos.max(self.settings.window));
-                member.standing().set(State::Probing);
             } else {
                 cases.retain(|case| !case.is_of(&member));
             }
@@ -69,7 +70,7 @@ impl<M: Member + ?Sized> Register<M> {
             let pause = (REQUESTS_BETWEEN / rate.max(1e-9) * 1e9) as u64;
             let next = now.saturating_add(pause.min(LATER));
             self.not_before.store(next, Ordering::Relaxed);
-            return Some((found, is_probe));
+            return Some((found, probe));
         }
         None
     }

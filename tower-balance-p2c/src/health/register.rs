@@ -13,7 +13,7 @@ use super::{
     EjectionNanos, EjectionReason, State,
     case::{Case, Stage},
     evidence::judge,
-    standing::Standing,
+    standing::{Probe, Standing},
 };
 use crate::{
     outcomes::Outcomes,
@@ -68,8 +68,9 @@ pub(crate) struct Surroundings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     /// How often the endpoint had been ejected before.
-    pub(crate) ejections: u64,
-    pub(crate) is_probe: bool,
+    pub(crate) ejections: u32,
+    /// Where it is one.
+    pub(crate) probe: Option<Probe>,
 }
 
 impl<M: Member + ?Sized> Register<M> {
@@ -131,7 +132,7 @@ impl<M: Member + ?Sized> Register<M> {
         let case = current(&mut cases, member, ticket)?;
         let report = match &mut case.stage {
             // Another may have been given up since.
-            Stage::Probing | Stage::Ejected if ticket.is_probe => {
+            Stage::Probing | Stage::Ejected if ticket.probe.is_some() => {
                 // Stragglers from before are not held against it.
                 member.outcomes().forgive();
                 self.ejected.fetch_sub(1, Ordering::Relaxed);
@@ -167,7 +168,7 @@ impl<M: Member + ?Sized> Register<M> {
         let reason = if was_admitted {
             let (failing, now) = (around.failing, around.now);
             judge(member.outcomes(), failing, &self.settings, now)?
-        } else if ticket.is_probe {
+        } else if ticket.probe.is_some() {
             EjectionReason::Probe
         } else {
             EjectionReason::Relapse
@@ -184,7 +185,7 @@ impl<M: Member + ?Sized> Register<M> {
         let least = 1.0 - self.settings.most_failing(around.failing);
         let case = current(&mut cases, member, ticket)?;
         let is_over = match &mut case.stage {
-            Stage::Probing | Stage::Ejected => ticket.is_probe,
+            Stage::Probing | Stage::Ejected => ticket.probe.is_some(),
             Stage::Probation(probation) => probation.failed(least),
             _ => false,
         };
@@ -214,14 +215,15 @@ impl<M: Member + ?Sized> Register<M> {
         self.eject(&mut cases, member, reason, Some(nanos), around)
     }
 
-    /// A probe has ended without a verdict: its place is free. If it has `hung` the next one waits
+    /// A probe has ended without a verdict: its place is free, unless another has taken it. If it has `hung` the next one waits
     /// as long as the ejection was, else it may come at once, and later each time.
     pub(crate) fn unproven(&self, member: &Arc<M>, ticket: Ticket, hung: bool, now: u64) {
         let mut cases = self.lock();
         let Some(case) = current(&mut cases, member, ticket) else {
             return;
         };
-        if ticket.is_probe && matches!(case.stage, Stage::Probing) {
+        let is_last = ticket.probe == Some(member.standing().probe());
+        if is_last && matches!(case.stage, Stage::Probing) {
             case.stage = Stage::Ejected;
             let pause = if hung { case.nanos } else { case.pause() };
             case.due = now.saturating_add(pause);

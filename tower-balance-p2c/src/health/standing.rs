@@ -4,11 +4,16 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Standing {
     word: AtomicU64,
-    /// Ejections so far. What was sent before the last one has no say any more.
-    ejections: AtomicU64,
+    /// Ejections so far, of which what was sent before the last one has no say any more, and in
+    /// the lower half the probes.
+    counts: AtomicU64,
     /// When it was last said that it was not ejected because too many are.
     spared_at: AtomicU64,
 }
+
+/// One of an endpoint's probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probe(u32);
 
 /// What the word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +34,27 @@ impl Standing {
     pub(crate) fn new() -> Self {
         Self {
             word: AtomicU64::new(ADMITTED),
-            ejections: AtomicU64::new(0),
+            counts: AtomicU64::new(0),
             spared_at: AtomicU64::new(0),
         }
     }
 
+    #[inline]
     pub(crate) fn is_admitted(&self) -> bool {
         self.word.load(Ordering::Relaxed) == ADMITTED
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> State {
         match self.word.load(Ordering::Relaxed) {
+            // The usual one first.
+            ADMITTED => State::Admitted,
+            other => Self::of(other),
+        }
+    }
+
+    fn of(word: u64) -> State {
+        match word {
             ADMITTED => State::Admitted,
             EJECTED => State::Ejected,
             PROBING => State::Probing,
@@ -48,8 +63,13 @@ impl Standing {
         }
     }
 
-    pub(crate) fn ejections(&self) -> u64 {
-        self.ejections.load(Ordering::Relaxed)
+    pub(crate) fn ejections(&self) -> u32 {
+        (self.counts.load(Ordering::Relaxed) >> 32) as u32
+    }
+
+    /// The last one.
+    pub(crate) fn probe(&self) -> Probe {
+        Probe(self.counts.load(Ordering::Relaxed) as u32)
     }
 
     /// Only under the register's lock.
@@ -76,7 +96,17 @@ impl Standing {
 
     /// Only under the register's lock.
     pub(super) fn count_ejection(&self) {
-        self.ejections.fetch_add(1, Ordering::Relaxed);
+        self.counts.fetch_add(1 << 32, Ordering::Relaxed);
+    }
+
+    /// Only under the register's lock.
+    pub(super) fn begin_probe(&self) -> Probe {
+        let probe = Probe(self.probe().0.wrapping_add(1));
+        let ejections = u64::from(self.ejections()) << 32;
+        self.counts
+            .store(ejections | u64::from(probe.0), Ordering::Relaxed);
+        self.set(State::Probing);
+        probe
     }
 }
 

@@ -18,6 +18,7 @@ pub struct Reference {
     pub now: Duration,
     pub members: BTreeMap<Key, Member>,
     joined: u64,
+    probes: u64,
 }
 
 /// An endpoint from its first insertion to its removal.
@@ -40,6 +41,8 @@ pub struct Member {
     /// Of the last one.
     duration: Duration,
     pub state: State,
+    /// The last one.
+    probe: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -65,7 +68,8 @@ pub struct Sent {
     number: u64,
     at: Duration,
     ejections: u64,
-    is_probe: bool,
+    /// Which of all there were.
+    probe: Option<u64>,
 }
 
 impl Reference {
@@ -81,7 +85,10 @@ impl Reference {
 
     pub fn sent(&mut self, key: Key, instance: usize, is_probe: bool) -> Sent {
         let now = self.now;
+        self.probes += u64::from(is_probe);
+        let probe = is_probe.then_some(self.probes);
         let member = self.members.get_mut(&key).expect("it is in the set");
+        member.probe = probe.or(member.probe);
         assert_eq!(member.instance, instance, "the service that was last named");
         match member.state {
             State::Admitted => assert!(!is_probe),
@@ -107,7 +114,7 @@ impl Reference {
             number: member.number,
             at: now,
             ejections: member.ejections,
-            is_probe,
+            probe,
         }
     }
 
@@ -126,13 +133,13 @@ impl Reference {
         if !is_failure {
             member.history.push(false);
             if is_current {
-                member.proved_well(sent.is_probe);
+                member.proved_well(sent.probe.is_some());
             }
             return false;
         }
         member.failures += 1;
         member.fail(now);
-        let is_bad = is_current && member.is_bad(sent.is_probe);
+        let is_bad = is_current && member.is_bad(sent.probe.is_some());
         let is_out = matches!(member.state, State::Ejected(_) | State::Probing(_));
         is_bad && (is_out || ejected < most)
     }
@@ -143,7 +150,9 @@ impl Reference {
             member.in_flight -= 1;
             member.unanswered -= 1;
             member.owed_since = member.owed_since.filter(|&since| since != sent.at);
-            let is_current = sent.is_probe && sent.ejections == member.ejections;
+            // Another may be under way, which this one says nothing of.
+            let is_last = sent.probe.is_some() && sent.probe == member.probe;
+            let is_current = is_last && sent.ejections == member.ejections;
             if is_current && matches!(member.state, State::Probing(_)) {
                 member.state = State::Ejected(now);
             }

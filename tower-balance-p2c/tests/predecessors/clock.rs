@@ -25,7 +25,8 @@ fn outcomes_survive_it() {
     let outcomes = Outcomes::new(10 * SECOND);
     for now in [100, 50, 0, 101] {
         outcomes.record_failure(now * SECOND);
-        outcomes.record_success(now * SECOND);
+        outcomes.flights().started(now * SECOND, u64::MAX);
+        outcomes.answered_and_released(true, now * SECOND);
         let ratio = outcomes.ratio(now * SECOND);
         assert!((0.01..1.0).contains(&ratio), "{ratio}");
         assert!(outcomes.in_window(now * SECOND).total() >= 2);

@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod clock;
+#[path = "../../src/flights.rs"]
+#[allow(dead_code, reason = "a test uses a part")]
+mod flights;
 #[path = "../../src/health/mod.rs"]
 #[allow(
     dead_code,

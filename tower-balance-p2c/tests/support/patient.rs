@@ -27,14 +27,14 @@ impl Patient {
         self.standing.state()
     }
 
-    pub fn ejections(&self) -> u64 {
+    pub fn ejections(&self) -> u32 {
         self.standing.ejections()
     }
 
     pub fn ticket(&self, is_probe: bool) -> Ticket {
         Ticket {
             ejections: self.ejections(),
-            is_probe,
+            probe: is_probe.then(|| self.standing.probe()),
         }
     }
 }
@@ -88,7 +88,8 @@ pub fn fail(register: &Register<Patient>, patient: &Arc<Patient>, around: Surrou
 
 /// An ordinary request goes well.
 pub fn succeed(register: &Register<Patient>, patient: &Arc<Patient>, now: u64) {
-    patient.outcomes.record_success(now);
+    patient.outcomes.flights().started(now, u64::MAX);
+    patient.outcomes.answered_and_released(true, now);
     if patient.state() != State::Admitted {
         register.succeeded(patient, patient.ticket(false), now);
     }
@@ -101,5 +102,6 @@ pub fn fail_probe(register: &Register<Patient>, patient: &Arc<Patient>, around: 
 }
 
 pub fn claim(register: &Register<Patient>, now: u64) -> Option<(Arc<Patient>, bool)> {
-    register.claim(now, 1000.0, |member| Some(Arc::clone(member)))
+    let claimed = register.claim(now, 1000.0, |member| Some(Arc::clone(member)));
+    claimed.map(|(member, probe)| (member, probe.is_some()))
 }
