@@ -9,6 +9,7 @@
 
 mod cli;
 mod instructions;
+mod least;
 mod marks;
 mod memory;
 mod subjects;

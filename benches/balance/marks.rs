@@ -39,13 +39,15 @@ impl Results {
     fn marks(&self) -> Vec<Mark> {
         let marks = [
             Some(self.allocations()),
-            self.beside_tower(),
+            self.beside_tower(Kind::OursOfTwo),
+            self.beside_tower(Kind::Least),
             self.of_two_choices(),
             self.worst_scan(),
             self.beside_buffer(Kind::Ours),
             self.beside_buffer(Kind::OursOfTwo),
             self.beside_buffer_on_two(Kind::Ours),
             self.beside_buffer_on_two(Kind::OursOfTwo),
+            self.beside_buffer_on_two(Kind::Least),
             self.scaling(Kind::Ours),
             self.scaling(Kind::OursOfTwo),
             self.of_big_set(),
@@ -67,11 +69,11 @@ impl Results {
         )
     }
 
-    fn beside_tower(&self) -> Option<Mark> {
-        let (ratio, detail) = self.worst(|size| {
-            Some(size.nanoseconds(Kind::OursOfTwo)? / size.nanoseconds(Kind::Tower)?)
-        })?;
-        Some(Mark::at_most("choices = 2 / tower by &mut", 0.2, ratio).with(detail))
+    fn beside_tower(&self, kind: Kind) -> Option<Mark> {
+        let (ratio, detail) =
+            self.worst(|size| Some(size.nanoseconds(kind)? / size.nanoseconds(Kind::Tower)?))?;
+        let name = format!("{} / tower by &mut", kind.name());
+        Some(Mark::at_most(name, 0.2, ratio).with(detail))
     }
 
     fn of_two_choices(&self) -> Option<Mark> {

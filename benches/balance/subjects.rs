@@ -17,6 +17,8 @@ use tower::{
 };
 use tower_balance_p2c::{Balance, BalanceLayer, Change};
 
+use super::least::Least;
+
 /// Ours.
 pub(super) type Ours = Balance<usize, Bare, ()>;
 /// tower's, with the load that it recommends.
@@ -31,16 +33,18 @@ pub(super) enum Kind {
     Ours,
     OursCloned,
     OursOfTwo,
+    Least,
     Tower,
     TowerBuffered,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Bare,
         Self::Ours,
         Self::OursCloned,
         Self::OursOfTwo,
+        Self::Least,
         Self::Tower,
         Self::TowerBuffered,
     ];
@@ -51,6 +55,7 @@ impl Kind {
             Self::Ours => "ours, by &mut",
             Self::OursCloned => "ours, cloned for each request",
             Self::OursOfTwo => "ours, choices = 2",
+            Self::Least => "the least of two choices",
             Self::Tower => "tower Balance<PeakEwma>, by &mut",
             Self::TowerBuffered => "tower Buffer<Balance<PeakEwma>>",
         }
@@ -63,6 +68,7 @@ impl Kind {
             Self::Ours => "ours",
             Self::OursCloned => "ours-cloned",
             Self::OursOfTwo => "ours-of-two",
+            Self::Least => "least",
             Self::Tower => "tower",
             Self::TowerBuffered => "tower-buffered",
         }
@@ -76,6 +82,7 @@ impl Kind {
             Self::Ours => subject(name, ours(runtime, endpoints, None)),
             Self::OursCloned => subject(name, Cloned(ours(runtime, endpoints, None))),
             Self::OursOfTwo => subject(name, ours(runtime, endpoints, Some(2))),
+            Self::Least => subject(name, Least::new(endpoints)),
             Self::Tower => subject(name, tower(endpoints)),
             Self::TowerBuffered => {
                 let mut buffered = buffered(runtime, endpoints);

@@ -23,7 +23,10 @@ use tokio::{
 };
 use tower::Service;
 
-use super::subjects::{Kind, buffered, ours, send_buffered};
+use super::{
+    least::Least,
+    subjects::{Kind, buffered, ours, send_buffered},
+};
 
 /// One subject, alone and in company.
 pub(super) struct Pair<'a> {
@@ -64,6 +67,7 @@ pub(super) fn balancers<'a>(one: &'a Runtime, two: &'a Runtime, endpoints: usize
         Pair::of_service(Kind::Ours, &ours(one, endpoints, None)),
         Pair::of_service(Kind::OursCloned, &cloned),
         Pair::of_service(Kind::OursOfTwo, &ours(one, endpoints, Some(2))),
+        Pair::of_service(Kind::Least, &Least::new(endpoints)),
         Pair::new(
             UNSHARED,
             [(); 3].map(|()| {

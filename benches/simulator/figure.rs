@@ -10,6 +10,8 @@ pub(super) enum Figure {
     P999,
     Errors,
     Failed,
+    Ejections,
+    FailedPerEjection,
     BadShare,
     Back,
     FirstSecond,
@@ -18,12 +20,14 @@ pub(super) enum Figure {
 
 impl Figure {
     /// In the order of a table.
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::P50,
         Self::P99,
         Self::P999,
         Self::Errors,
         Self::Failed,
+        Self::Ejections,
+        Self::FailedPerEjection,
         Self::BadShare,
         Self::Back,
         Self::FirstSecond,
@@ -37,6 +41,8 @@ impl Figure {
             Self::P999 => "p99.9 ms",
             Self::Errors => "errors %",
             Self::Failed => "errors a run",
+            Self::Ejections => "ejections a run",
+            Self::FailedPerEjection => "errors per ejection",
             Self::BadShare => "bad server's share %",
             Self::Back => "half its share again after s",
             Self::FirstSecond => "first second, x fair share",
@@ -52,6 +58,11 @@ impl Figure {
             Self::P999 => Some(figures.p999),
             Self::Errors => Some(figures.errors),
             Self::Failed => Some(figures.failed),
+            Self::Ejections => figures.ejections,
+            Self::FailedPerEjection => figures
+                .ejections
+                .filter(|&ejections| ejections > 0.0)
+                .map(|ejections| figures.failed / ejections),
             Self::BadShare => figures.bad_share,
             Self::Back => figures.back,
             Self::FirstSecond => figures.first_second,
@@ -101,8 +112,8 @@ impl Figure {
 
     fn digits(self) -> usize {
         match self {
-            Self::P50 | Self::P99 | Self::P999 | Self::Failed | Self::Back => 1,
-            Self::FirstSecond | Self::FirstRequest => 2,
+            Self::P50 | Self::P99 | Self::P999 | Self::Failed | Self::Ejections | Self::Back => 1,
+            Self::FirstSecond | Self::FirstRequest | Self::FailedPerEjection => 2,
             Self::BadShare => 3,
             Self::Errors => 4,
         }

@@ -24,6 +24,11 @@ pub(super) trait Policy {
         None
     }
 
+    /// How often it has ejected an endpoint, if it ever does.
+    fn ejections(&self) -> Option<u64> {
+        None
+    }
+
     /// Whether it reads tokio's clock, and not the view's.
     fn needs_clock(&self) -> bool {
         true

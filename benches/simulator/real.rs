@@ -78,6 +78,11 @@ impl Policy for Ours {
             Ended::Background
         }))
     }
+
+    fn ejections(&self) -> Option<u64> {
+        let endpoints = self.balance.stats().endpoints;
+        Some(endpoints.iter().map(|endpoint| endpoint.ejections).sum())
+    }
 }
 
 fn judge(result: Result<&Response, &Unanswered>) -> Outcome {

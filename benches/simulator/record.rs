@@ -47,6 +47,8 @@ pub(super) struct Figures {
     pub(super) errors: f64,
     /// How many requests failed.
     pub(super) failed: f64,
+    /// How often a client has ejected a server, if any ever does.
+    pub(super) ejections: Option<f64>,
     /// The watched server's share of requests while it is bad.
     pub(super) bad_share: Option<f64>,
     /// From when the watched server is good again until it has half of its fair share; infinite if
@@ -98,7 +100,7 @@ impl Record {
         self.measure(now - begun);
     }
 
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn figures(&self, ejections: Option<u64>) -> Figures {
         let quantile = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1e3;
         let watch = self.watch.as_ref();
         let newcomer = watch.filter(|watched| watched.watch.joins);
@@ -109,6 +111,7 @@ impl Record {
             p999: quantile(0.999),
             errors: 100.0 * self.errors as f64 / self.requests as f64,
             failed: self.errors as f64,
+            ejections: ejections.map(|ejections| ejections as f64),
             bad_share: watch
                 .and_then(|watch| watch.bad.share())
                 .map(|share| 100.0 * share),

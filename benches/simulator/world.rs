@@ -30,7 +30,9 @@ pub(super) fn run(scenario: &Scenario, policy: PolicyKind, seed: u64) -> Figures
     runtime.block_on(unconstrained(async {
         let mut world = World::new(scenario, policy, seed);
         world.run().await;
-        world.record.figures()
+        let ejections = world.clients.iter().map(|client| client.ejections());
+        let ejections: Option<u64> = ejections.sum();
+        world.record.figures(ejections)
     }))
 }
 

@@ -153,7 +153,7 @@ impl Drop for InFlight {
                 self.load.made_room(before);
             }
             State::Answered => self.load.outcomes().ended_well(self.since),
-            State::Neutral | State::Failed => self.load.flights().released(false),
+            State::Neutral | State::Failed => self.load.flights().released(),
         }
     }
 }

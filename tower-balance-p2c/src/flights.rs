@@ -4,7 +4,6 @@
 use crate::sync::{AtomicU64, Ordering};
 
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Flights {
     /// Three counts, so that an answer is one write: from the top, 16 bits of the successes, 24 of
     /// the requests without an answer, 24 of those in flight.
@@ -12,16 +11,17 @@ pub(crate) struct Flights {
     /// When the first request was sent that the endpoint has had since its last answer; zero if it
     /// had none. What was sent before is known to take its time.
     owed_since: AtomicU64,
-    /// How often the successes have passed half of what their bits hold.
-    halves: AtomicU64,
 }
+
+/// How often the successes have passed half of what their bits hold.
+#[derive(Debug)]
+pub(crate) struct Halves(AtomicU64);
 
 impl Flights {
     pub(crate) fn new() -> Self {
         Self {
             counts: AtomicU64::new(0),
             owed_since: AtomicU64::new(0),
-            halves: AtomicU64::new(0),
         }
     }
 
@@ -42,10 +42,16 @@ impl Flights {
         self.counts.fetch_sub(UNANSWERED, Ordering::Relaxed);
     }
 
-    /// A request was answered, and that was all.
-    pub(crate) fn answered_and_released(&self, is_success: bool) {
+    /// A request was answered, not well, and that was all.
+    pub(crate) fn answered_and_released(&self) {
         self.owed_since.store(0, Ordering::Relaxed);
-        self.end(UNANSWERED + 1, is_success);
+        self.counts.fetch_sub(UNANSWERED + 1, Ordering::Relaxed);
+    }
+
+    /// A request was answered well, and that was all.
+    pub(crate) fn answered_and_ended_well(&self, halves: &Halves) {
+        self.owed_since.store(0, Ordering::Relaxed);
+        self.end_well(UNANSWERED + 1, halves);
     }
 
     /// A request without an answer, sent at `since`, was given up. That is no sign of life.
@@ -53,29 +59,30 @@ impl Flights {
         if self.owed_since.load(Ordering::Relaxed) == since.max(1) {
             self.owed_since.store(0, Ordering::Relaxed);
         }
-        self.end(UNANSWERED + 1, false);
+        self.counts.fetch_sub(UNANSWERED + 1, Ordering::Relaxed);
     }
 
     /// A request that was answered is no longer in flight.
-    pub(crate) fn released(&self, is_success: bool) {
-        self.end(1, is_success);
+    pub(crate) fn released(&self) {
+        self.counts.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn end(&self, counts: u64, is_success: bool) {
-        if !is_success {
-            self.counts.fetch_sub(counts, Ordering::Relaxed);
-            return;
-        }
+    /// Likewise, and it is a success.
+    pub(crate) fn ended_well(&self, halves: &Halves) {
+        self.end_well(1, halves);
+    }
+
+    fn end_well(&self, counts: u64, Halves(halves): &Halves) {
         let before = self.counts.fetch_add(SUCCESS - counts, Ordering::Relaxed);
         if (before / SUCCESS) % HALF == HALF - 1 {
             // Whoever sees this sees the count above too.
-            self.halves.fetch_add(1, Ordering::Release);
+            halves.fetch_add(1, Ordering::Release);
         }
     }
 
     /// Of all time.
-    pub(crate) fn successes(&self) -> u64 {
-        let halves = self.halves.load(Ordering::Acquire);
+    pub(crate) fn successes(&self, Halves(halves): &Halves) -> u64 {
+        let halves = halves.load(Ordering::Acquire);
         let last = self.counts.load(Ordering::Relaxed) / SUCCESS;
         // One that has just been passed may not be counted yet.
         let uncounted = (last / HALF) ^ (halves % 2);
@@ -103,6 +110,12 @@ impl Flights {
             0 => 0,
             since => now.saturating_sub(since),
         }
+    }
+}
+
+impl Halves {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
     }
 }
 

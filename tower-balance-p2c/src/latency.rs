@@ -14,18 +14,23 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Latency {
     updated: AtomicU64,
-    /// Bits of an `f64` in nanoseconds; NaN until the first sample.
-    per_place: AtomicU64,
-    /// Likewise, with the queue; it is for those who watch.
-    whole: AtomicU64,
+    /// Bits of [`Estimates`].
+    estimates: AtomicU64,
+}
+
+/// Nanoseconds; NaN until the first sample.
+#[derive(Clone, Copy)]
+struct Estimates {
+    per_place: f64,
+    /// With the queue; it is for those who watch.
+    whole: f64,
 }
 
 impl Latency {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             updated: AtomicU64::new(now),
-            per_place: AtomicU64::new(f64::NAN.to_bits()),
-            whole: AtomicU64::new(f64::NAN.to_bits()),
+            estimates: AtomicU64::new(Estimates::both(f64::NAN).to_bits()),
         }
     }
 
@@ -42,7 +47,8 @@ impl Latency {
         };
         let latency = latency as f64;
         let places = places(ahead);
-        let expected = f64::from_bits(self.per_place.load(Ordering::Relaxed)) * places;
+        let before = self.estimates();
+        let expected = before.per_place * places;
         // No queue makes that much of a difference.
         let sample = if latency > expected * MOST_BY_QUEUE {
             latency
@@ -56,8 +62,11 @@ impl Latency {
         } else {
             gain
         };
-        average(&self.per_place, sample, gain);
-        average(&self.whole, latency, gain);
+        let after = Estimates {
+            per_place: average(before.per_place, sample, gain),
+            whole: average(before.whole, latency, gain),
+        };
+        self.estimates.store(after.to_bits(), Ordering::Relaxed);
         self.updated.store(now, Ordering::Relaxed);
     }
 
@@ -71,14 +80,14 @@ impl Latency {
             drift,
         );
         let raised = self
-            .per_place
+            .estimates
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
-                let projected = project(f64::from_bits(bits), typical, kept).unwrap_or(typical);
-                (age > projected * places(ahead)).then_some(age.to_bits())
+                let per_place = Estimates::from_bits(bits).per_place;
+                let projected = project(per_place, typical, kept).unwrap_or(typical);
+                (age > projected * places(ahead)).then(|| Estimates::both(age).to_bits())
             })
             .is_ok();
         if raised {
-            self.whole.store(age.to_bits(), Ordering::Relaxed);
             self.updated.fetch_max(now, Ordering::Relaxed);
         }
     }
@@ -88,27 +97,50 @@ impl Latency {
     ///
     /// Reads change nothing, so looking at an endpoint does not make it look better.
     pub(crate) fn per_place(&self, typical: f64, now: u64, drift: u64) -> Option<f64> {
-        let estimate = f64::from_bits(self.per_place.load(Ordering::Relaxed));
+        let estimate = self.estimates().per_place;
         let elapsed = now.saturating_sub(self.updated.load(Ordering::Relaxed));
         project(estimate, typical, fade(elapsed, drift))
     }
 
     /// The average latency, with the queue that there was. `None` without samples.
     pub(crate) fn whole(&self) -> Option<f64> {
-        let whole = f64::from_bits(self.whole.load(Ordering::Relaxed));
+        let whole = self.estimates().whole;
         (!whole.is_nan()).then_some(whole)
+    }
+
+    fn estimates(&self) -> Estimates {
+        Estimates::from_bits(self.estimates.load(Ordering::Relaxed))
     }
 }
 
-fn average(estimate: &AtomicU64, sample: f64, gain: f64) {
-    let old = f64::from_bits(estimate.load(Ordering::Relaxed));
-    let new = if old.is_nan() {
-        sample
-    } else {
-        let most = old.max(LEAST_TO_MULTIPLY) * MOST_TIMES;
-        old + (sample.min(most) - old) * gain
-    };
-    estimate.store(new.to_bits(), Ordering::Relaxed);
+impl Estimates {
+    fn both(nanos: f64) -> Self {
+        Self {
+            per_place: nanos,
+            whole: nanos,
+        }
+    }
+
+    /// Half the digits are more than a latency has.
+    fn to_bits(self) -> u64 {
+        let [per_place, whole] = [self.per_place, self.whole].map(|nanos| (nanos as f32).to_bits());
+        u64::from(whole) << 32 | u64::from(per_place)
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        Self {
+            per_place: f32::from_bits(bits as u32).into(),
+            whole: f32::from_bits((bits >> 32) as u32).into(),
+        }
+    }
+}
+
+fn average(old: f64, sample: f64, gain: f64) -> f64 {
+    if old.is_nan() {
+        return sample;
+    }
+    let most = old.max(LEAST_TO_MULTIPLY) * MOST_TIMES;
+    old + (sample.min(most) - old) * gain
 }
 
 /// How much of an old value is left after `elapsed`: `e^(-elapsed / decay)`, by a polynomial that

@@ -7,7 +7,7 @@ use crate::{
     common::{Common, Lens, Name},
     cost::{Signals, cost, expected},
     flights::Flights,
-    health::{Member, Probe, Report, Standing, State, Surroundings, Ticket},
+    health::{Member, Probe, Report, Spared, Standing, State, Surroundings, Ticket},
     latency::{Latency, places},
     outcomes::Outcomes,
     sync::{AtomicU64, Ordering},
@@ -17,16 +17,17 @@ use crate::{
 /// Belongs to a key rather than to a service: it outlives the service when discovery inserts the
 /// key again.
 ///
-/// What each request writes shares a cache line, and what each choice reads besides stands on the
-/// next one: threads that choose pass one line of each endpoint around, and no more.
+/// What each choice reads of an endpoint, which is most of what each request writes, shares a cache
+/// line, the first: of a big set a choice brings in no more, and threads pass no more around.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Load<K: ?Sized> {
     latency: Latency,
-    outcomes: Outcomes,
     standing: Standing,
     /// When it was first ready, zero before; [`OLD`] for one that has not joined others.
     began: AtomicU64,
+    outcomes: Outcomes,
+    spared: Spared,
     /// Bits of an `f64`, in the set's unit.
     weight: AtomicU64,
     pub(crate) common: Arc<Common>,
@@ -39,9 +40,10 @@ impl<K> Load<K> {
         let window = common.register.window();
         Self {
             latency: Latency::new(now),
-            outcomes: Outcomes::new(window),
             standing: Standing::new(),
             began: AtomicU64::new(if joins { 0 } else { OLD }),
+            outcomes: Outcomes::new(window),
+            spared: Spared::new(),
             weight: AtomicU64::new(1f64.to_bits()),
             common,
             key,
@@ -310,6 +312,10 @@ impl<K: ?Sized> Member for Load<K> {
 
     fn outcomes(&self) -> &Outcomes {
         &self.outcomes
+    }
+
+    fn spared(&self) -> &Spared {
+        &self.spared
     }
 }
 

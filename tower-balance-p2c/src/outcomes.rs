@@ -4,17 +4,18 @@
 use std::sync::OnceLock;
 
 use crate::{
-    flights::Flights,
+    flights::{Flights, Halves},
     sync::{AtomicU64, Ordering},
 };
 
-/// What each request writes stands first.
+/// What each request writes, or each choice reads, stands first.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Outcomes {
     flights: Flights,
     /// Zero for never.
     last_failure: AtomicU64,
+    halves: Halves,
     /// One bit for each of the last outcomes, the latest lowest; a failure is a one. Only what came
     /// after a failure is written, so that those who never fail share no cache line.
     history: AtomicU64,
@@ -56,6 +57,7 @@ impl Outcomes {
         Self {
             flights: Flights::new(),
             last_failure: AtomicU64::new(0),
+            halves: Halves::new(),
             history: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             marks: OnceLock::new(),
@@ -71,20 +73,24 @@ impl Outcomes {
     #[inline]
     pub(crate) fn answered_and_released(&self, is_success: bool, now: u64) {
         self.turn(now);
-        self.flights.answered_and_released(is_success);
-        self.ended(is_success);
+        if is_success {
+            self.flights.answered_and_ended_well(&self.halves);
+            self.succeeded();
+        } else {
+            self.flights.answered_and_released();
+        }
     }
 
     /// A request that was answered has ended, and well.
     pub(crate) fn ended_well(&self, now: u64) {
         self.turn(now);
-        self.flights.released(true);
-        self.ended(true);
+        self.flights.ended_well(&self.halves);
+        self.succeeded();
     }
 
     #[inline]
-    fn ended(&self, is_success: bool) {
-        if is_success && self.history.load(Ordering::Relaxed) != 0 {
+    fn succeeded(&self) {
+        if self.history.load(Ordering::Relaxed) != 0 {
             self.shift(0);
         }
     }
@@ -111,7 +117,7 @@ impl Outcomes {
 
     pub(crate) fn totals(&self) -> Counts {
         Counts {
-            successes: self.flights.successes(),
+            successes: self.flights.successes(&self.halves),
             failures: self.failures.load(Ordering::Relaxed),
         }
     }

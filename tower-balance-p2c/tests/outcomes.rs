@@ -11,9 +11,9 @@ mod outcomes;
 #[allow(unused_imports, reason = "a lock is for others")]
 mod sync;
 
-use std::{sync::Arc, thread};
+use std::thread;
 
-use flights::Flights;
+use flights::{Flights, Halves};
 use outcomes::{Counts, FLOOR, Outcomes};
 use proptest::prelude::*;
 
@@ -133,34 +133,35 @@ fn silence_is_how_long_an_answer_has_been_owed_since_the_last_one() {
     flights.started(26_000, PATIENCE);
     assert_eq!(flights.silence(26_010), 10);
     assert_eq!(flights.silence(0), 0, "a clock that steps back");
-    flights.answered_and_released(true);
-    flights.released(false);
+    let halves = Halves::new();
+    flights.answered_and_ended_well(&halves);
+    flights.released();
     assert_eq!((flights.in_flight(), flights.unanswered()), (3, 3));
-    assert_eq!(flights.successes(), 1);
+    assert_eq!(flights.successes(&halves), 1);
 }
 
 #[test]
 fn no_success_is_lost_where_their_bits_are_full() {
     const THREADS: u64 = 2;
     const EACH: u64 = 150_000;
-    let flights = Arc::new(Flights::new());
+    let (flights, halves) = (Flights::new(), Halves::new());
     flights.started(0, u64::MAX);
-    let answer = |flights: &Flights| {
+    let answer = || {
         for _ in 0..EACH {
             flights.started(0, u64::MAX);
-            flights.answered_and_released(true);
+            flights.answered_and_ended_well(&halves);
         }
     };
     thread::scope(|scope| {
-        let threads = [(); THREADS as usize].map(|()| scope.spawn(|| answer(&flights)));
+        let threads = [(); THREADS as usize].map(|()| scope.spawn(answer));
         let mut before = 0;
         while !threads.iter().all(thread::ScopedJoinHandle::is_finished) {
-            let seen = flights.successes();
+            let seen = flights.successes(&halves);
             assert!((before..=THREADS * EACH).contains(&seen), "{before} {seen}");
             before = seen;
         }
     });
-    assert_eq!(flights.successes(), THREADS * EACH);
+    assert_eq!(flights.successes(&halves), THREADS * EACH);
     assert_eq!((flights.in_flight(), flights.unanswered()), (1, 1));
 }
 

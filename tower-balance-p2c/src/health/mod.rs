@@ -11,5 +11,5 @@ pub use self::evidence::EjectionReason;
 pub(crate) use self::{
     register::{Member, Register, Report, Surroundings, Ticket},
     settings::EjectionNanos,
-    standing::{Probe, Standing, State},
+    standing::{Probe, Spared, Standing, State},
 };

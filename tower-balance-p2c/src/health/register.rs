@@ -13,7 +13,7 @@ use super::{
     EjectionNanos, EjectionReason, State,
     case::{Case, Stage},
     evidence::judge,
-    standing::{Probe, Standing},
+    standing::{Probe, Spared, Standing},
 };
 use crate::{
     outcomes::Outcomes,
@@ -24,6 +24,7 @@ use crate::{
 pub(crate) trait Member {
     fn standing(&self) -> &Standing;
     fn outcomes(&self) -> &Outcomes;
+    fn spared(&self) -> &Spared;
 }
 
 pub(crate) struct Register<M: ?Sized> {
@@ -258,7 +259,7 @@ impl<M: Member + ?Sized> Register<M> {
         let members = self.members.load(Ordering::Relaxed) as usize;
         if !is_out && self.ejected() >= self.settings.most_ejected(members) {
             // Once in a while, and not for each request that fails meanwhile.
-            let is_news = member.standing().spare(around.now, self.settings.window);
+            let is_news = member.spared().is_news(around.now, self.settings.window);
             return is_news.then_some(Report::Spared(reason));
         }
         let index = known.unwrap_or_else(|| {

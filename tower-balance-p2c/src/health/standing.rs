@@ -7,9 +7,11 @@ pub(crate) struct Standing {
     /// Ejections so far, of which what was sent before the last one has no say any more, and in
     /// the lower half the probes.
     counts: AtomicU64,
-    /// When it was last said that it was not ejected because too many are.
-    spared_at: AtomicU64,
 }
+
+/// When it was last said that an endpoint was not ejected because too many are.
+#[derive(Debug)]
+pub(crate) struct Spared(AtomicU64);
 
 /// One of an endpoint's probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,6 @@ impl Standing {
         Self {
             word: AtomicU64::new(ADMITTED),
             counts: AtomicU64::new(0),
-            spared_at: AtomicU64::new(0),
         }
     }
 
@@ -84,16 +85,6 @@ impl Standing {
         self.word.store(word, Ordering::Relaxed);
     }
 
-    /// True if that is worth saying again. Only under the register's lock.
-    pub(super) fn spare(&self, now: u64, window: u64) -> bool {
-        let before = self.spared_at.load(Ordering::Relaxed);
-        let is_news = before == 0 || now.abs_diff(before) > window;
-        if is_news {
-            self.spared_at.store(now.max(1), Ordering::Relaxed);
-        }
-        is_news
-    }
-
     /// Only under the register's lock.
     pub(super) fn count_ejection(&self) {
         self.counts.fetch_add(1 << 32, Ordering::Relaxed);
@@ -107,6 +98,23 @@ impl Standing {
             .store(ejections | u64::from(probe.0), Ordering::Relaxed);
         self.set(State::Probing);
         probe
+    }
+}
+
+impl Spared {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// True if that is worth saying again. Only under the register's lock.
+    pub(super) fn is_news(&self, now: u64, window: u64) -> bool {
+        let Self(at) = self;
+        let before = at.load(Ordering::Relaxed);
+        let is_news = before == 0 || now.abs_diff(before) > window;
+        if is_news {
+            at.store(now.max(1), Ordering::Relaxed);
+        }
+        is_news
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::{
-    health::{EjectionNanos, Member, Register, Standing, State, Surroundings, Ticket},
+    health::{EjectionNanos, Member, Register, Spared, Standing, State, Surroundings, Ticket},
     outcomes::Outcomes,
 };
 
@@ -13,6 +13,7 @@ pub const SECOND: u64 = 1_000_000_000;
 pub struct Patient {
     standing: Standing,
     outcomes: Outcomes,
+    spared: Spared,
 }
 
 impl Patient {
@@ -20,6 +21,7 @@ impl Patient {
         Self {
             standing: Standing::new(),
             outcomes: Outcomes::new(10 * SECOND),
+            spared: Spared::new(),
         }
     }
 
@@ -46,6 +48,10 @@ impl Member for Patient {
 
     fn outcomes(&self) -> &Outcomes {
         &self.outcomes
+    }
+
+    fn spared(&self) -> &Spared {
+        &self.spared
     }
 }
 
