@@ -1,6 +1,6 @@
 //! What later attempts are made from, and what they cost.
 
-use crate::{budget::Withdrawal, replay::Replay, service::Shared, stats::Refusal};
+use crate::{budget::Withdrawal, kind::Kind, policy::Refusal, replay::Replay, service::Shared};
 
 /// What later attempts are made from, or why there can be none.
 pub(crate) type Retries<S, Spare> = Result<Kept<S, Spare>, Refusal>;
@@ -76,19 +76,36 @@ impl Drop for Reservation {
     }
 }
 
+/// What calls for another attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    Failed(Kind),
+    Unprocessed,
+}
+
+impl Cause {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Failed(kind) => kind,
+            // Where no resend is left.
+            Self::Unprocessed => Kind::Transient,
+        }
+    }
+}
+
 /// Pays for the attempt after those that were `made`, makes its request, and counts it. A resend
 /// is made of what came back `unprocessed`, while there are any.
 pub(crate) fn prepare<S, P, R, Req>(
     shared: &Shared<P, R>,
     kept: &mut Retries<S, R::Spare>,
     made: &mut Made,
-    unprocessed: bool,
+    cause: Cause,
 ) -> Result<(R::Request, Payment), Refusal>
 where
     R: Replay<Req>,
 {
     let Kept { spare, refusal, .. } = kept.as_mut().map_err(|refusal| *refusal)?;
-    let resend = unprocessed && made.resends < shared.resends;
+    let resend = matches!(cause, Cause::Unprocessed) && made.resends < shared.resends;
     if !resend {
         let refusal =
             refusal.or((made.attempts >= shared.attempts).then_some(Refusal::OutOfAttempts));
@@ -102,7 +119,7 @@ where
         made.resends += 1;
         Payment::Nothing
     } else {
-        let withdrawal = shared.budget.withdraw();
+        let withdrawal = shared.budget.try_withdraw(cause.kind());
         let withdrawal = Some(withdrawal.map_err(|_| Refusal::Exhausted)?);
         made.attempts += 1;
         Payment::Token(Reservation { withdrawal })

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::{
     bucket::{Bucket, MAX_PER_SECOND, TOKEN},
     error::{Exhausted, InvalidSetting},
+    kind::Kind,
     sync::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
@@ -44,20 +45,26 @@ impl Budget {
         self.shared.deposited.fetch_add(1, Relaxed);
     }
 
-    /// Takes the token for one retry.
+    /// Notes one failure, whatever is done about it.
+    pub fn failed(&self, kind: Kind) {
+        let _ = kind;
+    }
+
+    /// Takes the price of one retry of this kind.
     ///
     /// # Errors
     ///
-    /// [`Exhausted`], if there is less than one token. Nothing is taken then.
-    pub fn withdraw(&self) -> Result<Withdrawal, Exhausted> {
+    /// [`Exhausted`], if there is less than that. Nothing is taken then.
+    pub fn try_withdraw(&self, kind: Kind) -> Result<Withdrawal, Exhausted> {
+        let _ = kind;
         match self.shared.bucket.withdraw(self.shared.now()) {
             Ok(()) => Ok(self.granted()),
             Err(balance) => Err(self.refused(balance)),
         }
     }
 
-    /// Whether there is a token now. A hint: nothing is reserved.
-    pub fn has_tokens(&self) -> bool {
+    /// Whether a retry of some kind could be paid for now. A hint: nothing is reserved.
+    pub fn looks_affordable(&self) -> bool {
         let bucket = &self.shared.bucket;
         // The clock is read only if what was there at the last withdrawal is not enough.
         bucket.balance(0) >= TOKEN || bucket.balance(self.shared.now()) >= TOKEN

@@ -14,11 +14,11 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::{
-    attempt::{Made, Payment, Retries, prepare},
-    policy::{Policy, Verdict},
+    attempt::{Cause, Made, Payment, Retries, prepare},
+    kind::Kind,
+    policy::{Policy, Refusal, Verdict},
     replay::Replay,
     service::Shared,
-    stats::Refusal,
 };
 
 pin_project! {
@@ -66,13 +66,13 @@ where
     /// Judges the outcome of an attempt: gives it back if it is final, else prepares the next.
     fn judge(
         self: Pin<&mut Self>,
-        outcome: Result<S::Response, S::Error>,
+        mut outcome: Result<S::Response, S::Error>,
     ) -> Option<Result<S::Response, S::Error>>
     where
         P: Policy<Req, S::Response, S::Error>,
     {
         let mut this = self.project();
-        let (after, unprocessed) =
+        let (after, cause) =
             match Policy::<Req, _, _>::classify(&this.shared.policy, outcome.as_ref()) {
                 Verdict::Success => {
                     this.shared.budget.deposit();
@@ -81,15 +81,22 @@ where
                     }
                     return Some(outcome);
                 }
-                Verdict::Failure => return Some(outcome),
-                Verdict::Retry { after } => (after.unwrap_or_default(), false),
-                Verdict::Unprocessed => (Duration::ZERO, true),
+                Verdict::Failure => {
+                    this.shared.budget.failed(Kind::Transient);
+                    return Some(outcome);
+                }
+                Verdict::Neutral => return Some(outcome),
+                Verdict::Retry(again) => {
+                    this.shared.budget.failed(again.kind);
+                    (again.after.unwrap_or_default(), Cause::Failed(again.kind))
+                }
+                Verdict::Unprocessed => (Duration::ZERO, Cause::Unprocessed),
             };
-        let prepared = prepare(this.shared, this.kept, this.made, unprocessed);
+        let prepared = prepare(this.shared, this.kept, this.made, cause);
         let (request, payment) = match prepared {
             Ok(prepared) => prepared,
             Err(refusal) => {
-                refuse(this.shared, *this.made, refusal);
+                refuse::<_, _, Req, _, _>(this.shared, *this.made, refusal, &mut outcome);
                 return Some(outcome);
             }
         };
@@ -161,9 +168,15 @@ where
                             continue;
                         }
                         (Poll::Ready(Err(error)), _) => Err(error),
-                        (Poll::Pending, Some(next)) => {
-                            refuse(this.shared, *this.made, Refusal::NotReady);
-                            return Poll::Ready(next.outcome);
+                        (Poll::Pending, Some(Prepared { mut outcome, .. })) => {
+                            let refusal = Refusal::NotReady;
+                            refuse::<_, _, Req, _, _>(
+                                this.shared,
+                                *this.made,
+                                refusal,
+                                &mut outcome,
+                            );
+                            return Poll::Ready(outcome);
                         }
                         (_, None) => return Poll::Pending,
                     }
@@ -234,10 +247,20 @@ impl<Request, Outcome> Prepared<Request, Outcome> {
     }
 }
 
-/// Notes why no attempt follows those that were made or prepared.
-fn refuse<P, R>(shared: &Shared<P, R>, made: Made, refusal: Refusal) {
+/// Notes why no attempt follows those that were made or prepared, and marks the outcome.
+fn refuse<P, R, Req, Res, Err>(
+    shared: &Shared<P, R>,
+    made: Made,
+    refusal: Refusal,
+    outcome: &mut Result<Res, Err>,
+) where
+    P: Policy<Req, Res, Err>,
+{
     shared.counters.refused(refusal);
     tracing::trace!(?made, reason = ?refusal, "not sent again");
+    if refusal != Refusal::NotRetryable {
+        shared.policy.gave_up(outcome, refusal);
+    }
 }
 
 /// Whether the time is over that began with the first poll.

@@ -12,6 +12,7 @@ pub mod future;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
+mod kind;
 mod layer;
 mod policy;
 mod replay;
@@ -22,8 +23,9 @@ mod sync;
 pub use crate::{
     backoff::Backoff,
     budget::Budget,
+    kind::Kind,
     layer::{Builder, RetryLayer},
-    policy::{OnError, Policy, Verdict},
+    policy::{Again, OnError, Policy, Refusal, Verdict},
     replay::{CloneRequest, Replay},
     service::Retry,
     stats::RetryStats,

@@ -24,6 +24,13 @@ pub trait Replay<Req> {
         true
     }
 
+    /// Whether the spare holds all of the request, so that an attempt made from it now would not
+    /// wait for the caller. Asked before a second attempt is sent beside one that is in flight.
+    fn complete(&self, spare: &Self::Spare) -> bool {
+        let _ = spare;
+        true
+    }
+
     /// The next attempt, or `None` if it cannot be made any more. Others may follow.
     fn again(&self, spare: &mut Self::Spare) -> Option<Self::Request>;
 

@@ -15,9 +15,9 @@ use crate::{
     backoff::Backoff,
     budget::Budget,
     future::ResponseFuture,
-    policy::{OnError, Policy},
+    policy::{OnError, Policy, Refusal},
     replay::{CloneRequest, Replay},
-    stats::{Counters, Refusal, RetryStats},
+    stats::{Counters, RetryStats},
 };
 
 /// Retries what fails, within a budget. Made by a [`RetryLayer`](crate::RetryLayer).
@@ -94,7 +94,7 @@ impl<S, P, R> Retry<S, P, R> {
         if self.shared.attempts <= 1 {
             return Some(Refusal::OutOfAttempts);
         }
-        (!self.shared.budget.has_tokens()).then_some(Refusal::Exhausted)
+        (!self.shared.budget.looks_affordable()).then_some(Refusal::Exhausted)
     }
 }
 

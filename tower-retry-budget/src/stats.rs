@@ -2,7 +2,10 @@
 
 use std::ops::Add;
 
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::{
+    policy::Refusal,
+    sync::{AtomicU64, Ordering::Relaxed},
+};
 
 /// A snapshot of what a [`RetryLayer`](crate::RetryLayer) has done, in all its services.
 ///
@@ -31,6 +34,8 @@ pub struct RetryStats {
     /// Not retried or resent: the service was not ready within
     /// [`ready_timeout`](crate::Builder::ready_timeout).
     pub not_ready: u64,
+    /// Not retried or resent: it could not have ended before the request's deadline.
+    pub past_deadline: u64,
 }
 
 /// What several layers have done together.
@@ -49,6 +54,7 @@ impl Add for RetryStats {
             not_replayable,
             out_of_attempts,
             not_ready,
+            past_deadline,
         } = other;
         Self {
             requests: self.requests.saturating_add(requests),
@@ -60,18 +66,9 @@ impl Add for RetryStats {
             not_replayable: self.not_replayable.saturating_add(not_replayable),
             out_of_attempts: self.out_of_attempts.saturating_add(out_of_attempts),
             not_ready: self.not_ready.saturating_add(not_ready),
+            past_deadline: self.past_deadline.saturating_add(past_deadline),
         }
     }
-}
-
-/// Why an attempt that called for another got none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Exhausted,
-    NotRetryable,
-    NotReplayable,
-    OutOfAttempts,
-    NotReady,
 }
 
 #[derive(Debug, Default)]
@@ -85,6 +82,7 @@ pub(crate) struct Counters {
     not_replayable: AtomicU64,
     out_of_attempts: AtomicU64,
     not_ready: AtomicU64,
+    past_deadline: AtomicU64,
 }
 
 impl Counters {
@@ -111,6 +109,7 @@ impl Counters {
             Refusal::NotReplayable => &self.not_replayable,
             Refusal::OutOfAttempts => &self.out_of_attempts,
             Refusal::NotReady => &self.not_ready,
+            Refusal::PastDeadline => &self.past_deadline,
         };
         counter.fetch_add(1, Relaxed);
     }
@@ -126,6 +125,7 @@ impl Counters {
             not_replayable: self.not_replayable.load(Relaxed),
             out_of_attempts: self.out_of_attempts.load(Relaxed),
             not_ready: self.not_ready.load(Relaxed),
+            past_deadline: self.past_deadline.load(Relaxed),
         }
     }
 }
@@ -145,7 +145,8 @@ mod tests {
             not_retryable: 6,
             not_replayable: 7,
             out_of_attempts: 8,
-            not_ready: u64::MAX,
+            not_ready: 9,
+            past_deadline: u64::MAX,
         };
         let both = one + one;
         let counts = [
@@ -157,8 +158,9 @@ mod tests {
             both.not_retryable,
             both.not_replayable,
             both.out_of_attempts,
+            both.not_ready,
         ];
-        assert_eq!(counts, [2, 4, 6, 8, 10, 12, 14, 16]);
-        assert_eq!(both.not_ready, u64::MAX);
+        assert_eq!(counts, [2, 4, 6, 8, 10, 12, 14, 16, 18]);
+        assert_eq!(both.past_deadline, u64::MAX);
     }
 }

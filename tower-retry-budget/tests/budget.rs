@@ -3,7 +3,7 @@
 use std::{sync::Barrier, thread, time::Duration};
 
 use tokio::time::advance;
-use tower_retry_budget::Budget;
+use tower_retry_budget::{Budget, Kind};
 
 mod support;
 
@@ -19,7 +19,7 @@ fn each_ratio_is_granted_exactly() {
             budget.deposit();
         }
         let mut granted = 0;
-        while budget.withdraw().is_ok() {
+        while budget.try_withdraw(Kind::Transient).is_ok() {
             granted += 1;
         }
         assert_eq!(granted, (ratio * 1_000.0).round() as u32, "ratio {ratio}");
@@ -29,7 +29,9 @@ fn each_ratio_is_granted_exactly() {
 #[test]
 fn a_failure_storm_costs_the_burst_and_no_more() {
     let budget = tokens(20);
-    let granted = (0..100_000).filter(|_| budget.withdraw().is_ok()).count();
+    let granted = (0..100_000)
+        .filter(|_| budget.try_withdraw(Kind::Transient).is_ok())
+        .count();
     assert_eq!(granted, 20);
     assert_eq!(budget.stats().refused, 99_980);
 }
@@ -39,7 +41,9 @@ async fn the_burst_is_apart_from_the_rate() {
     let builder = Budget::builder().ratio(0.0).min_per_second(10.0);
     let budget = builder.burst(2).build().unwrap();
     for _ in 0..3 {
-        let granted = (0..1_000).filter(|_| budget.withdraw().is_ok()).count();
+        let granted = (0..1_000)
+            .filter(|_| budget.try_withdraw(Kind::Transient).is_ok())
+            .count();
         assert_eq!(granted, 2, "not the hundred that ten seconds have paid in");
         advance(Duration::from_secs(10) + ODD).await;
     }
@@ -49,27 +53,27 @@ async fn the_burst_is_apart_from_the_rate() {
 async fn a_token_is_there_when_its_time_has_come_and_not_before() {
     let builder = Budget::builder().ratio(0.0).min_per_second(1.0);
     let budget = builder.burst(1).build().unwrap();
-    let _ = budget.withdraw().unwrap();
+    let _ = budget.try_withdraw(Kind::Transient).unwrap();
     for _ in 0..997 {
-        assert!(!budget.has_tokens());
-        assert!(budget.withdraw().is_err());
+        assert!(!budget.looks_affordable());
+        assert!(budget.try_withdraw(Kind::Transient).is_err());
         advance(ODD).await;
     }
-    assert!(!budget.has_tokens());
+    assert!(!budget.looks_affordable());
     advance(ODD).await;
-    assert!(budget.has_tokens());
-    assert!(budget.withdraw().is_ok());
+    assert!(budget.looks_affordable());
+    assert!(budget.try_withdraw(Kind::Transient).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_rate_does_not_drift() {
     let builder = Budget::builder().ratio(0.0).min_per_second(10.0);
     let budget = builder.burst(1_000).build().unwrap();
-    while budget.withdraw().is_ok() {}
+    while budget.try_withdraw(Kind::Transient).is_ok() {}
     let mut granted = 0;
     for _ in 0..60_000 {
         advance(ODD).await;
-        granted += u32::from(budget.withdraw().is_ok());
+        granted += u32::from(budget.try_withdraw(Kind::Transient).is_ok());
     }
     assert_eq!(granted, 601, "60.18 seconds at 10 a second");
 }
@@ -81,7 +85,7 @@ fn no_race_overdraws_it() {
         let start = Barrier::new(2);
         let draw = || {
             start.wait();
-            usize::from(budget.withdraw().is_ok())
+            usize::from(budget.try_withdraw(Kind::Transient).is_ok())
         };
         let granted = thread::scope(|scope| {
             let other = scope.spawn(draw);
@@ -100,7 +104,7 @@ fn many_threads_lose_no_deposit_and_no_withdrawal() {
             scope.spawn(|| {
                 for step in 0..10_000 {
                     budget.deposit();
-                    if let Ok(withdrawal) = budget.withdraw()
+                    if let Ok(withdrawal) = budget.try_withdraw(Kind::Transient)
                         && step % 3 == 0
                     {
                         withdrawal.refund();
@@ -118,9 +122,9 @@ fn many_threads_lose_no_deposit_and_no_withdrawal() {
 #[test]
 fn a_refund_gives_the_token_back_and_a_drop_does_not() {
     let budget = tokens(2);
-    budget.withdraw().unwrap().refund();
+    budget.try_withdraw(Kind::Transient).unwrap().refund();
     assert_eq!(budget.stats().balance, 2.0);
-    drop(budget.withdraw().unwrap());
+    drop(budget.try_withdraw(Kind::Transient).unwrap());
     assert_eq!(budget.stats().balance, 1.0);
     let stats = budget.stats();
     assert_eq!((stats.withdrawn, stats.refunded, stats.refused), (2, 1, 0));
@@ -130,15 +134,15 @@ fn a_refund_gives_the_token_back_and_a_drop_does_not() {
 fn clones_share_one_balance() {
     let budget = tokens(1);
     let clone = budget.clone();
-    let _ = budget.withdraw().unwrap();
-    assert!(!clone.has_tokens());
+    let _ = budget.try_withdraw(Kind::Transient).unwrap();
+    assert!(!clone.looks_affordable());
 }
 
 #[test]
 fn a_refusal_says_what_there_was_and_what_to_do() {
     let budget = spent(0.4, 20);
     budget.deposit();
-    let refused = budget.withdraw().unwrap_err();
+    let refused = budget.try_withdraw(Kind::Transient).unwrap_err();
     assert_eq!(refused.balance(), 0.4);
     assert_eq!(
         refused.to_string(),

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, channel::Channel};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_retry_budget::{
-    RetryLayer,
+    Kind, RetryLayer,
     http::{BodyReplay, ReplayBody, StatusPolicy},
 };
 
@@ -144,7 +144,7 @@ async fn when_the_budget_refuses_an_early_answer_the_body_goes_on() {
     let service = service_fn(move |request: Request<Body>| {
         uploads.send(request.into_body()).expect("open");
         // Somebody else takes the last token in the meantime.
-        let _ = drain.withdraw();
+        let _ = drain.try_withdraw(Kind::Transient);
         std::future::ready(Ok::<_, Infallible>(inner.response()))
     });
     let builder = RetryLayer::builder(budget).policy(StatusPolicy::new());

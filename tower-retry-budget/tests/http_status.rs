@@ -7,12 +7,10 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use proptest::prelude::*;
 use tower_retry_budget::{Policy, Verdict, http::StatusPolicy};
 
-const RETRY: Verdict = Verdict::Retry { after: None };
+const RETRY: Verdict = Verdict::retry();
 
 fn after(millis: u64) -> Verdict {
-    Verdict::Retry {
-        after: Some(Duration::from_millis(millis)),
-    }
+    Verdict::retry().after(Duration::from_millis(millis))
 }
 
 fn judge(status: u16, headers: &[(&'static str, &[u8])]) -> Verdict {
@@ -179,7 +177,9 @@ proptest! {
             ("grpc-retry-pushback-ms", &pushback),
             ("grpc-status", &status),
         ]);
-        if let Verdict::Retry { after: Some(after) } = verdict {
+        if let Verdict::Retry(again) = verdict
+            && let Some(after) = again.after
+        {
             prop_assert!(after <= Duration::from_secs(10));
         }
     }

@@ -2,7 +2,7 @@
 
 use tokio_test::{assert_pending, assert_ready_eq, assert_ready_ok, task};
 use tower::{Layer, Service};
-use tower_retry_budget::{Replay, RetryLayer};
+use tower_retry_budget::{Kind, Replay, RetryLayer};
 use tower_test::{assert_request_eq, mock};
 
 mod support;
@@ -136,7 +136,7 @@ async fn what_is_kept_for_a_resend_only_is_not_retried() {
             assert_eq!(refusals(layer.stats()), [(reason, 1)]);
             assert_eq!((layer.stats().resent, layer.stats().retries), (1, 0));
             assert_eq!(budget.stats().withdrawn, withdrawn);
-            while budget.withdraw().is_ok() && reason == "exhausted" {}
+            while budget.try_withdraw(Kind::Transient).is_ok() && reason == "exhausted" {}
         }
     }
 }

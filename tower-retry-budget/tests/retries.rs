@@ -87,7 +87,7 @@ async fn a_closure_is_a_policy() {
     let builder = RetryLayer::builder(tokens(20)).backoff(at_once());
     let layer = builder
         .policy(|result: Result<&&'static str, &Failure>| match result {
-            Ok(&"busy") => Verdict::Retry { after: None },
+            Ok(&"busy") => Verdict::retry(),
             _ => Verdict::Success,
         })
         .build()

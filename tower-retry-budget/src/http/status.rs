@@ -140,7 +140,7 @@ impl StatusPolicy {
                 _ => return Verdict::Failure,
             }
         }
-        Verdict::Retry { after }
+        Verdict::retry().after(after)
     }
 }
 
@@ -158,7 +158,7 @@ impl<B, B2, E> Policy<Request<B>, Response<B2>, E> for StatusPolicy {
     fn classify(&self, result: Result<&Response<B2>, &E>) -> Verdict {
         match result {
             Ok(response) => self.judge(response.status(), response.headers()),
-            Err(_) => Verdict::Retry { after: None },
+            Err(_) => Verdict::retry(),
         }
     }
 }

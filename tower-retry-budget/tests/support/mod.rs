@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tower_retry_budget::{Backoff, Budget};
+use tower_retry_budget::{Backoff, Budget, Kind};
 use tower_service::Service;
 
 /// A budget of so many tokens that is paid by nothing.
@@ -30,7 +30,7 @@ pub fn tokens(burst: u32) -> Budget {
 pub fn spent(ratio: f64, burst: u32) -> Budget {
     let builder = Budget::builder().ratio(ratio).min_per_second(0.0);
     let budget = builder.burst(burst).build().expect("valid");
-    while budget.withdraw().is_ok() {}
+    while budget.try_withdraw(Kind::Transient).is_ok() {}
     budget
 }
 
