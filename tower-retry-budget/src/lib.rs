@@ -13,6 +13,8 @@ pub mod future;
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
 mod kind;
+#[allow(dead_code, reason = "for the counts that follow")]
+mod lanes;
 mod layer;
 mod policy;
 mod replay;

@@ -7,17 +7,12 @@
 //!
 //! `tower-balance-p2c` has the same. It stays apart on purpose: neither crate depends on the other.
 
-use std::{
-    cell::Cell,
-    num::NonZero,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    thread,
-};
+mod sum;
 
-use crate::sync::AtomicU64;
+use std::sync::Arc;
+
+pub(crate) use self::sum::Sum;
+use crate::sync::{lane_count, thread_number};
 
 #[derive(Debug)]
 pub(crate) struct Lanes<C> {
@@ -54,71 +49,10 @@ impl<C> Lanes<C> {
     }
 }
 
-/// A sum to which each thread adds at its own place.
-#[derive(Debug)]
-pub(crate) struct Sum {
-    parts: Box<[Part]>,
-}
-
-#[derive(Debug)]
-#[repr(align(128))]
-struct Part(AtomicU64);
-
-impl Sum {
-    pub(crate) fn new() -> Self {
-        Self {
-            parts: (0..lane_count())
-                .map(|_| Part(AtomicU64::new(0)))
-                .collect(),
-        }
-    }
-
-    pub(crate) fn add_one(&self) {
-        let part = &self.parts[thread_number() & (self.parts.len() - 1)];
-        part.0.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn total(&self) -> u64 {
-        let parts = self.parts.iter().map(|part| part.0.load(Relaxed));
-        parts.fold(0, u64::wrapping_add)
-    }
-}
-
-impl Default for Sum {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A power of two.
-fn lane_count() -> usize {
-    thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(MOST_LANES)
-        .next_power_of_two()
-}
-
-fn thread_number() -> usize {
-    NUMBER.with(|number| {
-        if let Some(number) = number.get() {
-            return number;
-        }
-        let new = NEXT.fetch_add(1, Relaxed);
-        number.set(Some(new));
-        new
-    })
-}
-
-const MOST_LANES: usize = 64;
-
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -127,7 +61,11 @@ mod tests {
         let threads = 2 * lane_count() + 1;
         thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| (0..10_000).for_each(|_| sum.add_one()));
+                scope.spawn(|| {
+                    (0..10_000).for_each(|_| {
+                        sum.add_one();
+                    })
+                });
             }
         });
         assert_eq!(sum.total(), 10_000 * threads as u64);
