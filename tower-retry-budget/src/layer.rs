@@ -123,7 +123,7 @@ impl<P, R> Builder<P, R> {
         self
     }
 
-    /// The wait before each retry, and before each resend but the first. Default 25 ms doubling up to 250 ms.
+    /// The wait before each retry, and before each resend but the first. The default is that of [`Backoff`].
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self

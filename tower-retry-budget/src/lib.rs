@@ -23,7 +23,7 @@ mod stats;
 mod sync;
 
 pub use crate::{
-    backoff::Backoff,
+    backoff::{Backoff, Jitter, Session},
     budget::Budget,
     kind::Kind,
     layer::{Builder, RetryLayer},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_retry_budget::{Backoff, Budget, RetryLayer, error::InvalidSetting};
+use tower_retry_budget::{Backoff, Budget, Jitter, RetryLayer, error::InvalidSetting};
 
 #[test]
 fn bad_budgets_are_errors() {
@@ -47,6 +47,30 @@ fn bad_backoffs_are_errors() {
     assert_eq!(error.field(), "backoff.base");
     let error = Backoff::new(second, Duration::MAX).unwrap_err();
     assert_eq!(error.field(), "backoff.max");
+    for factor in [0, 101, u32::MAX] {
+        let error = Backoff::default().factor(factor).unwrap_err();
+        assert_eq!(
+            (error.field(), error.allowed()),
+            ("backoff.factor", "1 to 100")
+        );
+    }
+}
+
+#[test]
+fn a_jitter_with_nothing_to_draw_from_is_an_error_in_either_order() {
+    let second = Duration::from_secs(1);
+    let field = |bad: Result<Backoff, InvalidSetting>| bad.unwrap_err().field();
+    let constant = Backoff::new(second, second).unwrap();
+    assert_eq!(
+        field(constant.jitter(Jitter::Decorrelated)),
+        "backoff.jitter"
+    );
+    let once = Backoff::default().factor(1).unwrap();
+    assert_eq!(field(once.jitter(Jitter::Decorrelated)), "backoff.jitter");
+    let decorrelated = Backoff::default().jitter(Jitter::Decorrelated).unwrap();
+    assert_eq!(field(decorrelated.factor(1)), "backoff.jitter");
+    let at_once = Backoff::new(Duration::ZERO, second).unwrap();
+    assert!(at_once.jitter(Jitter::Decorrelated).is_ok());
 }
 
 #[test]

@@ -38,8 +38,10 @@ pub fn at_once() -> Backoff {
     Backoff::new(Duration::ZERO, Duration::ZERO).expect("valid")
 }
 
+/// Waits that double from `base` to `max`.
 pub fn within(base: Duration, max: Duration) -> Backoff {
-    Backoff::new(base, max).expect("valid")
+    let backoff = Backoff::new(base, max).and_then(|backoff| backoff.factor(2));
+    backoff.expect("valid")
 }
 
 /// What an attempt is answered with.
