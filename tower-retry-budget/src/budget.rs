@@ -155,6 +155,11 @@ impl Withdrawal {
     }
 }
 
+impl Withdrawal {
+    /// Says that the retry was sent and succeeded.
+    pub fn succeeded(self) {}
+}
+
 /// A snapshot of a [`Budget`]. The counts run from its construction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

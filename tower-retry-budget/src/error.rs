@@ -1,6 +1,9 @@
 //! What can go wrong.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, time::Duration};
+
+/// Any error.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// A setting is outside its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +54,35 @@ impl fmt::Display for InvalidSetting {
 }
 
 impl Error for InvalidSetting {}
+
+/// An attempt has taken longer than [`per_try`](crate::Builder::per_try).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TryElapsed {
+    limit: Duration,
+}
+
+impl TryElapsed {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+
+    /// What an attempt may take.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl fmt::Display for TryElapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "an attempt had no response within {:?}: look why the server is slow, or raise `per_try`",
+            self.limit
+        )
+    }
+}
+
+impl Error for TryElapsed {}
 
 /// The budget holds less than the one token that a retry costs.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,27 +7,36 @@ mod attempt;
 mod backoff;
 mod bucket;
 pub mod budget;
+mod builder;
+pub mod deadline;
 pub mod error;
 pub mod future;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
 mod kind;
-#[allow(dead_code, reason = "for the counts that follow")]
 mod lanes;
 mod layer;
+pub mod per_try;
 mod policy;
+pub mod prepare;
 mod replay;
 mod service;
+mod shortest;
+mod state;
 mod stats;
 mod sync;
+mod waits;
 
 pub use crate::{
     backoff::{Backoff, Jitter, Session},
     budget::Budget,
+    builder::Builder,
+    error::BoxError,
     kind::Kind,
-    layer::{Builder, RetryLayer},
+    layer::RetryLayer,
     policy::{Again, OnError, Policy, Refusal, Verdict},
+    prepare::{Next, Prepare},
     replay::{CloneRequest, Replay},
     service::Retry,
     stats::RetryStats,

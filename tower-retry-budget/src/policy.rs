@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::kind::Kind;
 
 /// Decides what is retried.
@@ -25,6 +27,20 @@ pub trait Policy<Req, Res, Err> {
     fn resendable(&self, request: &Req) -> bool {
         let _ = request;
         false
+    }
+
+    /// Until when the answer to this request is of use, if that is known. Asked once, before it is
+    /// sent.
+    ///
+    /// No attempt is sent that cannot end by then: not if it would have to wait for longer, nor
+    /// if there would be less time left than the quickest success has taken, among requests
+    /// that have a deadline, in the last ten to twenty seconds. The outcome of the attempt before is
+    /// returned instead, at once.
+    ///
+    /// The default is `None`: no clock is read then.
+    fn deadline(&self, request: &Req) -> Option<Instant> {
+        let _ = request;
+        None
     }
 
     /// What the outcome of an attempt means. Asked once for each attempt.

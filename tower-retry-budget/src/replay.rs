@@ -1,5 +1,7 @@
 //! How one request becomes several attempts.
 
+use crate::prepare::Next;
+
 /// Makes the attempts of a request.
 ///
 /// A request for which a retry is possible and affordable, or that is kept for resends, is split by [`first`](Self::first)
@@ -37,6 +39,12 @@ pub trait Replay<Req> {
     /// The next attempt, when no other can follow.
     fn last(&self, mut spare: Self::Spare) -> Option<Self::Request> {
         self.again(&mut spare)
+    }
+
+    /// Changes the request of the next attempt at once before it is sent: see
+    /// [`Prepare`](crate::prepare::Prepare).
+    fn prepare(&self, request: &mut Self::Request, next: Next) {
+        let _ = (request, next);
     }
 }
 

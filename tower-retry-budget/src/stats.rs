@@ -3,6 +3,7 @@
 use std::ops::Add;
 
 use crate::{
+    lanes::Sum,
     policy::Refusal,
     sync::{AtomicU64, Ordering::Relaxed},
 };
@@ -73,7 +74,8 @@ impl Add for RetryStats {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    requests: AtomicU64,
+    /// The only one that each request adds to.
+    requests: Sum,
     retries: AtomicU64,
     resent: AtomicU64,
     recovered: AtomicU64,
@@ -87,7 +89,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn request(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.requests.add_one();
     }
 
     pub(crate) fn retry(&self) {
@@ -116,7 +118,7 @@ impl Counters {
 
     pub(crate) fn snapshot(&self) -> RetryStats {
         RetryStats {
-            requests: self.requests.load(Relaxed),
+            requests: self.requests.total(),
             retries: self.retries.load(Relaxed),
             resent: self.resent.load(Relaxed),
             recovered: self.recovered.load(Relaxed),
