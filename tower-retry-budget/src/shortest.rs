@@ -152,12 +152,13 @@ mod tests {
             for thread in 1..=4 {
                 let shortest = &shortest;
                 scope.spawn(move || {
-                    for latency in (0..1_000).rev() {
-                        shortest.note(millis(10 * latency + thread), millis(1));
+                    for latency in (1..1_000).rev() {
+                        shortest.note(millis(16 * latency + 4 * thread), millis(1));
                     }
                 });
             }
         });
-        assert_eq!(shortest.get(millis(1)), millis(1));
+        // Whole units, of 16 microseconds.
+        assert_eq!(shortest.get(millis(1)), millis(20));
     }
 }

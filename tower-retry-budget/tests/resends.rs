@@ -21,7 +21,7 @@ async fn what_may_not_be_retried_is_sent_again_and_costs_nothing() {
     let world = World::answering([REFUSED, REFUSED, FINE]);
     let (result, clones) = send(&mut layer.layer(world.probe())).await;
     assert_eq!(result, Ok("fine"));
-    assert_eq!(world.calls(), [0, 1, 1], "all by one clone of the service");
+    assert_eq!(world.calls(), [0, 2, 2], "all by one clone of the service");
     assert_eq!(clones, 2, "none for the last");
     let stats = layer.stats();
     assert_eq!((stats.resent, stats.retries, stats.recovered), (2, 0, 0));
