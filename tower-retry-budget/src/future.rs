@@ -195,7 +195,6 @@ where
         };
         if let Some(refusal) = refusal {
             drop(prepared);
-            *this.service = None;
             self.refuse(refusal, &mut outcome);
             return Poll::Ready(Sending::GivenUp(outcome));
         }
