@@ -19,6 +19,7 @@ mod replay;
 mod service;
 mod stats;
 mod sync;
+pub mod throttle;
 
 pub use crate::{
     backoff::Backoff,
