@@ -27,13 +27,20 @@ fn spawn<T: 'static, C: 'static>(
     thread::spawn(move || run(&core))
 }
 
+/// Three threads, with as many preemptions as take a second or so.
+fn model_of_three(run: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(run);
+}
+
 fn of(ring: &Ring, period: u32) -> u64 {
     ring.sum(period, period + 1)
 }
 
 #[test]
 fn no_count_is_lost_in_a_period_that_begins() {
-    loom::model(|| {
+    model_of_three(|| {
         let ring = Arc::new(Ring::new());
         ring.add(OLD);
         let others = [0, 0].map(|_| spawn(&ring, |ring| ring.add(NEW)));
@@ -47,7 +54,7 @@ fn no_count_is_lost_in_a_period_that_begins() {
 
 #[test]
 fn who_is_late_by_a_window_changes_nothing() {
-    loom::model(|| {
+    model_of_three(|| {
         let ring = Arc::new(Ring::new());
         ring.add(OLD);
         let late = spawn(&ring, |ring| ring.add(OLD));
@@ -75,7 +82,7 @@ fn a_count_is_never_that_of_another_period() {
 
 #[test]
 fn each_request_counts_once_whatever_becomes_of_it_at_the_same_time() {
-    loom::model(|| {
+    model_of_three(|| {
         let window = Arc::new(Window::new(PERIODS as u64, Some(1)));
         for _ in 0..3 {
             window.sent(0);

@@ -39,14 +39,18 @@ async fn what_is_held_back_never_reaches_the_service_and_readiness_never_says_so
     world.then_ready([Readiness::Pending, Readiness::Ready]);
     let mut service = ThrottleLayer::new(closed()).layer(world.probe());
     let mut ready = task::spawn(());
-    let mut poll = || ready.enter(|cx, ()| Service::<()>::poll_ready(&mut service, cx));
+    let mut poll = || ready.enter(|cx, _| Service::<()>::poll_ready(&mut service, cx));
     assert_pending!(poll());
     assert_ready_ok!(poll());
     let error = service.call(()).await.unwrap_err();
     let held = error.downcast_ref::<Held>().expect("the throttle's error");
     assert!(held.probability() > 0.99);
     assert_eq!(world.calls(), []);
-    assert_eq!(world.reserved(), 1, "the service is still ready for another");
+    assert_eq!(
+        world.reserved(),
+        1,
+        "the service is still ready for another"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,15 +65,16 @@ async fn an_error_of_readiness_is_passed_on() {
 #[tokio::test(start_paused = true)]
 async fn each_verdict_counts_as_it_says() {
     let throttle = Throttle::new();
-    let layer = ThrottleLayer::new(throttle.clone()).policy(
-        |outcome: Result<&&'static str, &Failure>| match outcome {
-            Ok(&"fine") => Verdict::Success,
-            Ok(&"bad") => Verdict::Failure,
-            Ok(&"spoilt") => Verdict::Neutral,
-            Err(Failure("not begun")) => Verdict::Unprocessed,
-            _ => Verdict::retry(),
-        },
-    );
+    let layer =
+        ThrottleLayer::new(throttle.clone()).policy(|outcome: Result<&&'static str, &Failure>| {
+            match outcome {
+                Ok(&"fine") => Verdict::Success,
+                Ok(&"bad") => Verdict::Failure,
+                Ok(&"spoilt") => Verdict::Neutral,
+                Err(Failure("not begun")) => Verdict::Unprocessed,
+                _ => Verdict::retry(),
+            }
+        });
     for (answer, requests, accepted) in [
         (Answer::Ok("fine"), 1, 1),
         (Answer::Ok("bad"), 1, 1),
@@ -113,12 +118,22 @@ async fn polled_again_after_the_end_it_stays_pending() {
     let throttle = Throttle::new();
     let world = World::answering([Answer::Ok("fine")]);
     let mut service = ThrottleLayer::new(throttle.clone()).layer(world.probe());
-    let mut first = task::spawn(ServiceExt::<()>::ready(&mut service).await.unwrap().call(()));
+    let mut first = task::spawn(
+        ServiceExt::<()>::ready(&mut service)
+            .await
+            .unwrap()
+            .call(()),
+    );
     assert!(matches!(first.poll(), Poll::Ready(Ok("fine"))));
     assert_pending!(first.poll());
     assert_eq!(throttle.stats().requests, 1);
     let mut service = ThrottleLayer::new(closed()).layer(world.probe());
-    let mut held = task::spawn(ServiceExt::<()>::ready(&mut service).await.unwrap().call(()));
+    let mut held = task::spawn(
+        ServiceExt::<()>::ready(&mut service)
+            .await
+            .unwrap()
+            .call(()),
+    );
     assert!(matches!(held.poll(), Poll::Ready(Err(_))));
     assert_pending!(held.poll());
 }
