@@ -80,6 +80,7 @@ impl Drop for Reservation {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cause {
     Failed(Kind),
+    Unwanted,
     Unprocessed,
 }
 
@@ -88,7 +89,7 @@ impl Cause {
         match self {
             Self::Failed(kind) => kind,
             // Where no resend is left.
-            Self::Unprocessed => Kind::Transient,
+            Self::Unwanted | Self::Unprocessed => Kind::Transient,
         }
     }
 }
@@ -110,6 +111,9 @@ where
         let refusal =
             refusal.or((made.attempts >= shared.attempts).then_some(Refusal::OutOfAttempts));
         refusal.map_or(Ok(()), Err)?;
+    }
+    if matches!(cause, Cause::Unwanted) {
+        return Err(Refusal::Unwanted);
     }
     let is_replayable = spare.as_ref().map(|spare| shared.replay.replayable(spare));
     if !is_replayable.ok_or(Refusal::OutOfAttempts)? {

@@ -88,7 +88,12 @@ where
                 Verdict::Neutral => return Some(outcome),
                 Verdict::Retry(again) => {
                     this.shared.budget.failed(again.kind);
-                    (again.after.unwrap_or_default(), Cause::Failed(again.kind))
+                    let cause = if again.unwanted {
+                        Cause::Unwanted
+                    } else {
+                        Cause::Failed(again.kind)
+                    };
+                    (again.after.unwrap_or_default(), cause)
                 }
                 Verdict::Unprocessed => (Duration::ZERO, Cause::Unprocessed),
             };
