@@ -15,6 +15,7 @@ pub mod http;
 mod kind;
 mod layer;
 mod policy;
+mod prepare;
 mod replay;
 mod service;
 mod stats;
@@ -27,6 +28,7 @@ pub use crate::{
     kind::Kind,
     layer::{Builder, RetryLayer},
     policy::{Again, OnError, Policy, Refusal, Verdict},
+    prepare::{Next, Prepare, Unchanged},
     replay::{CloneRequest, Replay},
     service::Retry,
     stats::RetryStats,

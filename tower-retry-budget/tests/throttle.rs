@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::time::advance;
 use tower_retry_budget::{
     error::Held,
-    throttle::{Builder, Throttle},
+    throttle::{Admission, Builder, Throttle},
 };
 
 /// Odd, so that no period is hit exactly.
@@ -210,12 +210,7 @@ async fn the_same_seed_holds_the_same_requests_back() {
         let throttle = Throttle::builder().seed(seed).build().unwrap();
         let mut run = Vec::new();
         for _ in 0..500 {
-            run.push(
-                throttle
-                    .admit()
-                    .map(|admission| admission.refused())
-                    .is_ok(),
-            );
+            run.push(throttle.admit().map(Admission::refused).is_ok());
         }
         runs.push(run);
     }

@@ -1,4 +1,5 @@
 //! The throttle on a service.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::{
     sync::{
