@@ -25,9 +25,10 @@ pub enum Step {
     Pending,
 }
 
-/// A body by script, which counts its polls.
+/// A body by script, which counts its polls and must not be polled after its end.
 pub struct Script {
     steps: VecDeque<Step>,
+    has_ended: bool,
     pub polls: Arc<AtomicUsize>,
 }
 
@@ -35,6 +36,7 @@ impl Script {
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             steps: steps.into_iter().collect(),
+            has_ended: false,
             polls: Arc::default(),
         }
     }
@@ -48,14 +50,19 @@ impl Body for Script {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        assert!(!self.has_ended, "polled after its end");
         self.polls.fetch_add(1, Relaxed);
         let Some(step) = self.steps.pop_front() else {
+            self.has_ended = true;
             return Poll::Ready(None);
         };
         Poll::Ready(Some(match step {
             Step::Data(length) => Ok(Frame::data(vec![b'x'; length].into())),
             Step::Trailers(fields) => Ok(Frame::trailers(trailers(fields))),
-            Step::Broken => Err(io::ErrorKind::ConnectionReset.into()),
+            Step::Broken => {
+                self.has_ended = true;
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
             Step::Pending => {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
