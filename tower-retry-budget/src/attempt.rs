@@ -74,6 +74,8 @@ impl Made {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cause {
     Failed(Kind),
+    /// Something that is not to be retried all the same.
+    Unwanted,
     Unprocessed,
 }
 
@@ -109,6 +111,9 @@ impl<Spare> Kept<Spare> {
         let Some(spare) = self.spare.as_ref().filter(|_| !out_of_attempts) else {
             return Err(Refusal::OutOfAttempts);
         };
+        if matches!(cause, Cause::Unwanted) {
+            return Err(Refusal::Unwanted);
+        }
         if !shared.replay.replayable(spare) {
             return Err(Refusal::NotReplayable);
         }
@@ -129,7 +134,7 @@ impl<Spare> Kept<Spare> {
         // Where no resend is left, what was not processed is retried.
         let kind = match cause {
             Cause::Failed(kind) => kind,
-            Cause::Unprocessed => Kind::Transient,
+            Cause::Unwanted | Cause::Unprocessed => Kind::Transient,
         };
         let mut reservation = Reservation { withdrawal: None };
         match step {

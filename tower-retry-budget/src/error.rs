@@ -114,3 +114,34 @@ impl fmt::Display for Exhausted {
 }
 
 impl Error for Exhausted {}
+
+/// A request was not sent, because the backend accepts too few: by a
+/// [`Throttle`](crate::throttle::Throttle).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    probability: f64,
+}
+
+impl Held {
+    pub(crate) fn new(probability: f64) -> Self {
+        Self { probability }
+    }
+
+    /// How likely it was that this request would be held back, from 0 to 1.
+    pub fn probability(&self) -> f64 {
+        self.probability
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = 100.0 * self.probability;
+        write!(
+            f,
+            "the request was held back, as are {percent:.1} % now, because the backend accepts \
+             too few: wait until it has recovered, or send less"
+        )
+    }
+}
+
+impl Error for Held {}

@@ -106,7 +106,12 @@ where
             Verdict::Neutral => return Some(outcome),
             Verdict::Retry(again) => {
                 shared.budget.failed(again.kind);
-                (Cause::Failed(again.kind), again.after)
+                let cause = if again.unwanted {
+                    Cause::Unwanted
+                } else {
+                    Cause::Failed(again.kind)
+                };
+                (cause, again.after)
             }
             Verdict::Unprocessed => (Cause::Unprocessed, None),
         };

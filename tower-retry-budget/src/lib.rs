@@ -26,6 +26,7 @@ mod shortest;
 mod state;
 mod stats;
 mod sync;
+pub mod throttle;
 mod waits;
 
 pub use crate::{

@@ -96,6 +96,7 @@ impl Verdict {
         Self::Retry(Again {
             kind: Kind::Transient,
             after: None,
+            unwanted: false,
         })
     }
 
@@ -119,6 +120,18 @@ impl Verdict {
             other => other,
         }
     }
+
+    /// Not to be retried all the same, if it is to be retried: see [`Again::unwanted`].
+    #[must_use]
+    pub fn unwanted(self) -> Self {
+        match self {
+            Self::Retry(again) => Self::Retry(Again {
+                unwanted: true,
+                ..again
+            }),
+            other => other,
+        }
+    }
 }
 
 /// Why, and when, to try again: of a [`Verdict::Retry`].
@@ -129,6 +142,9 @@ pub struct Again {
     pub kind: Kind,
     /// The wait that the server asked for. The backoff can make it longer, not shorter.
     pub after: Option<Duration>,
+    /// Whether it is to be no retry all the same: the server asked for none, or for a wait that is
+    /// too long. It is more than a [`Verdict::Failure`], for which the server has done its work.
+    pub unwanted: bool,
 }
 
 /// Why an attempt that called for another got none.
@@ -147,6 +163,8 @@ pub enum Refusal {
     NotReady,
     /// It could not have ended before the deadline of the request.
     PastDeadline,
+    /// The server asked for none, or for a longer wait than it gets: [`Again::unwanted`].
+    Unwanted,
 }
 
 /// The policy that retries each error and takes each response for a success.

@@ -34,6 +34,26 @@ pub struct Next {
     pub resend: bool,
 }
 
+impl Next {
+    /// The attempt with this number, as a retry for a failure of this kind.
+    pub const fn retry(attempt: u32, kind: Kind) -> Self {
+        Self {
+            attempt,
+            kind,
+            resend: false,
+        }
+    }
+
+    /// The attempt with this number, sent again because it was not processed.
+    pub const fn resend(attempt: u32) -> Self {
+        Self {
+            attempt,
+            kind: Kind::Transient,
+            resend: true,
+        }
+    }
+}
+
 /// Makes the attempts of a request as another [`Replay`] does, and touches them up.
 #[derive(Clone, Copy, Debug)]
 pub struct WithPrepare<R, H> {

@@ -37,6 +37,8 @@ pub struct RetryStats {
     pub not_ready: u64,
     /// Not retried or resent: it could not have ended before the request's deadline.
     pub past_deadline: u64,
+    /// Not retried: the server asked for none, or for a longer wait than it gets.
+    pub unwanted: u64,
 }
 
 /// What several layers have done together.
@@ -56,6 +58,7 @@ impl Add for RetryStats {
             out_of_attempts,
             not_ready,
             past_deadline,
+            unwanted,
         } = other;
         Self {
             requests: self.requests.saturating_add(requests),
@@ -68,6 +71,7 @@ impl Add for RetryStats {
             out_of_attempts: self.out_of_attempts.saturating_add(out_of_attempts),
             not_ready: self.not_ready.saturating_add(not_ready),
             past_deadline: self.past_deadline.saturating_add(past_deadline),
+            unwanted: self.unwanted.saturating_add(unwanted),
         }
     }
 }
@@ -85,6 +89,7 @@ pub(crate) struct Counters {
     out_of_attempts: AtomicU64,
     not_ready: AtomicU64,
     past_deadline: AtomicU64,
+    unwanted: AtomicU64,
 }
 
 impl Counters {
@@ -112,6 +117,7 @@ impl Counters {
             Refusal::OutOfAttempts => &self.out_of_attempts,
             Refusal::NotReady => &self.not_ready,
             Refusal::PastDeadline => &self.past_deadline,
+            Refusal::Unwanted => &self.unwanted,
         };
         counter.fetch_add(1, Relaxed);
     }
@@ -128,6 +134,7 @@ impl Counters {
             out_of_attempts: self.out_of_attempts.load(Relaxed),
             not_ready: self.not_ready.load(Relaxed),
             past_deadline: self.past_deadline.load(Relaxed),
+            unwanted: self.unwanted.load(Relaxed),
         }
     }
 }
@@ -148,7 +155,8 @@ mod tests {
             not_replayable: 7,
             out_of_attempts: 8,
             not_ready: 9,
-            past_deadline: u64::MAX,
+            past_deadline: 10,
+            unwanted: u64::MAX,
         };
         let both = one + one;
         let counts = [
@@ -163,6 +171,6 @@ mod tests {
             both.not_ready,
         ];
         assert_eq!(counts, [2, 4, 6, 8, 10, 12, 14, 16, 18]);
-        assert_eq!(both.past_deadline, u64::MAX);
+        assert_eq!((both.past_deadline, both.unwanted), (20, u64::MAX));
     }
 }

@@ -1,10 +1,13 @@
 //! No attempt is sent that cannot end before the deadline of its request.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::time::{Instant, advance, timeout};
 use tokio_test::{assert_pending, assert_ready, task};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_retry_budget::{Budget, Policy, Replay, RetryLayer, RetryStats, Verdict};
 use tower_service::Service;
 
@@ -185,6 +188,24 @@ async fn no_attempt_starts_that_cannot_end() {
     advance(Duration::from_micros(20_000_003)).await;
     let _ = through(&layer, reset(), millis(80)).await;
     assert_eq!(layer.stats().retries, before + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_success_is_that_of_its_own_attempt() {
+    let millis = Duration::from_millis;
+    let builder = RetryLayer::builder(tokens(20)).backoff(at_once());
+    let builder = builder.attempts(2).deadline(|until: &Until| *until);
+    let layer = builder.build().unwrap();
+    let answers = Arc::new(Mutex::new(vec!["fine", "reset"]));
+    let service = service_fn(move |_: Until| {
+        let answer = answers.lock().unwrap().pop().unwrap_or("reset");
+        Slow(millis(40), answer).call(None)
+    });
+    let service = layer.layer(service);
+    assert_eq!(service.clone().oneshot(after(SECOND)).await, Ok("fine"));
+    // After an attempt there are 60 ms left: enough for one, and not for two.
+    let _ = service.oneshot(after(millis(100))).await;
+    assert_eq!((layer.stats().retries, layer.stats().past_deadline), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]

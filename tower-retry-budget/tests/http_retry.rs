@@ -21,7 +21,8 @@ use support::{at_once, tokens};
 
 fn layer(limit: usize) -> RetryLayer<StatusPolicy, BodyReplay> {
     let builder = RetryLayer::builder(tokens(20)).backoff(at_once());
-    let builder = builder.policy(StatusPolicy::new());
+    let policy = StatusPolicy::new().methods([Method::GET, Method::PUT]);
+    let builder = builder.policy(policy);
     builder
         .replay(BodyReplay::new(limit))
         .build()
@@ -147,7 +148,8 @@ async fn when_the_budget_refuses_an_early_answer_the_body_goes_on() {
         let _ = drain.try_withdraw(Kind::Transient);
         std::future::ready(Ok::<_, Infallible>(inner.response()))
     });
-    let builder = RetryLayer::builder(budget).policy(StatusPolicy::new());
+    let policy = StatusPolicy::new().methods([Method::PUT]);
+    let builder = RetryLayer::builder(budget).policy(policy);
     let layer = builder.replay(BodyReplay::default()).build().unwrap();
     let (mut client, body) = Channel::<Bytes>::new(8);
     let mut service = layer.layer(service);

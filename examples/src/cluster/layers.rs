@@ -146,6 +146,7 @@ pub fn retry(
         .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
         .policy(HttpPolicy::new(
             StatusPolicy::new()
+                .idempotency_key(false)
                 .methods(config.methods.iter().cloned())
                 .statuses(config.statuses.iter().copied()),
         ))
