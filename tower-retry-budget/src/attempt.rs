@@ -1,33 +1,56 @@
 //! What later attempts are made from, and what they cost.
 
-use crate::{budget::Withdrawal, replay::Replay, service::Shared, stats::Refusal};
+use tower_service::Service;
+
+use crate::{
+    budget::Withdrawal,
+    kind::Kind,
+    policy::{Policy, Refusal},
+    prepare::Next,
+    replay::Replay,
+    service::Shared,
+};
 
 /// What later attempts are made from, or why there can be none.
-pub(crate) type Retries<S, Spare> = Result<Kept<S, Spare>, Refusal>;
+pub(crate) type Retries<Spare> = Result<Kept<Spare>, Refusal>;
 
-/// The service and the request, for later attempts.
-pub(crate) struct Kept<S, Spare> {
-    pub(crate) service: S,
+/// What is kept of a request for later attempts.
+pub(crate) struct Kept<Spare> {
     /// Gone once the last attempt has been made from it.
     spare: Option<Spare>,
     /// Why there is to be no retry: then this is kept for resends only.
     refusal: Option<Refusal>,
 }
 
-impl<S, Spare> Kept<S, Spare> {
-    pub(crate) fn new(service: S, spare: Spare, refusal: Option<Refusal>) -> Self {
-        Self {
-            service,
-            spare: Some(spare),
-            refusal,
-        }
+/// The first attempt, and what later ones are made from: the spare is taken here only if a
+/// retry is allowed and looks affordable, or for a resend.
+pub(crate) fn split<S, P, R, Req>(
+    shared: &Shared<P, R>,
+    request: Req,
+) -> (R::Request, Retries<R::Spare>)
+where
+    R: Replay<Req>,
+    S: Service<R::Request>,
+    P: Policy<Req, S::Response, S::Error>,
+{
+    let refusal = if !shared.policy.retryable(&request) {
+        Some(Refusal::NotRetryable)
+    } else if shared.attempts <= 1 {
+        Some(Refusal::OutOfAttempts)
+    } else {
+        (!shared.budget.looks_affordable()).then_some(Refusal::Exhausted)
+    };
+    if let Some(refusal) = refusal
+        && !(shared.resends > 0 && shared.policy.resendable(&request))
+    {
+        return (shared.replay.plain(request), Err(refusal));
     }
-
-    /// Why no attempt can follow any more, if so.
-    pub(crate) fn used_up(&self) -> Option<Refusal> {
-        let refusal = self.refusal.unwrap_or(Refusal::OutOfAttempts);
-        self.spare.is_none().then_some(refusal)
-    }
+    let (first, spare) = shared.replay.first(request);
+    let kept = spare.map(|spare| Kept {
+        spare: Some(spare),
+        refusal,
+    });
+    (first, kept.ok_or(refusal.unwrap_or(Refusal::NotReplayable)))
 }
 
 /// Attempts of one request so far, those that are prepared included.
@@ -47,24 +70,123 @@ impl Made {
     }
 }
 
-/// What an attempt after the first takes from the budget.
-pub(crate) enum Payment {
-    /// A retry takes a token.
-    Token(Reservation),
-    /// A resend does not.
-    Nothing,
+/// What calls for another attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cause {
+    Failed(Kind),
+    /// Something that is not to be retried all the same.
+    Unwanted,
+    Unprocessed,
 }
 
-impl Payment {
-    pub(crate) fn spend(self) {
-        if let Self::Token(mut reservation) = self {
-            reservation.withdrawal = None;
+/// What the next attempt is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    /// Takes its price from the budget.
+    Retry,
+    /// Takes nothing.
+    Resend,
+}
+
+impl<Spare> Kept<Spare> {
+    /// What may follow the attempts that were `made`. What came back unprocessed is resent, while
+    /// there are any resends.
+    pub(crate) fn step<P, R, Req>(
+        &self,
+        shared: &Shared<P, R>,
+        made: Made,
+        cause: Cause,
+    ) -> Result<Step, Refusal>
+    where
+        R: Replay<Req, Spare = Spare>,
+    {
+        let step = match cause {
+            Cause::Unprocessed if made.resends < shared.resends => Step::Resend,
+            _ => Step::Retry,
+        };
+        if let (Step::Retry, Some(refusal)) = (step, self.refusal) {
+            return Err(refusal);
         }
+        let out_of_attempts = matches!(step, Step::Retry) && made.attempts >= shared.attempts;
+        let Some(spare) = self.spare.as_ref().filter(|_| !out_of_attempts) else {
+            return Err(Refusal::OutOfAttempts);
+        };
+        if matches!(cause, Cause::Unwanted) {
+            return Err(Refusal::Unwanted);
+        }
+        if !shared.replay.replayable(spare) {
+            return Err(Refusal::NotReplayable);
+        }
+        Ok(step)
+    }
+
+    /// Pays for the next attempt, makes its request, and counts it.
+    pub(crate) fn prepare<P, R, Req>(
+        &mut self,
+        shared: &Shared<P, R>,
+        made: &mut Made,
+        step: Step,
+        cause: Cause,
+    ) -> Result<Prepared<R::Request>, Refusal>
+    where
+        R: Replay<Req, Spare = Spare>,
+    {
+        // Where no resend is left, what was not processed is retried.
+        let kind = match cause {
+            Cause::Failed(kind) => kind,
+            Cause::Unwanted | Cause::Unprocessed => Kind::Transient,
+        };
+        let mut reservation = Reservation { withdrawal: None };
+        match step {
+            Step::Resend => made.resends += 1,
+            Step::Retry => {
+                let withdrawal = shared.budget.try_withdraw(kind);
+                reservation.withdrawal = Some(withdrawal.map_err(|_| Refusal::Exhausted)?);
+                made.attempts += 1;
+            }
+        }
+        let more_retries = self.refusal.is_none() && made.attempts < shared.attempts;
+        let request = if more_retries || made.resends < shared.resends {
+            let spare = self.spare.as_mut();
+            spare.and_then(|spare| shared.replay.again(spare))
+        } else {
+            let spare = self.spare.take();
+            spare.and_then(|spare| shared.replay.last(spare))
+        };
+        Ok(Prepared {
+            request: request.ok_or(Refusal::NotReplayable)?,
+            reservation,
+            next: Next {
+                attempt: made.attempts,
+                kind,
+                resend: matches!(step, Step::Resend),
+            },
+        })
+    }
+
+    /// Why no attempt can follow any more, if so.
+    pub(crate) fn used_up(&self) -> Option<Refusal> {
+        let refusal = self.refusal.unwrap_or(Refusal::OutOfAttempts);
+        self.spare.is_none().then_some(refusal)
     }
 }
 
-/// Gives its token back unless it is spent.
-pub(crate) struct Reservation {
+/// An attempt that is paid for and not yet sent.
+pub(crate) struct Prepared<Request> {
+    request: Request,
+    reservation: Reservation,
+    pub(crate) next: Next,
+}
+
+impl<Request> Prepared<Request> {
+    /// The request, and what was paid for it. From here on dropping that does not give it back.
+    pub(crate) fn spend(mut self) -> (Request, Option<Withdrawal>) {
+        (self.request, self.reservation.withdrawal.take())
+    }
+}
+
+/// Gives back what it holds unless it is spent.
+struct Reservation {
     withdrawal: Option<Withdrawal>,
 }
 
@@ -74,44 +196,4 @@ impl Drop for Reservation {
             withdrawal.refund();
         }
     }
-}
-
-/// Pays for the attempt after those that were `made`, makes its request, and counts it. A resend
-/// is made of what came back `unprocessed`, while there are any.
-pub(crate) fn prepare<S, P, R, Req>(
-    shared: &Shared<P, R>,
-    kept: &mut Retries<S, R::Spare>,
-    made: &mut Made,
-    unprocessed: bool,
-) -> Result<(R::Request, Payment), Refusal>
-where
-    R: Replay<Req>,
-{
-    let Kept { spare, refusal, .. } = kept.as_mut().map_err(|refusal| *refusal)?;
-    let resend = unprocessed && made.resends < shared.resends;
-    if !resend {
-        let refusal =
-            refusal.or((made.attempts >= shared.attempts).then_some(Refusal::OutOfAttempts));
-        refusal.map_or(Ok(()), Err)?;
-    }
-    let is_replayable = spare.as_ref().map(|spare| shared.replay.replayable(spare));
-    if !is_replayable.ok_or(Refusal::OutOfAttempts)? {
-        return Err(Refusal::NotReplayable);
-    }
-    let payment = if resend {
-        made.resends += 1;
-        Payment::Nothing
-    } else {
-        let withdrawal = shared.budget.withdraw();
-        let withdrawal = Some(withdrawal.map_err(|_| Refusal::Exhausted)?);
-        made.attempts += 1;
-        Payment::Token(Reservation { withdrawal })
-    };
-    let more_retries = refusal.is_none() && made.attempts < shared.attempts;
-    let request = if more_retries || made.resends < shared.resends {
-        spare.as_mut().and_then(|spare| shared.replay.again(spare))
-    } else {
-        spare.take().and_then(|spare| shared.replay.last(spare))
-    };
-    Ok((request.ok_or(Refusal::NotReplayable)?, payment))
 }

@@ -10,15 +10,19 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::{
-    attempt::{Made, Payment, Retries, prepare},
-    policy::{Policy, Verdict},
+    attempt::{Cause, Kept, Made, Prepared, Retries},
+    budget::Withdrawal,
+    deadline::Due,
+    kind::Kind,
+    lanes::Lane,
+    policy::{Policy, Refusal, Verdict},
     replay::Replay,
-    service::Shared,
-    stats::Refusal,
+    service::Core,
+    state::{Sending, State, StateProj, poll_timeout},
+    waits::Waits,
 };
 
 pin_project! {
@@ -26,9 +30,10 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the attempt in flight, the kept clone of the service with whatever that
-    /// had reserved, the spare, and the outcome that is kept while a retry waits. The token of a retry that was not yet sent is refunded.
-    /// Nothing is paid into the budget.
+    /// Dropping it drops the attempt in flight, the clone of the service that retries go through
+    /// with whatever that had reserved, the spare, and the outcome that is kept while a retry waits.
+    /// What was taken from the budget for a retry that was not yet sent is refunded. Nothing is paid
+    /// into the budget.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, P, R, Req>
     where
@@ -37,10 +42,16 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, R::Request, Result<S::Response, S::Error>>,
-        kept: Retries<S, R::Spare>,
+        kept: Retries<R::Spare>,
+        // For all retries of the request, from when the first one is wanted.
+        service: Option<S>,
         made: Made,
+        waits: Waits,
+        due: Option<Due>,
         retried: bool,
-        shared: Arc<Shared<P, R>>,
+        // What the retry in flight has cost.
+        paid: Option<Withdrawal>,
+        lane: Arc<Lane<Core<S, P, R>>>,
     }
 }
 
@@ -51,75 +62,200 @@ where
 {
     pub(crate) fn new(
         future: S::Future,
-        kept: Retries<S, R::Spare>,
-        shared: Arc<Shared<P, R>>,
+        kept: Retries<R::Spare>,
+        due: Option<Due>,
+        lane: Arc<Lane<Core<S, P, R>>>,
     ) -> Self {
         Self {
             state: State::Calling { future },
             kept,
+            service: None,
             made: Made::first(),
+            waits: Waits::default(),
+            due,
             retried: false,
-            shared,
+            paid: None,
+            lane,
+        }
+    }
+}
+
+impl<S, P, R, Req> ResponseFuture<S, P, R, Req>
+where
+    R: Replay<Req>,
+    S: Service<R::Request> + Clone,
+    P: Policy<Req, S::Response, S::Error>,
+{
+    /// Judges the outcome of an attempt: gives it back if it is final, else prepares the next.
+    fn judge(
+        mut self: Pin<&mut Self>,
+        mut outcome: Result<S::Response, S::Error>,
+    ) -> Option<Result<S::Response, S::Error>> {
+        let this = self.as_mut().project();
+        let shared = &this.lane.core.shared;
+        let paid = this.paid.take();
+        let (cause, after) = match shared.policy.classify(outcome.as_ref()) {
+            Verdict::Success => {
+                self.succeeded(paid);
+                return Some(outcome);
+            }
+            Verdict::Failure => {
+                shared.budget.failed(Kind::Transient);
+                return Some(outcome);
+            }
+            Verdict::Neutral => return Some(outcome),
+            Verdict::Retry(again) => {
+                shared.budget.failed(again.kind);
+                let cause = if again.unwanted {
+                    Cause::Unwanted
+                } else {
+                    Cause::Failed(again.kind)
+                };
+                (cause, again.after)
+            }
+            Verdict::Unprocessed => {
+                // One that is to be sent again for nothing has not failed.
+                if this.made.resends >= shared.resends {
+                    shared.budget.failed(Kind::Transient);
+                }
+                (Cause::Unprocessed, None)
+            }
+        };
+        match self.as_mut().prepare(cause, after) {
+            Ok((prepared, wait)) => {
+                let next = Some((prepared, outcome));
+                self.project().state.set(State::waiting(wait, next));
+                None
+            }
+            Err(refusal) => {
+                self.refuse(refusal, &mut outcome);
+                Some(outcome)
+            }
         }
     }
 
-    /// Judges the outcome of an attempt: gives it back if it is final, else prepares the next.
-    fn judge(
+    fn succeeded(self: Pin<&mut Self>, paid: Option<Withdrawal>) {
+        let this = self.project();
+        let shared = &this.lane.core.shared;
+        shared.budget.deposit();
+        if let Some(due) = this.due {
+            due.succeeded(&shared.latencies);
+        }
+        if *this.retried {
+            shared.counters.recovered();
+        }
+        if let Some(withdrawal) = paid {
+            withdrawal.succeeded();
+        }
+    }
+
+    /// The next attempt, and the wait before it. Nothing is paid for one that could not end in time.
+    fn prepare(
         self: Pin<&mut Self>,
-        outcome: Result<S::Response, S::Error>,
-    ) -> Option<Result<S::Response, S::Error>>
-    where
-        P: Policy<Req, S::Response, S::Error>,
-    {
-        let mut this = self.project();
-        let (after, unprocessed) =
-            match Policy::<Req, _, _>::classify(&this.shared.policy, outcome.as_ref()) {
-                Verdict::Success => {
-                    this.shared.budget.deposit();
-                    if *this.retried {
-                        this.shared.counters.recovered();
-                    }
-                    return Some(outcome);
-                }
-                Verdict::Failure => return Some(outcome),
-                Verdict::Retry { after } => (after.unwrap_or_default(), false),
-                Verdict::Unprocessed => (Duration::ZERO, true),
-            };
-        let prepared = prepare(this.shared, this.kept, this.made, unprocessed);
-        let (request, payment) = match prepared {
-            Ok(prepared) => prepared,
-            Err(refusal) => {
-                refuse(this.shared, *this.made, refusal);
-                return Some(outcome);
+        cause: Cause,
+        after: Option<Duration>,
+    ) -> Result<(Prepared<R::Request>, Duration), Refusal> {
+        let this = self.project();
+        let shared = &this.lane.core.shared;
+        let kept = this.kept.as_mut().map_err(|refusal| *refusal)?;
+        let step = kept.step(shared, *this.made, cause)?;
+        let wait = (this.waits).before(step, *this.made, after, &shared.backoff, &shared.seeds);
+        if let Some(due) = this.due
+            && due
+                .spare(&shared.latencies)
+                .is_none_or(|spare| wait > spare)
+        {
+            return Err(Refusal::PastDeadline);
+        }
+        let prepared = kept.prepare(shared, this.made, step, cause)?;
+        if this.service.is_none() {
+            *this.service = Some(this.lane.core.service());
+        }
+        tracing::trace!(made = ?*this.made, ?wait, "sending again");
+        Ok((prepared, wait))
+    }
+
+    /// Sends the next attempt when the service is ready for it, unless that takes too long.
+    fn poll_send(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sending<S, R::Request>> {
+        let mut this = self.as_mut().project();
+        let (Some(service), StateProj::Unready { timeout, next }) =
+            (this.service.as_mut(), this.state.as_mut().project())
+        else {
+            // Polled again after the end.
+            return Poll::Pending;
+        };
+        let shared = &this.lane.core.shared;
+        let spare = match this.due {
+            Some(due) => due.spare(&shared.latencies),
+            None => Some(Duration::MAX),
+        };
+        let refusal = match spare.map(|spare| (service.poll_ready(cx), spare)) {
+            None => Some(Refusal::PastDeadline),
+            Some((Poll::Pending, spare)) => {
+                ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
+                Some(Refusal::NotReady)
+            }
+            Some((Poll::Ready(Ok(())), _)) => None,
+            Some((Poll::Ready(Err(error)), _)) => {
+                *next = None;
+                return Poll::Ready(Sending::Failed(error));
             }
         };
-        let backoff = match payment {
-            Payment::Token(_) => Some(this.made.attempts - 2),
-            // A server that gives everything back is not to be hammered.
-            Payment::Nothing => this.made.resends.checked_sub(2),
+        let Some((prepared, mut outcome)) = next.take() else {
+            return Poll::Pending;
         };
-        let backoff = backoff.map(|number| this.shared.backoff.delay(number, rand::random()));
-        let wait = after.max(backoff.unwrap_or_default());
-        tracing::trace!(made = ?*this.made, ?wait, "sending again");
-        let next = Some(Prepared {
-            request,
-            payment,
-            outcome,
-        });
-        this.state.set(if wait > Duration::ZERO {
-            let sleep = sleep(wait);
-            State::BackingOff { sleep, next }
+        if let Some(refusal) = refusal {
+            drop(prepared);
+            self.refuse(refusal, &mut outcome);
+            return Poll::Ready(Sending::GivenUp(outcome));
+        }
+        drop(outcome);
+        self.send(prepared);
+        Poll::Ready(Sending::Sent)
+    }
+
+    fn send(self: Pin<&mut Self>, prepared: Prepared<R::Request>) {
+        let mut this = self.project();
+        let Some(service) = this.service else {
+            return;
+        };
+        let shared = &this.lane.core.shared;
+        let next = prepared.next;
+        let (mut request, paid) = prepared.spend();
+        *this.paid = paid;
+        if next.resend {
+            shared.counters.resent();
         } else {
-            State::unready(next)
-        });
-        None
+            *this.retried = true;
+            shared.counters.retry();
+        }
+        shared.replay.prepare(&mut request, next);
+        if let Some(due) = this.due {
+            due.sent();
+        }
+        let future = service.call(request);
+        if let Some(refusal) = this.kept.as_ref().ok().and_then(Kept::used_up) {
+            *this.kept = Err(refusal);
+        }
+        this.state.set(State::Calling { future });
+    }
+
+    /// Notes why no attempt follows those that were made or prepared, and marks the outcome.
+    fn refuse(self: Pin<&mut Self>, refusal: Refusal, outcome: &mut Result<S::Response, S::Error>) {
+        let this = self.project();
+        let shared = &this.lane.core.shared;
+        shared.counters.refused(refusal);
+        tracing::trace!(made = ?*this.made, reason = ?refusal, "not sent again");
+        if refusal != Refusal::NotRetryable {
+            shared.policy.gave_up(outcome, refusal);
+        }
     }
 }
 
 impl<S, P, R, Req> Future for ResponseFuture<S, P, R, Req>
 where
     R: Replay<Req>,
-    S: Service<R::Request>,
+    S: Service<R::Request> + Clone,
     P: Policy<Req, S::Response, S::Error>,
 {
     type Output = Result<S::Response, S::Error>;
@@ -135,39 +271,11 @@ where
                     this.state.set(State::unready(next));
                     continue;
                 }
-                StateProj::Unready { timeout, next } => {
-                    let (Ok(kept), Some(_)) = (&mut *this.kept, &next) else {
-                        // Polled again after the end.
-                        return Poll::Pending;
-                    };
-                    let readiness = kept.service.poll_ready(cx);
-                    if readiness.is_pending() {
-                        ready!(poll_timeout(timeout, this.shared.ready_timeout, cx));
-                    }
-                    match (readiness, next.take()) {
-                        (Poll::Ready(Ok(())), Some(next)) => {
-                            match next.payment {
-                                Payment::Token(_) => {
-                                    *this.retried = true;
-                                    this.shared.counters.retry();
-                                }
-                                Payment::Nothing => this.shared.counters.resent(),
-                            }
-                            let future = next.send(&mut kept.service);
-                            if let Some(refusal) = kept.used_up() {
-                                *this.kept = Err(refusal);
-                            }
-                            this.state.set(State::Calling { future });
-                            continue;
-                        }
-                        (Poll::Ready(Err(error)), _) => Err(error),
-                        (Poll::Pending, Some(next)) => {
-                            refuse(this.shared, *this.made, Refusal::NotReady);
-                            return Poll::Ready(next.outcome);
-                        }
-                        (_, None) => return Poll::Pending,
-                    }
-                }
+                StateProj::Unready { .. } => match ready!(self.as_mut().poll_send(cx)) {
+                    Sending::Sent => continue,
+                    Sending::Failed(error) => Err(error),
+                    Sending::GivenUp(outcome) => return Poll::Ready(outcome),
+                },
             };
             if let Some(outcome) = self.as_mut().judge(outcome) {
                 return Poll::Ready(outcome);
@@ -185,76 +293,5 @@ where
         f.debug_struct("ResponseFuture")
             .field("made", &self.made)
             .finish_non_exhaustive()
-    }
-}
-
-pin_project! {
-    #[project = StateProj]
-    enum State<F, Request, Outcome> {
-        Calling {
-            #[pin]
-            future: F,
-        },
-        BackingOff {
-            #[pin]
-            sleep: Sleep,
-            next: Option<Prepared<Request, Outcome>>,
-        },
-        // Until the service is ready for the next attempt.
-        Unready {
-            // Runs from when the service was first found not to be ready.
-            #[pin]
-            timeout: Option<Sleep>,
-            next: Option<Prepared<Request, Outcome>>,
-        },
-    }
-}
-
-impl<F, Request, Outcome> State<F, Request, Outcome> {
-    fn unready(next: Option<Prepared<Request, Outcome>>) -> Self {
-        Self::Unready {
-            timeout: None,
-            next,
-        }
-    }
-}
-
-/// An attempt that is paid for and not yet sent.
-struct Prepared<Request, Outcome> {
-    request: Request,
-    payment: Payment,
-    /// Of the attempt before, for the case that this one cannot be sent.
-    outcome: Outcome,
-}
-
-impl<Request, Outcome> Prepared<Request, Outcome> {
-    fn send<S: Service<Request>>(self, service: &mut S) -> S::Future {
-        self.payment.spend();
-        service.call(self.request)
-    }
-}
-
-/// Notes why no attempt follows those that were made or prepared.
-fn refuse<P, R>(shared: &Shared<P, R>, made: Made, refusal: Refusal) {
-    shared.counters.refused(refusal);
-    tracing::trace!(?made, reason = ?refusal, "not sent again");
-}
-
-/// Whether the time is over that began with the first poll.
-fn poll_timeout(
-    mut timeout: Pin<&mut Option<Sleep>>,
-    after: Duration,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    // A timer would round zero up to its next tick.
-    if after.is_zero() {
-        return Poll::Ready(());
-    }
-    if timeout.is_none() {
-        timeout.set(Some(sleep(after)));
-    }
-    match timeout.as_pin_mut() {
-        Some(timer) => timer.poll(cx),
-        None => Poll::Pending,
     }
 }

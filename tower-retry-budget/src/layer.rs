@@ -1,23 +1,28 @@
-//! The layer and its builder.
+//! The layer.
 
-use std::{any::type_name, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
 use crate::{
-    backoff::Backoff,
     budget::Budget,
-    error::InvalidSetting,
+    builder::{Builder, Settings},
+    deadline::Latencies,
+    per_try::{PerTry, Timed, Untimed},
     policy::OnError,
     replay::CloneRequest,
     service::{Retry, Shared},
     stats::{Counters, RetryStats},
+    waits::Seeds,
 };
 
 /// Retries what fails, within a [`Budget`]. See the [crate's documentation](crate).
+///
+/// `T` is [`Untimed`], or [`PerTry`] for a layer with a limit for each attempt.
 #[must_use = "a layer does nothing until it is put on a service"]
-pub struct RetryLayer<P = OnError, R = CloneRequest> {
+pub struct RetryLayer<P = OnError, R = CloneRequest, T = Untimed> {
     shared: Arc<Shared<P, R>>,
+    tries: T,
 }
 
 impl RetryLayer {
@@ -28,50 +33,44 @@ impl RetryLayer {
 
     /// Sets up a layer.
     pub fn builder(budget: Budget) -> Builder {
-        Builder {
-            budget,
-            attempts: 3,
-            resends: 0,
-            backoff: Backoff::default(),
-            ready_timeout: Duration::from_secs(1),
-            policy: OnError,
-            replay: CloneRequest,
-        }
+        Builder::new(budget)
     }
 }
 
-impl<P, R> RetryLayer<P, R> {
+impl<P, R, T> RetryLayer<P, R, T> {
     /// What this layer has done, in all its services.
     pub fn stats(&self) -> RetryStats {
         self.shared.counters.snapshot()
     }
 
-    fn from_settings(settings: Builder<P, R>) -> Self {
-        let Builder {
+    pub(crate) fn from_settings(builder: Builder<P, R, T>) -> Self {
+        let Settings {
             budget,
             attempts,
             resends,
             backoff,
+            seed,
             ready_timeout,
-            policy,
-            replay,
-        } = settings;
+        } = builder.settings;
         Self {
             shared: Arc::new(Shared {
                 budget,
                 attempts,
                 resends,
                 backoff,
+                seeds: Seeds::new(seed),
                 ready_timeout,
-                policy,
-                replay,
+                policy: builder.policy,
+                replay: builder.replay,
+                latencies: Latencies::new(),
                 counters: Counters::default(),
             }),
+            tries: builder.tries,
         }
     }
 }
 
-impl<S, P, R> Layer<S> for RetryLayer<P, R> {
+impl<S: Clone, P, R> Layer<S> for RetryLayer<P, R> {
     type Service = Retry<S, P, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -79,129 +78,27 @@ impl<S, P, R> Layer<S> for RetryLayer<P, R> {
     }
 }
 
-impl<P, R> Clone for RetryLayer<P, R> {
+impl<S: Clone, P, R> Layer<S> for RetryLayer<P, R, PerTry> {
+    type Service = Retry<Timed<S>, P, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Retry::new(self.tries.over(inner), Arc::clone(&self.shared))
+    }
+}
+
+impl<P, R, T: Clone> Clone for RetryLayer<P, R, T> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            tries: self.tries.clone(),
         }
     }
 }
 
-impl<P, R> fmt::Debug for RetryLayer<P, R> {
+impl<P, R, T: fmt::Debug> fmt::Debug for RetryLayer<P, R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.shared
-            .debug(&mut f.debug_struct("RetryLayer"))
-            .finish()
+        let mut debug = f.debug_struct("RetryLayer");
+        debug.field("tries", &self.tries);
+        self.shared.debug(&mut debug).finish()
     }
 }
-
-/// Sets up a [`RetryLayer`].
-#[derive(Clone)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct Builder<P = OnError, R = CloneRequest> {
-    budget: Budget,
-    attempts: u32,
-    resends: u32,
-    backoff: Backoff,
-    ready_timeout: Duration,
-    policy: P,
-    replay: R,
-}
-
-impl<P, R> Builder<P, R> {
-    /// Attempts in all, the first one included. Default 3, range 1 to 100.
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts;
-        self
-    }
-
-    /// How often a request that was certainly not processed is sent again, whatever its method
-    /// and at no cost to the budget: see [`Verdict::Unprocessed`](crate::Verdict::Unprocessed).
-    /// They do not count against [`attempts`](Self::attempts). Default 0, range 0 to 100.
-    pub fn resends(mut self, resends: u32) -> Self {
-        self.resends = resends;
-        self
-    }
-
-    /// The wait before each retry, and before each resend but the first. Default 25 ms doubling up to 250 ms.
-    pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// How long a retry or a resend may wait, after its backoff, until the service is ready. Default 1 s,
-    /// range 0 to 24 h.
-    ///
-    /// When it has passed, the token is refunded and the outcome of the last attempt is
-    /// returned, which is kept until the next one is sent. With zero the service has to be ready
-    /// as soon as the backoff is over.
-    pub fn ready_timeout(mut self, timeout: Duration) -> Self {
-        self.ready_timeout = timeout;
-        self
-    }
-
-    /// What is retried: a [`Policy`](crate::Policy). Default [`OnError`].
-    pub fn policy<Q>(self, policy: Q) -> Builder<Q, R> {
-        Builder {
-            budget: self.budget,
-            attempts: self.attempts,
-            resends: self.resends,
-            backoff: self.backoff,
-            ready_timeout: self.ready_timeout,
-            policy,
-            replay: self.replay,
-        }
-    }
-
-    /// How attempts are made: a [`Replay`](crate::Replay). Default [`CloneRequest`].
-    pub fn replay<Q>(self, replay: Q) -> Builder<P, Q> {
-        Builder {
-            budget: self.budget,
-            attempts: self.attempts,
-            resends: self.resends,
-            backoff: self.backoff,
-            ready_timeout: self.ready_timeout,
-            policy: self.policy,
-            replay,
-        }
-    }
-
-    /// Makes the layer.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSetting`], if a value is outside its range.
-    pub fn build(self) -> Result<RetryLayer<P, R>, InvalidSetting> {
-        if !(1..=MAX_ATTEMPTS).contains(&self.attempts) {
-            return Err(InvalidSetting::new("attempts", self.attempts, "1 to 100"));
-        }
-        if self.resends > MAX_RESENDS {
-            return Err(InvalidSetting::new("resends", self.resends, "0 to 100"));
-        }
-        if self.ready_timeout > LONGEST_READY_TIMEOUT {
-            let value = format_args!("{:?}", self.ready_timeout);
-            return Err(InvalidSetting::new("ready_timeout", value, "0 to 24 hours"));
-        }
-        Ok(RetryLayer::from_settings(self))
-    }
-}
-
-impl<P, R> fmt::Debug for Builder<P, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("budget", &self.budget)
-            .field("attempts", &self.attempts)
-            .field("resends", &self.resends)
-            .field("backoff", &self.backoff)
-            .field("ready_timeout", &self.ready_timeout)
-            .field("policy", &format_args!("{}", type_name::<P>()))
-            .field("replay", &format_args!("{}", type_name::<R>()))
-            .finish()
-    }
-}
-
-const MAX_ATTEMPTS: u32 = 100;
-
-const MAX_RESENDS: u32 = 100;
-
-const LONGEST_READY_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -7,23 +7,39 @@ mod attempt;
 mod backoff;
 mod bucket;
 pub mod budget;
+mod builder;
+mod checkpoints;
+pub mod deadline;
 pub mod error;
 pub mod future;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;
+mod kind;
+mod lanes;
 mod layer;
+mod ledger;
+pub mod per_try;
 mod policy;
+pub mod prepare;
 mod replay;
 mod service;
+mod shortest;
+mod state;
 mod stats;
 mod sync;
+pub mod throttle;
+mod waits;
 
 pub use crate::{
-    backoff::Backoff,
+    backoff::{Backoff, Jitter, Session},
     budget::Budget,
-    layer::{Builder, RetryLayer},
-    policy::{OnError, Policy, Verdict},
+    builder::Builder,
+    error::BoxError,
+    kind::Kind,
+    layer::RetryLayer,
+    policy::{Again, OnError, Policy, Refusal, Verdict},
+    prepare::{Next, Prepare},
     replay::{CloneRequest, Replay},
     service::Retry,
     stats::RetryStats,

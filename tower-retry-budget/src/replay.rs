@@ -1,5 +1,7 @@
 //! How one request becomes several attempts.
 
+use crate::prepare::Next;
+
 /// Makes the attempts of a request.
 ///
 /// A request for which a retry is possible and affordable, or that is kept for resends, is split by [`first`](Self::first)
@@ -24,12 +26,25 @@ pub trait Replay<Req> {
         true
     }
 
+    /// Whether the spare holds all of the request, so that an attempt made from it now would not
+    /// wait for the caller. Asked before a second attempt is sent beside one that is in flight.
+    fn complete(&self, spare: &Self::Spare) -> bool {
+        let _ = spare;
+        true
+    }
+
     /// The next attempt, or `None` if it cannot be made any more. Others may follow.
     fn again(&self, spare: &mut Self::Spare) -> Option<Self::Request>;
 
     /// The next attempt, when no other can follow.
     fn last(&self, mut spare: Self::Spare) -> Option<Self::Request> {
         self.again(&mut spare)
+    }
+
+    /// Changes the request of the next attempt at once before it is sent: see
+    /// [`Prepare`](crate::prepare::Prepare).
+    fn prepare(&self, request: &mut Self::Request, next: Next) {
+        let _ = (request, next);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     any::type_name,
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,90 +11,49 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    attempt::{Kept, Retries},
+    attempt::split,
     backoff::Backoff,
     budget::Budget,
+    deadline::{Due, Latencies},
     future::ResponseFuture,
+    lanes::Lanes,
     policy::{OnError, Policy},
     replay::{CloneRequest, Replay},
-    stats::{Counters, Refusal, RetryStats},
+    stats::{Counters, RetryStats},
+    waits::Seeds,
 };
 
 /// Retries what fails, within a budget. Made by a [`RetryLayer`](crate::RetryLayer).
 pub struct Retry<S, P = OnError, R = CloneRequest> {
     inner: S,
-    shared: Arc<Shared<P, R>>,
+    lanes: Arc<Lanes<Core<S, P, R>>>,
 }
 
 impl<S, P, R> Retry<S, P, R> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared<P, R>>) -> Self {
-        Self { inner, shared }
+    pub(crate) fn new(inner: S, shared: Arc<Shared<P, R>>) -> Self
+    where
+        S: Clone,
+    {
+        let template = Mutex::new(inner.clone());
+        Self {
+            inner,
+            lanes: Arc::new(Lanes::new(Core { template, shared })),
+        }
     }
 
     /// What the layer of this service has done, in all its services.
     pub fn stats(&self) -> RetryStats {
-        self.shared.counters.snapshot()
+        self.lanes.core().shared.counters.snapshot()
     }
 
-    /// The inner service.
+    /// The inner service, which first attempts go through.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
     /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service.
     pub fn into_inner(self) -> S {
         self.inner
-    }
-
-    /// The first attempt, and what later ones are made from: the spare is taken here only if a
-    /// retry is allowed and looks affordable, or for a resend; the service is cloned only if there
-    /// is a spare.
-    fn split<Req>(&self, request: Req) -> (R::Request, Retries<S, R::Spare>)
-    where
-        R: Replay<Req>,
-        S: Service<R::Request> + Clone,
-        P: Policy<Req, S::Response, S::Error>,
-    {
-        let refusal = self.refusal(&request);
-        if let Some(refusal) = refusal
-            && !self.is_kept_for_resends(&request)
-        {
-            return (self.shared.replay.plain(request), Err(refusal));
-        }
-        let (first, spare) = self.shared.replay.first(request);
-        let kept = spare
-            .map(|spare| Kept::new(self.inner.clone(), spare, refusal))
-            .ok_or(refusal.unwrap_or(Refusal::NotReplayable));
-        (first, kept)
-    }
-
-    fn is_kept_for_resends<Req>(&self, request: &Req) -> bool
-    where
-        R: Replay<Req>,
-        S: Service<R::Request>,
-        P: Policy<Req, S::Response, S::Error>,
-    {
-        self.shared.resends > 0 && self.shared.policy.resendable(request)
-    }
-
-    fn refusal<Req>(&self, request: &Req) -> Option<Refusal>
-    where
-        R: Replay<Req>,
-        S: Service<R::Request>,
-        P: Policy<Req, S::Response, S::Error>,
-    {
-        if !self.shared.policy.retryable(request) {
-            return Some(Refusal::NotRetryable);
-        }
-        if self.shared.attempts <= 1 {
-            return Some(Refusal::OutOfAttempts);
-        }
-        (!self.shared.budget.has_tokens()).then_some(Refusal::Exhausted)
     }
 }
 
@@ -113,10 +72,13 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        self.shared.counters.request();
-        let (first, kept) = self.split(request);
-        // The instance that is ready is called itself; the clone is only for later attempts.
-        ResponseFuture::new(self.inner.call(first), kept, Arc::clone(&self.shared))
+        let lane = Arc::clone(self.lanes.lane());
+        let shared = &lane.core.shared;
+        shared.counters.request();
+        let due = shared.policy.deadline(&request).map(Due::new);
+        let (first, kept) = split::<S, _, _, _>(shared, request);
+        // The instance that is ready is called itself; a clone is only for later attempts.
+        ResponseFuture::new(self.inner.call(first), kept, due, lane)
     }
 }
 
@@ -124,7 +86,7 @@ impl<S: Clone, P, R> Clone for Retry<S, P, R> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
+            lanes: Arc::clone(&self.lanes),
         }
     }
 }
@@ -133,7 +95,22 @@ impl<S: fmt::Debug, P, R> fmt::Debug for Retry<S, P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Retry");
         debug.field("inner", &self.inner);
-        self.shared.debug(&mut debug).finish()
+        self.lanes.core().shared.debug(&mut debug).finish()
+    }
+}
+
+/// What a service, its clones and their requests have in common.
+pub(crate) struct Core<S, P, R> {
+    /// Never polled and never called: only cloned, when a request has to be sent again.
+    template: Mutex<S>,
+    pub(crate) shared: Arc<Shared<P, R>>,
+}
+
+impl<S: Clone, P, R> Core<S, P, R> {
+    /// For the retries of a request.
+    pub(crate) fn service(&self) -> S {
+        let template = self.template.lock().unwrap_or_else(PoisonError::into_inner);
+        template.clone()
     }
 }
 
@@ -143,9 +120,11 @@ pub(crate) struct Shared<P, R> {
     pub(crate) attempts: u32,
     pub(crate) resends: u32,
     pub(crate) backoff: Backoff,
+    pub(crate) seeds: Seeds,
     pub(crate) ready_timeout: Duration,
     pub(crate) policy: P,
     pub(crate) replay: R,
+    pub(crate) latencies: Latencies,
     pub(crate) counters: Counters,
 }
 

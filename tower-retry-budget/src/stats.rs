@@ -2,7 +2,11 @@
 
 use std::ops::Add;
 
-use crate::sync::{AtomicU64, Ordering::Relaxed};
+use crate::{
+    lanes::Sum,
+    policy::Refusal,
+    sync::{AtomicU64, Ordering::Relaxed},
+};
 
 /// A snapshot of what a [`RetryLayer`](crate::RetryLayer) has done, in all its services.
 ///
@@ -31,6 +35,10 @@ pub struct RetryStats {
     /// Not retried or resent: the service was not ready within
     /// [`ready_timeout`](crate::Builder::ready_timeout).
     pub not_ready: u64,
+    /// Not retried or resent: it could not have ended before the request's deadline.
+    pub past_deadline: u64,
+    /// Not retried: the server asked for none, or for a longer wait than it gets.
+    pub unwanted: u64,
 }
 
 /// What several layers have done together.
@@ -49,6 +57,8 @@ impl Add for RetryStats {
             not_replayable,
             out_of_attempts,
             not_ready,
+            past_deadline,
+            unwanted,
         } = other;
         Self {
             requests: self.requests.saturating_add(requests),
@@ -60,23 +70,16 @@ impl Add for RetryStats {
             not_replayable: self.not_replayable.saturating_add(not_replayable),
             out_of_attempts: self.out_of_attempts.saturating_add(out_of_attempts),
             not_ready: self.not_ready.saturating_add(not_ready),
+            past_deadline: self.past_deadline.saturating_add(past_deadline),
+            unwanted: self.unwanted.saturating_add(unwanted),
         }
     }
 }
 
-/// Why an attempt that called for another got none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    Exhausted,
-    NotRetryable,
-    NotReplayable,
-    OutOfAttempts,
-    NotReady,
-}
-
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    requests: AtomicU64,
+    /// The only one that each request adds to.
+    requests: Sum,
     retries: AtomicU64,
     resent: AtomicU64,
     recovered: AtomicU64,
@@ -85,11 +88,13 @@ pub(crate) struct Counters {
     not_replayable: AtomicU64,
     out_of_attempts: AtomicU64,
     not_ready: AtomicU64,
+    past_deadline: AtomicU64,
+    unwanted: AtomicU64,
 }
 
 impl Counters {
     pub(crate) fn request(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.requests.add_one();
     }
 
     pub(crate) fn retry(&self) {
@@ -111,13 +116,15 @@ impl Counters {
             Refusal::NotReplayable => &self.not_replayable,
             Refusal::OutOfAttempts => &self.out_of_attempts,
             Refusal::NotReady => &self.not_ready,
+            Refusal::PastDeadline => &self.past_deadline,
+            Refusal::Unwanted => &self.unwanted,
         };
         counter.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> RetryStats {
         RetryStats {
-            requests: self.requests.load(Relaxed),
+            requests: self.requests.total(),
             retries: self.retries.load(Relaxed),
             resent: self.resent.load(Relaxed),
             recovered: self.recovered.load(Relaxed),
@@ -126,6 +133,8 @@ impl Counters {
             not_replayable: self.not_replayable.load(Relaxed),
             out_of_attempts: self.out_of_attempts.load(Relaxed),
             not_ready: self.not_ready.load(Relaxed),
+            past_deadline: self.past_deadline.load(Relaxed),
+            unwanted: self.unwanted.load(Relaxed),
         }
     }
 }
@@ -145,7 +154,9 @@ mod tests {
             not_retryable: 6,
             not_replayable: 7,
             out_of_attempts: 8,
-            not_ready: u64::MAX,
+            not_ready: 9,
+            past_deadline: 10,
+            unwanted: u64::MAX,
         };
         let both = one + one;
         let counts = [
@@ -157,8 +168,9 @@ mod tests {
             both.not_retryable,
             both.not_replayable,
             both.out_of_attempts,
+            both.not_ready,
         ];
-        assert_eq!(counts, [2, 4, 6, 8, 10, 12, 14, 16]);
-        assert_eq!(both.not_ready, u64::MAX);
+        assert_eq!(counts, [2, 4, 6, 8, 10, 12, 14, 16, 18]);
+        assert_eq!((both.past_deadline, both.unwanted), (20, u64::MAX));
     }
 }

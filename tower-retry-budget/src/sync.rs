@@ -1,3 +1,33 @@
-//! The atomics of the lock-free cores, in one place so that the loom tests can put theirs here.
+//! What the lock-free cores know of threads, in one place so that the loom tests can put theirs
+//! here.
 
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::{cell::Cell, num::NonZero, sync::atomic::AtomicUsize, thread::available_parallelism};
+
+/// One for each core: a power of two.
+pub(crate) fn lane_count() -> usize {
+    available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(MOST_LANES)
+        .next_power_of_two()
+}
+
+/// The number of the current thread: they are numbered from 0, as they ask.
+pub(crate) fn thread_number() -> usize {
+    NUMBER.with(|number| {
+        if let Some(number) = number.get() {
+            return number;
+        }
+        let new = NEXT.fetch_add(1, Ordering::Relaxed);
+        number.set(Some(new));
+        new
+    })
+}
+
+const MOST_LANES: usize = 64;
+
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+}

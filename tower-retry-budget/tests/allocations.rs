@@ -9,7 +9,7 @@ use std::{
 };
 
 use tower::Layer;
-use tower_retry_budget::{Budget, OnError, Policy, RetryLayer, Verdict};
+use tower_retry_budget::{Budget, Kind, OnError, Policy, RetryLayer, Verdict};
 use tower_service::Service;
 
 struct Counting;
@@ -73,7 +73,7 @@ fn a_request_that_succeeds_allocates_nothing() {
 fn nor_does_one_for_which_no_retry_is_affordable() {
     let builder = Budget::builder().min_per_second(0.0).burst(1);
     let budget = builder.build().unwrap();
-    let _spent = budget.withdraw().unwrap();
+    let _spent = budget.try_withdraw(Kind::Transient).unwrap();
     assert_eq!(allocations_of_a_request(budget), 0);
 }
 

@@ -24,6 +24,39 @@ async fn a_request_that_must_not_be_repeated_is_neither_retried_nor_cloned() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_healthy_request_clones_no_service_and_a_request_with_retries_one() {
+    let layer = layer(&tokens(20), 3, true);
+    let world = World::answering([Answer::Ok("fine"), Answer::Err("bad")]);
+    let mut service = layer.layer(world.probe());
+    for expected in [Ok("fine"), Err(Failure("bad"))] {
+        // The request is: its first attempt takes it away.
+        assert_eq!(send(&mut service).await, (expected, 1));
+        assert_eq!(world.clones(), 0);
+    }
+    let answers = [
+        Answer::Err("reset"),
+        Answer::Err("reset"),
+        Answer::Ok("fine"),
+    ];
+    let world = World::answering(answers);
+    assert_eq!(send(&mut layer.layer(world.probe())).await.0, Ok("fine"));
+    assert_eq!(world.clones(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_refused_clones_no_service() {
+    let layer = layer(&tokens(1), 3, true);
+    let answers = [Answer::Err("reset"), Answer::Never, Answer::Err("reset")];
+    let world = World::answering(answers);
+    let mut service = layer.layer(world.probe());
+    let first = tokio::time::timeout(std::time::Duration::from_secs(1), send(&mut service));
+    assert!(first.await.is_err(), "its retry has taken the only token");
+    assert_eq!(world.clones(), 1);
+    assert_eq!(send(&mut service).await.0, Err(Failure("reset")));
+    assert_eq!(world.clones(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_cloned_while_no_retry_is_affordable() {
     let layer = layer(&spent(0.0, 1), 3, true);
     let world = World::answering([Answer::Err("reset"), Answer::Ok("fine")]);

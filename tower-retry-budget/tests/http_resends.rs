@@ -107,5 +107,5 @@ fn the_rules_by_status_alone_resend_nothing() {
         &rules, &post
     ));
     let verdict = Policy::<Request<()>, Response<()>, _>::classify(&rules, Err(&Refused));
-    assert_eq!(verdict, Verdict::Retry { after: None });
+    assert_eq!(verdict, Verdict::retry());
 }

@@ -11,7 +11,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, channel::Channel};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_retry_budget::{
-    RetryLayer,
+    Kind, RetryLayer,
     http::{BodyReplay, ReplayBody, StatusPolicy},
 };
 
@@ -21,7 +21,8 @@ use support::{at_once, tokens};
 
 fn layer(limit: usize) -> RetryLayer<StatusPolicy, BodyReplay> {
     let builder = RetryLayer::builder(tokens(20)).backoff(at_once());
-    let builder = builder.policy(StatusPolicy::new());
+    let policy = StatusPolicy::new().methods([Method::GET, Method::PUT]);
+    let builder = builder.policy(policy);
     builder
         .replay(BodyReplay::new(limit))
         .build()
@@ -144,10 +145,11 @@ async fn when_the_budget_refuses_an_early_answer_the_body_goes_on() {
     let service = service_fn(move |request: Request<Body>| {
         uploads.send(request.into_body()).expect("open");
         // Somebody else takes the last token in the meantime.
-        let _ = drain.withdraw();
+        let _ = drain.try_withdraw(Kind::Transient);
         std::future::ready(Ok::<_, Infallible>(inner.response()))
     });
-    let builder = RetryLayer::builder(budget).policy(StatusPolicy::new());
+    let policy = StatusPolicy::new().methods([Method::PUT]);
+    let builder = RetryLayer::builder(budget).policy(policy);
     let layer = builder.replay(BodyReplay::default()).build().unwrap();
     let (mut client, body) = Channel::<Bytes>::new(8);
     let mut service = layer.layer(service);

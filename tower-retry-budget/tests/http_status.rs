@@ -1,18 +1,20 @@
-//! The ready-made rules for HTTP and gRPC.
+//! What the rules by status make of answers.
 #![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use proptest::prelude::*;
-use tower_retry_budget::{Policy, Verdict, http::StatusPolicy};
+use tower_retry_budget::{
+    Kind, Policy, Refusal, Verdict,
+    http::{NotRetried, StatusPolicy},
+};
 
-const RETRY: Verdict = Verdict::Retry { after: None };
+const RETRY: Verdict = Verdict::retry();
 
 fn after(millis: u64) -> Verdict {
-    Verdict::Retry {
-        after: Some(Duration::from_millis(millis)),
-    }
+    Verdict::retry().after(Duration::from_millis(millis))
 }
 
 fn judge(status: u16, headers: &[(&'static str, &[u8])]) -> Verdict {
@@ -30,41 +32,6 @@ fn judge_by(policy: &StatusPolicy, status: u16, headers: &[(&'static str, &[u8])
     Policy::<Request<()>, Response<()>, ()>::classify(policy, Ok(&response))
 }
 
-fn retryable(policy: &StatusPolicy, request: &Request<()>) -> bool {
-    Policy::<Request<()>, Response<()>, ()>::retryable(policy, request)
-}
-
-#[test]
-fn idempotent_methods_are_retryable() {
-    let policy = StatusPolicy::default();
-    for (method, expected) in [
-        (Method::GET, true),
-        (Method::HEAD, true),
-        (Method::OPTIONS, true),
-        (Method::PUT, true),
-        (Method::DELETE, true),
-        (Method::TRACE, true),
-        (Method::POST, false),
-        (Method::PATCH, false),
-        (Method::CONNECT, false),
-    ] {
-        let request = Request::builder().method(&method).body(()).unwrap();
-        assert_eq!(retryable(&policy, &request), expected, "{method}");
-    }
-}
-
-#[test]
-fn a_grpc_call_is_retryable_only_if_post_is() {
-    let call =
-        Request::post("/package.Service/Method").header("content-type", "application/grpc+proto");
-    let call = call.body(()).unwrap();
-    assert!(!retryable(&StatusPolicy::new(), &call));
-    assert!(retryable(
-        &StatusPolicy::new().methods([Method::POST]),
-        &call
-    ));
-}
-
 #[test]
 fn an_error_is_retried() {
     let policy = StatusPolicy::new();
@@ -76,35 +43,26 @@ fn an_error_is_retried() {
 fn each_status_has_its_verdict() {
     for status in 100..600 {
         let expected = match status {
-            502..=504 => RETRY,
-            429 | 500.. => Verdict::Failure,
+            502 | 503 => RETRY,
+            504 => RETRY.kind(Kind::Timeout),
+            429 => RETRY.kind(Kind::Throttled).unwanted(),
+            500.. => Verdict::Failure,
             _ => Verdict::Success,
         };
         assert_eq!(judge(status, &[]), expected, "{status}");
     }
-    let policy = StatusPolicy::new().statuses([StatusCode::TOO_MANY_REQUESTS]);
-    assert_eq!(judge_by(&policy, 429, &[]), RETRY);
-    assert_eq!(judge_by(&policy, 503, &[]), Verdict::Failure);
-}
-
-#[test]
-fn a_grpc_status_in_the_headers_has_its_verdict() {
-    for code in 0..=17 {
-        let expected = match code {
-            14 => RETRY,
-            0 | 3 | 5 | 6 | 7 | 9 | 11 | 16 => Verdict::Success,
-            _ => Verdict::Failure,
-        };
-        let text = code.to_string();
-        assert_eq!(
-            judge(200, &[("grpc-status", text.as_bytes())]),
-            expected,
-            "{code}"
-        );
-    }
-    for unreadable in ["", "x", "014", "14 14", "-14"] {
-        let verdict = judge(200, &[("grpc-status", unreadable.as_bytes())]);
-        assert_eq!(verdict, Verdict::Failure, "{unreadable}");
+    let policy = StatusPolicy::new().statuses([
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::INTERNAL_SERVER_ERROR,
+    ]);
+    for (status, expected) in [
+        (429, RETRY.kind(Kind::Throttled)),
+        (500, RETRY),
+        (501, Verdict::Failure),
+        (503, RETRY.unwanted()),
+        (504, RETRY.kind(Kind::Timeout).unwanted()),
+    ] {
+        assert_eq!(judge_by(&policy, status, &[]), expected, "{status}");
     }
 }
 
@@ -117,15 +75,41 @@ fn a_wait_in_seconds_is_kept() {
         judge(503, &[("retry-after", b"1"), ("retry-after", b"2")]),
         after(2_000)
     );
+    let policy = StatusPolicy::new().statuses([StatusCode::TOO_MANY_REQUESTS]);
+    assert_eq!(
+        judge_by(&policy, 429, &[("retry-after", b"7")]),
+        after(7_000).kind(Kind::Throttled)
+    );
 }
 
 #[test]
-fn a_wait_that_is_too_long_or_a_date_means_no_retry() {
+fn a_date_is_waited_for() {
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(8));
+    let verdict = judge(503, &[("retry-after", date.as_bytes())]);
+    let Verdict::Retry(again) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let after = again.after.expect("a wait");
+    // A date has no fractions of a second, and some time may pass here.
+    assert!(after > Duration::from_secs(4), "{after:?}");
+    assert!(after <= Duration::from_secs(8), "{after:?}");
+    assert!(!again.unwanted);
+}
+
+#[test]
+fn an_old_date_is_no_wait() {
+    let old = b"Fri, 31 Dec 1999 23:59:59 GMT";
+    assert_eq!(judge(503, &[("retry-after", old)]), after(0));
+}
+
+#[test]
+fn a_wait_that_is_too_long_or_unreadable_means_no_retry() {
     for value in [
         "11",
         "99999999999999999999999",
         "55340232221128654850",
-        "Fri, 31 Dec 1999 23:59:59 GMT",
+        "Fri, 31 Dec 2999 23:59:59 GMT",
+        "Fri, 31 Dec 1999",
         "soon",
         "-1",
         "+1",
@@ -133,7 +117,7 @@ fn a_wait_that_is_too_long_or_a_date_means_no_retry() {
         "",
     ] {
         let verdict = judge(503, &[("retry-after", value.as_bytes())]);
-        assert_eq!(verdict, Verdict::Failure, "{value}");
+        assert_eq!(verdict, RETRY.unwanted(), "{value}");
     }
     let patient = StatusPolicy::new().max_after(Duration::from_secs(60));
     assert_eq!(
@@ -143,25 +127,24 @@ fn a_wait_that_is_too_long_or_a_date_means_no_retry() {
 }
 
 #[test]
-fn grpc_pushback_is_kept_and_a_bad_one_means_no_retry() {
-    let judge = |pushback: &[u8]| {
-        judge(
-            200,
-            &[("grpc-status", b"14"), ("grpc-retry-pushback-ms", pushback)],
-        )
-    };
-    assert_eq!(judge(b"1003"), after(1_003));
-    assert_eq!(judge(b"0"), after(0));
-    for pushback in [&b"-1"[..], b"", b"x", b"1e3", b"10001", b"\xff"] {
-        assert_eq!(judge(pushback), Verdict::Failure, "{pushback:?}");
-    }
-}
-
-#[test]
 fn a_wait_changes_nothing_for_an_answer_that_is_final() {
     assert_eq!(judge(200, &[("retry-after", b"1")]), Verdict::Success);
     assert_eq!(judge(500, &[("retry-after", b"1")]), Verdict::Failure);
     assert_eq!(judge(301, &[("retry-after", b"soon")]), Verdict::Success);
+}
+
+#[test]
+fn an_answer_that_was_not_retried_says_why_and_an_error_does_not() {
+    let policy = StatusPolicy::new();
+    let mut outcome = Ok(Response::new(()));
+    let gave_up = Policy::<Request<()>, Response<()>, &str>::gave_up;
+    gave_up(&policy, &mut outcome, Refusal::Exhausted);
+    let response = outcome.unwrap();
+    let mark = response.extensions().get::<NotRetried>();
+    assert_eq!(mark.map(|mark| mark.why()), Some(Refusal::Exhausted));
+    let mut outcome = Err("reset");
+    gave_up(&policy, &mut outcome, Refusal::Exhausted);
+    assert!(matches!(outcome, Err("reset")));
 }
 
 proptest! {
@@ -178,8 +161,11 @@ proptest! {
             ("retry-after", &retry_after),
             ("grpc-retry-pushback-ms", &pushback),
             ("grpc-status", &status),
+            ("content-type", b"application/grpc"),
         ]);
-        if let Verdict::Retry { after: Some(after) } = verdict {
+        if let Verdict::Retry(again) = verdict
+            && let Some(after) = again.after
+        {
             prop_assert!(after <= Duration::from_secs(10));
         }
     }
@@ -190,7 +176,7 @@ proptest! {
         let expected = if seconds <= 10.0 {
             after(seconds as u64 * 1_000)
         } else {
-            Verdict::Failure
+            RETRY.unwanted()
         };
         prop_assert_eq!(judge(503, &[("retry-after", digits.as_bytes())]), expected);
     }

@@ -36,7 +36,7 @@ async fn all_retries_go_through_one_kept_clone_that_is_polled_before_each() {
         .await
         .unwrap();
     assert_eq!(service.call(()).await, Ok("c"));
-    assert_eq!(world.calls(), [0, 1, 1]);
+    assert_eq!(world.calls(), [0, 2, 2]);
     assert_eq!(world.clones(), 1);
     assert_eq!(world.polls(), 3);
 }
@@ -103,7 +103,7 @@ async fn an_error_of_readiness_on_a_retry_is_classified_and_uses_up_an_attempt()
         .await
         .unwrap();
     assert_eq!(service.call(()).await, Ok("third"));
-    assert_eq!(world.calls(), [0, 1]);
+    assert_eq!(world.calls(), [0, 2]);
     // The attempt that found no readiness was never sent.
     assert_eq!(budget.stats().withdrawn, 2);
     assert_eq!(budget.stats().refunded, 1);

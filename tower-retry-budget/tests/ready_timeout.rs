@@ -121,7 +121,7 @@ async fn each_retry_has_the_whole_bound() {
 async fn a_response_is_kept_until_the_retry_is_sent_and_returned_untouched_if_it_is_not() {
     type Response = Arc<&'static str>;
     let layer = builder(&tokens(20)).policy(|outcome: Result<&Response, &_>| match outcome {
-        Ok(text) if **text == "busy" => Verdict::Retry { after: None },
+        Ok(text) if **text == "busy" => Verdict::retry(),
         _ => Verdict::Success,
     });
     let layer = layer.build().unwrap();

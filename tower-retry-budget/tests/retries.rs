@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tower::Layer;
-use tower_retry_budget::{Budget, OnError, RetryLayer, RetryStats, Verdict};
+use tower_retry_budget::{Budget, OnError, RetryLayer, RetryStats, Verdict, budget};
 
 mod support;
 
@@ -87,7 +87,7 @@ async fn a_closure_is_a_policy() {
     let builder = RetryLayer::builder(tokens(20)).backoff(at_once());
     let layer = builder
         .policy(|result: Result<&&'static str, &Failure>| match result {
-            Ok(&"busy") => Verdict::Retry { after: None },
+            Ok(&"busy") => Verdict::retry(),
             _ => Verdict::Success,
         })
         .build()
@@ -134,9 +134,8 @@ async fn layers_and_services_of_one_layer_share_their_counts_and_show_them() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_outage_is_not_made_worse_than_its_budget() {
-    let budget = Budget::builder().ratio(0.2).min_per_second(1.0).burst(20);
+/// The attempts of 10,000 requests in an outage of so many seconds.
+async fn attempts_in_an_outage(budget: budget::Builder) -> (usize, usize) {
     let layer = layer(&budget.build().unwrap(), 4, true);
     let start = Instant::now();
     let mut attempts = 0;
@@ -146,6 +145,18 @@ async fn an_outage_is_not_made_worse_than_its_budget() {
         attempts += world.calls().len();
         tokio::time::advance(Duration::from_micros(1003)).await;
     }
-    let seconds = Instant::now().duration_since(start).as_secs() as usize;
+    (attempts, start.elapsed().as_secs() as usize)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_not_made_worse_than_its_budget() {
+    let budget = Budget::builder().reserve(20).follow_success(false);
+    let (attempts, seconds) = attempts_in_an_outage(budget).await;
     assert!((10_000 + 20 + seconds - 1..=10_000 + 20 + seconds + 1).contains(&attempts));
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_it_is_seen_to_be_one_an_outage_is_not_made_worse_at_all() {
+    let (attempts, _) = attempts_in_an_outage(Budget::builder()).await;
+    assert_eq!(attempts, 10_000 + 10, "the reserve");
 }

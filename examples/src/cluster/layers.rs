@@ -130,6 +130,7 @@ pub fn budget(config: &RetryConfig) -> Result<Budget, tower_retry_budget::error:
     Budget::builder()
         .ratio(config.budget)
         .min_per_second(config.min_per_second)
+        .reserve(config.burst)
         .burst(config.burst)
         .build()
 }
@@ -146,6 +147,7 @@ pub fn retry(
         .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
         .policy(HttpPolicy::new(
             StatusPolicy::new()
+                .idempotency_key(false)
                 .methods(config.methods.iter().cloned())
                 .statuses(config.statuses.iter().copied()),
         ))

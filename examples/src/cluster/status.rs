@@ -128,6 +128,8 @@ fn serialize_retries<S: Serializer>(
         ("not_retryable", retries.not_retryable),
         ("not_replayable", retries.not_replayable),
         ("not_ready", retries.not_ready),
+        ("past_deadline", retries.past_deadline),
+        ("unwanted", retries.unwanted),
         ("out_of_attempts", retries.out_of_attempts),
     ];
     serialize_counts(&counts, serializer)

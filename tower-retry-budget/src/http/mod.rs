@@ -31,21 +31,35 @@
 //! });
 //! let mut service = ServiceBuilder::new().layer(retry).service(client);
 //!
-//! let request = Request::put("/").body(Full::from("sent twice"))?;
+//! let request = Request::post("/")
+//!     .header("idempotency-key", "\"8e03978e\"")
+//!     .body(Full::from("sent twice"))?;
 //! let response = service.ready().await?.call(request).await?;
 //! assert_eq!(response.into_body(), "sent twice");
 //! # Ok(())
 //! # }
 //! ```
 
+mod attempts;
 mod body;
+mod code;
 mod delay;
+mod gate;
+mod grpc;
+mod peek;
+mod refused;
 mod replay;
 mod status;
 mod tape;
 
 pub use self::{
+    attempts::{AttemptHeader, GrpcPreviousAttempts},
     body::ReplayBody,
+    code::GrpcCode,
+    gate::{Gate, NoOther},
+    grpc::GrpcPolicy,
+    peek::{PeekFuture, PeekTrailers, PeekTrailersLayer, Peeked, PeekedTrailers},
+    refused::{KnownErrors, is_refused_connection},
     replay::{BodyReplay, Spare},
-    status::StatusPolicy,
+    status::{NotRetried, StatusPolicy},
 };

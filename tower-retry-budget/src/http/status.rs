@@ -2,38 +2,50 @@
 
 use std::time::Duration;
 
-use ::http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::RETRY_AFTER,
+use ::http::{Method, Request, Response, StatusCode};
+
+use super::{
+    code::{Codes, GrpcCode},
+    delay::delayed,
+    gate::{Gate, NoOther, SAFE, has_idempotency_key},
+    grpc::Rules,
+};
+use crate::{
+    kind::Kind,
+    policy::{Policy, Refusal, Verdict},
 };
 
-use super::delay;
-use crate::policy::{Policy, Verdict};
-
-/// Retries idempotent methods on errors and on the statuses of an overloaded or absent server.
+/// Retries safe methods on errors and on the statuses of an overloaded or absent server.
 ///
 /// | outcome | verdict |
 /// | --- | --- |
 /// | an error | retry |
 /// | one of [`statuses`](Self::statuses) | retry |
-/// | `grpc-status` 14 in the headers | retry |
-/// | another 5xx, 429, another `grpc-status` that blames the server | failure |
+/// | one of [`grpc_codes`](Self::grpc_codes) in the headers of a gRPC answer, or in trailers that [were peeked](super::PeekTrailersLayer) | retry |
+/// | 429, 502, 503, 504, `DEADLINE_EXCEEDED`, `RESOURCE_EXHAUSTED` or `UNAVAILABLE` that is none of those | retry, but [unwanted](Verdict::unwanted) |
+/// | another 5xx, another code of gRPC that blames the server | failure |
 /// | anything else | success |
 ///
-/// A gRPC call is a `POST`, so it is retried only if [`methods`](Self::methods) include `POST`.
-/// Only a `grpc-status` in the headers counts (an answer without a body); one in the trailers
-/// arrives after the answer has been passed on.
+/// A retry after 429 and `RESOURCE_EXHAUSTED` is for a [`Kind::Throttled`], one after 504 and
+/// `DEADLINE_EXCEEDED` for a [`Kind::Timeout`]; the others are [transient](Kind::Transient).
 ///
-/// What the server asks for is honoured: `retry-after` in seconds and `grpc-retry-pushback-ms`
-/// are waited for. If they ask for more than [`max_after`](Self::max_after), or cannot be read
-/// as a number (a date, a negative pushback), the answer is returned and not retried: earlier
-/// would be too early.
+/// Beside the safe methods, a request may be sent twice that has an `idempotency-key`, and what a
+/// [`gate`](Self::gate) lets through. A gRPC call is a `POST`: for a client that makes nothing else
+/// there is [`GrpcPolicy`](super::GrpcPolicy).
 ///
-/// It knows nothing of errors. A policy of your own around it can tell which of your client's say
-/// that a request was [not processed](Verdict::Unprocessed):
+/// What the server asks for is honoured: `retry-after`, in seconds or as a date, and
+/// `grpc-retry-pushback-ms` are waited for. If they ask for more than
+/// [`max_after`](Self::max_after), or cannot be read (a negative pushback), the retry is unwanted:
+/// earlier would be too early. What is not retried, though the outcome called for it, is marked
+/// with [`NotRetried`].
+///
+/// It knows nothing of errors. [`KnownErrors`](super::KnownErrors) around it does, or a policy of
+/// your own, which can tell which of your client's say that a request was
+/// [not processed](Verdict::Unprocessed):
 ///
 /// ```
 /// use http::{Request, Response};
-/// use tower_retry_budget::{Policy, Verdict, http::StatusPolicy};
+/// use tower_retry_budget::{Policy, Refusal, Verdict, http::StatusPolicy};
 ///
 /// # #[derive(Debug)]
 /// # enum ClientError { RefusedStream, Other }
@@ -54,6 +66,10 @@ use crate::policy::{Policy, Verdict};
 ///             result => Policy::<Request<B>, _, _>::classify(&self.0, result),
 ///         }
 ///     }
+///
+///     fn gave_up(&self, outcome: &mut Result<Response<B2>, ClientError>, why: Refusal) {
+///         Policy::<Request<B>, _, _>::gave_up(&self.0, outcome, why);
+///     }
 /// }
 /// # let refused = Err::<&Response<()>, _>(&ClientError::RefusedStream);
 /// # let rules = Rules(StatusPolicy::new());
@@ -62,40 +78,74 @@ use crate::policy::{Policy, Verdict};
 /// # assert_ne!(Policy::<Request<()>, _, _>::classify(&rules, other), Verdict::Unprocessed);
 /// ```
 #[derive(Clone, Debug)]
-pub struct StatusPolicy {
+pub struct StatusPolicy<G = NoOther> {
     methods: Vec<Method>,
     statuses: Vec<StatusCode>,
-    max_after: Duration,
+    grpc: Rules,
+    idempotency_key: bool,
+    gate: G,
 }
 
 impl StatusPolicy {
     /// The default rules.
     pub fn new() -> Self {
         Self {
-            methods: vec![
-                Method::GET,
-                Method::HEAD,
-                Method::OPTIONS,
-                Method::PUT,
-                Method::DELETE,
-                Method::TRACE,
-            ],
+            methods: SAFE.to_vec(),
             statuses: vec![
                 StatusCode::BAD_GATEWAY,
                 StatusCode::SERVICE_UNAVAILABLE,
                 StatusCode::GATEWAY_TIMEOUT,
             ],
-            max_after: Duration::from_secs(10),
+            grpc: Rules::default(),
+            idempotency_key: true,
+            gate: NoOther,
         }
     }
+}
 
-    /// Methods that may be sent twice.
-    /// Default: `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`, `TRACE`, the idempotent ones of
+impl<G> StatusPolicy<G> {
+    /// Methods that may be sent twice. Default: `GET`, `HEAD`, `OPTIONS`, `TRACE`, the safe ones of
     /// RFC 9110.
+    ///
+    /// `PUT` and `DELETE` are idempotent there, but two of one client may be overtaken by one of
+    /// another: add them where that cannot be.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().collect();
         self
+    }
+
+    /// Whether a request with an `idempotency-key` may be sent twice, whatever its method. Default:
+    /// yes.
+    ///
+    /// Its caller says with it that the server tells the second of two apart. Say no where callers
+    /// are not to be believed.
+    #[must_use]
+    pub fn idempotency_key(mut self, honoured: bool) -> Self {
+        self.idempotency_key = honoured;
+        self
+    }
+
+    /// What else may be sent twice: any `Fn(&Request<B>) -> bool`. Default: nothing.
+    ///
+    /// ```
+    /// use http::{Method, Request};
+    /// use tower_retry_budget::http::StatusPolicy;
+    ///
+    /// let policy = StatusPolicy::new().gate(|request: &Request<()>| {
+    ///     request.method() == Method::POST && request.uri().path() == "/search"
+    /// });
+    /// # drop(policy);
+    /// ```
+    #[must_use]
+    pub fn gate<H>(self, gate: H) -> StatusPolicy<H> {
+        StatusPolicy {
+            methods: self.methods,
+            statuses: self.statuses,
+            grpc: self.grpc,
+            idempotency_key: self.idempotency_key,
+            gate,
+        }
     }
 
     /// Statuses that are retried. Default: 502, 503, 504.
@@ -105,42 +155,34 @@ impl StatusPolicy {
         self
     }
 
-    /// The longest wait that a server may ask for. Default 10 seconds, no bound.
+    /// Codes of gRPC that are retried. Default: `UNAVAILABLE`.
     #[must_use]
-    pub fn max_after(mut self, max_after: Duration) -> Self {
-        self.max_after = max_after;
+    pub fn grpc_codes(mut self, codes: impl IntoIterator<Item = GrpcCode>) -> Self {
+        self.grpc.codes = Codes::of(codes);
         self
     }
 
-    fn judge(&self, status: StatusCode, headers: &HeaderMap) -> Verdict {
-        if self.statuses.contains(&status) {
-            return self.retry(headers);
-        }
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Verdict::Failure;
-        }
-        match headers.get(GRPC_STATUS).map(HeaderValue::as_bytes) {
-            None => Verdict::Success,
-            Some(b"14") => self.retry(headers),
-            Some(code) if SERVED.contains(&code) => Verdict::Success,
-            Some(_) => Verdict::Failure,
-        }
+    /// The longest wait that a server may ask for. Default 10 seconds, no bound.
+    #[must_use]
+    pub fn max_after(mut self, max_after: Duration) -> Self {
+        self.grpc.max_after = max_after;
+        self
     }
 
-    fn retry(&self, headers: &HeaderMap) -> Verdict {
-        let retry_after = headers.get_all(RETRY_AFTER).into_iter();
-        let pushback = headers.get_all(GRPC_RETRY_PUSHBACK_MS).into_iter();
-        let asked = retry_after
-            .map(|value| delay::retry_after(value.as_bytes()))
-            .chain(pushback.map(|value| delay::pushback(value.as_bytes())));
-        let mut after = None;
-        for delay in asked {
-            match delay {
-                Some(delay) if delay <= self.max_after => after = after.max(Some(delay)),
-                _ => return Verdict::Failure,
-            }
+    fn judge<B>(&self, response: &Response<B>) -> Verdict {
+        let status = response.status();
+        if self.statuses.contains(&status) {
+            let verdict = Verdict::retry().kind(kind(status));
+            return delayed(verdict, response.headers(), self.grpc.max_after);
         }
-        Verdict::Retry { after }
+        match status {
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Verdict::retry().kind(kind(status)).unwanted(),
+            status if status.is_server_error() => Verdict::Failure,
+            _ => self.grpc.judge(response).unwrap_or(Verdict::Success),
+        }
     }
 }
 
@@ -150,24 +192,52 @@ impl Default for StatusPolicy {
     }
 }
 
-impl<B, B2, E> Policy<Request<B>, Response<B2>, E> for StatusPolicy {
+impl<G, B, B2, E> Policy<Request<B>, Response<B2>, E> for StatusPolicy<G>
+where
+    G: Gate<B>,
+{
     fn retryable(&self, request: &Request<B>) -> bool {
         self.methods.contains(request.method())
+            || self.idempotency_key && has_idempotency_key(request)
+            || self.gate.allows(request)
     }
 
     fn classify(&self, result: Result<&Response<B2>, &E>) -> Verdict {
         match result {
-            Ok(response) => self.judge(response.status(), response.headers()),
-            Err(_) => Verdict::Retry { after: None },
+            Ok(response) => self.judge(response),
+            Err(_) => Verdict::retry(),
         }
+    }
+
+    fn gave_up(&self, outcome: &mut Result<Response<B2>, E>, why: Refusal) {
+        mark(outcome, why);
     }
 }
 
-/// Codes with which a server has done its work: OK, and those that blame the caller
-/// (`INVALID_ARGUMENT`, `NOT_FOUND`, `ALREADY_EXISTS`, `PERMISSION_DENIED`,
-/// `FAILED_PRECONDITION`, `OUT_OF_RANGE`, `UNAUTHENTICATED`).
-const SERVED: [&[u8]; 8] = [b"0", b"3", b"5", b"6", b"7", b"9", b"11", b"16"];
+/// In the extensions of a response: it called for a retry, and got none.
+///
+/// Not there if the request may not be sent twice in the first place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotRetried(Refusal);
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+impl NotRetried {
+    /// Why there was none.
+    pub fn why(self) -> Refusal {
+        self.0
+    }
+}
 
-const GRPC_RETRY_PUSHBACK_MS: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+/// An error has no place for a mark.
+pub(super) fn mark<B, E>(outcome: &mut Result<Response<B>, E>, why: Refusal) {
+    if let Ok(response) = outcome {
+        response.extensions_mut().insert(NotRetried(why));
+    }
+}
+
+pub(super) fn kind(status: StatusCode) -> Kind {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Kind::Throttled,
+        StatusCode::GATEWAY_TIMEOUT => Kind::Timeout,
+        _ => Kind::Transient,
+    }
+}

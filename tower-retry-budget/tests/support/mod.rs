@@ -17,20 +17,22 @@ use std::{
     time::Duration,
 };
 
-use tower_retry_budget::{Backoff, Budget};
+use tower_retry_budget::{Backoff, Budget, Kind};
 use tower_service::Service;
 
 /// A budget of so many tokens that is paid by nothing.
-pub fn tokens(burst: u32) -> Budget {
+pub fn tokens(reserve: u32) -> Budget {
     let builder = Budget::builder().ratio(0.0).min_per_second(0.0);
-    builder.burst(burst).build().expect("valid")
+    let builder = builder.reserve(reserve).follow_success(false);
+    builder.build().expect("valid")
 }
 
 /// A budget of so many tokens that pays `ratio` for a success. Its tokens are spent.
-pub fn spent(ratio: f64, burst: u32) -> Budget {
+pub fn spent(ratio: f64, reserve: u32) -> Budget {
     let builder = Budget::builder().ratio(ratio).min_per_second(0.0);
-    let budget = builder.burst(burst).build().expect("valid");
-    while budget.withdraw().is_ok() {}
+    let builder = builder.reserve(reserve).burst(reserve);
+    let budget = builder.follow_success(false).build().expect("valid");
+    while budget.try_withdraw(Kind::Transient).is_ok() {}
     budget
 }
 
@@ -38,8 +40,10 @@ pub fn at_once() -> Backoff {
     Backoff::new(Duration::ZERO, Duration::ZERO).expect("valid")
 }
 
+/// Waits that double from `base` to `max`.
 pub fn within(base: Duration, max: Duration) -> Backoff {
-    Backoff::new(base, max).expect("valid")
+    let backoff = Backoff::new(base, max).and_then(|backoff| backoff.factor(2));
+    backoff.expect("valid")
 }
 
 /// What an attempt is answered with.
@@ -150,9 +154,10 @@ impl World {
         self.state().calls.clone()
     }
 
-    /// Instances that were made by cloning.
+    /// Instances that were made by cloning, but for the one that a retry layer keeps to clone
+    /// from, which is number 1.
     pub fn clones(&self) -> usize {
-        self.state().instances - 1
+        self.state().instances - 2
     }
 
     pub fn polls(&self) -> usize {

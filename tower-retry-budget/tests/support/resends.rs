@@ -41,7 +41,7 @@ impl Policy<Request, &'static str, Failure> for May {
     fn classify(&self, result: Result<&&'static str, &Failure>) -> Verdict {
         match result {
             Err(Failure("refused")) => Verdict::Unprocessed,
-            Ok(&"busy") => Verdict::Retry { after: None },
+            Ok(&"busy") => Verdict::retry(),
             Ok(_) => Verdict::Success,
             Err(_) => Verdict::Failure,
         }
@@ -80,6 +80,7 @@ pub fn refusals(stats: RetryStats) -> Vec<(&'static str, u64)> {
         ("not_replayable", stats.not_replayable),
         ("out_of_attempts", stats.out_of_attempts),
         ("not_ready", stats.not_ready),
+        ("past_deadline", stats.past_deadline),
     ];
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }

@@ -20,10 +20,8 @@ impl Policy<Request, &'static str, Failure> for ByText {
 
     fn classify(&self, result: Result<&&'static str, &Failure>) -> Verdict {
         match result {
-            Ok(&"busy") | Err(Failure("reset")) => Verdict::Retry { after: None },
-            Ok(&"wait") => Verdict::Retry {
-                after: Some(Duration::from_secs(3)),
-            },
+            Ok(&"busy") | Err(Failure("reset")) => Verdict::retry(),
+            Ok(&"wait") => Verdict::retry().after(Duration::from_secs(3)),
             Ok(&"bad") | Err(_) => Verdict::Failure,
             Ok(_) => Verdict::Success,
         }

@@ -1,0 +1,49 @@
+//! Headers that tell which attempt it is.
+#![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use http::{HeaderName, Request};
+use tower_retry_budget::{
+    Kind, Next, Prepare,
+    http::{AttemptHeader, GrpcPreviousAttempts},
+};
+
+/// What the request has under that name, if it had "9" before.
+fn prepared(hook: &impl Prepare<Request<()>>, next: Next, name: &str) -> Vec<String> {
+    let request = Request::get("/").header(name, "9").header(name, "9");
+    let mut request = request.body(()).unwrap();
+    hook.prepare(&mut request, next);
+    let values = request.headers().get_all(name).into_iter();
+    values
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_number_of_the_attempt_replaces_what_the_caller_sent() {
+    let hook = AttemptHeader::default();
+    for attempt in [2, 3, 100] {
+        let next = Next::retry(attempt, Kind::Transient);
+        let seen = prepared(&hook, next, "x-retry-attempt");
+        assert_eq!(seen, [attempt.to_string()]);
+    }
+    let hook = AttemptHeader::new(HeaderName::from_static("x-try"));
+    let next = Next::retry(2, Kind::Timeout);
+    assert_eq!(prepared(&hook, next, "x-try"), ["2"]);
+}
+
+#[test]
+fn grpc_is_told_the_number_of_retries_before() {
+    let next = Next::retry(3, Kind::Throttled);
+    let name = "grpc-previous-rpc-attempts";
+    assert_eq!(prepared(&GrpcPreviousAttempts, next, name), ["2"]);
+}
+
+#[test]
+fn a_first_attempt_that_was_not_processed_is_still_the_first() {
+    let next = Next::resend(1);
+    let name = "grpc-previous-rpc-attempts";
+    assert_eq!(prepared(&GrpcPreviousAttempts, next, name), ["9", "9"]);
+    let hook = AttemptHeader::default();
+    assert_eq!(prepared(&hook, next, "x-retry-attempt"), ["9", "9"]);
+}
