@@ -22,6 +22,7 @@ mod real;
 mod record;
 #[path = "../simulator/report.rs"]
 mod report;
+mod rules;
 #[path = "../simulator/runs.rs"]
 mod runs;
 #[path = "../simulator/scenario.rs"]

@@ -8,8 +8,8 @@ use tower::{BoxError, timeout::Timeout, timeout::error::Elapsed};
 use super::{
     endpoint::{Endpoint, Request, Response},
     event::Nanos,
-    models::{self, Oracle, Retrying},
-    real,
+    models::{Oracle, Retrying},
+    real, rules,
     server::Server,
     tasks::{Ended, Task},
 };
@@ -157,16 +157,16 @@ impl PolicyKind {
     /// A client whose choices follow from `seed`, where it lets one say so.
     pub(super) fn build(self, seed: u64) -> Box<dyn Policy> {
         match self {
-            Self::None => Box::new(Retrying::new(models::Never, seed)),
-            Self::Naive => Box::new(Retrying::new(models::AtOnce, seed)),
+            Self::None => Box::new(Retrying::new(rules::Never, seed)),
+            Self::Naive => Box::new(Retrying::new(rules::AtOnce, seed)),
             Self::NaiveBackoff => Box::new(real::tower(None, seed)),
             Self::Tower => Box::new(real::tower(Some(real::default_budget()), seed)),
             Self::TowerNoFloor => Box::new(real::tower(Some(real::budget_without_floor()), seed)),
-            Self::ResilienceBucket => Box::new(Retrying::new(models::Bucket::default(), seed)),
-            Self::ResilienceAimd => Box::new(Retrying::new(models::Aimd::default(), seed)),
-            Self::Aws => Box::new(Retrying::new(models::Aws::before(), seed)),
-            Self::Aws2026 => Box::new(Retrying::new(models::Aws::of_2026(), seed)),
-            Self::Grpc => Box::new(Retrying::new(models::Throttle::default(), seed)),
+            Self::ResilienceBucket => Box::new(Retrying::new(rules::Bucket::default(), seed)),
+            Self::ResilienceAimd => Box::new(Retrying::new(rules::Aimd::default(), seed)),
+            Self::Aws => Box::new(Retrying::new(rules::Aws::before(), seed)),
+            Self::Aws2026 => Box::new(Retrying::new(rules::Aws::of_2026(), seed)),
+            Self::Grpc => Box::new(Retrying::new(rules::Throttle::default(), seed)),
             Self::Ours => Box::new(real::Ours::new(seed)),
             Self::Oracle => Box::new(Oracle::default()),
         }

@@ -59,7 +59,7 @@ fn verdict(result: Result<&Response, &BoxError>) -> Verdict {
     }
 }
 
-/// tower's `Retry`, with the policy that its documentation shows.
+/// tower's `Retry`, with a policy that pays in for a success and takes out for a failure.
 pub(super) struct Tower {
     rule: Rule,
     service: Option<TowerRetry<Rule, Client>>,

@@ -21,7 +21,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "brownout-80-clients-40",
-        about: "the same with 40 clients",
+        about: "half as fast for 10 s, at a load of 0.8, 40 clients",
         clients: 40,
         ..BROWNOUT
     },
@@ -32,7 +32,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "brownout-90-clients-40",
-        about: "the same with 40 clients",
+        about: "half as fast for 10 s, at a load of 0.9, 40 clients",
         clients: 40,
         ..BROWNOUT_90
     },

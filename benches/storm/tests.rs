@@ -14,6 +14,7 @@ mod models;
 mod policy;
 mod real;
 mod record;
+mod rules;
 #[path = "../simulator/runs.rs"]
 mod runs;
 #[path = "../simulator/scenario.rs"]
