@@ -17,6 +17,7 @@ bench:
     cargo bench -p benches --bench layers
     cargo bench -p benches --bench balance
     cargo bench -p benches --bench simulator
+    cargo bench -p benches --bench storm
 
 lint:
     cargo fmt --all --check

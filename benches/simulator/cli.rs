@@ -6,14 +6,14 @@ use clap::Parser;
 
 use super::{policy::PolicyKind, scenario::Scenario, scenarios};
 
-/// Simulates load on balancers, in virtual time, and prints Markdown.
+/// Simulates load in virtual time, and prints Markdown.
 #[derive(Debug, Parser)]
 #[command(name = "simulator")]
 pub(super) struct Arguments {
     /// Scenarios or families of them, by commas; all unless set.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     scenario: Vec<String>,
-    /// Policies by commas; `tower` is `Balance<PeakEwma>`; all unless set.
+    /// Policies by commas; those that are compared unless set.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = policy)]
     policy: Vec<PolicyKind>,
     /// How many seeds.
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// How many runs at a time.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     threads: u8,
-    /// Do not check the simulator against theory first.
+    /// Do not check the simulator itself first.
     #[arg(long)]
     unchecked: bool,
     /// Write charts into this directory.

@@ -13,11 +13,15 @@ use std::{
 
 use tower::Service;
 
+use super::event::Nanos;
+
 /// What a client asks for. All chance of a request is drawn when it arrives, so that each policy
 /// meets the same requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) client: usize,
+    /// When it came.
+    pub(super) begun: Nanos,
     /// Nanoseconds of a worker at speed one.
     pub(super) work: f64,
     /// From 0 to 1; the lowest fail first.

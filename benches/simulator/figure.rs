@@ -1,6 +1,9 @@
 //! The figures of a run by name: how they are written, and which are worth a column.
 
-use super::{record::Figures, statistics::Estimate};
+use super::{
+    record::Figures,
+    statistics::{Estimate, show_seen},
+};
 
 /// Something that is measured in every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,34 +83,12 @@ impl Figure {
 
     /// A mean with its margin, as far as there is one.
     pub(super) fn show(self, estimate: Estimate) -> String {
-        let Estimate { mean, margin } = estimate;
-        let digits = self.digits();
-        if margin.is_finite() {
-            format!("{mean:.digits$} ± {margin:.digits$}")
-        } else {
-            format!("{mean:.digits$}")
-        }
+        estimate.show(self.digits())
     }
 
     /// The mean of what was seen, and how often nothing was.
     pub(super) fn show_each(self, figures: &[Figures]) -> String {
-        let values = self.of_each(figures);
-        if values.is_empty() {
-            return "–".to_owned();
-        }
-        let seen: Vec<f64> = values
-            .iter()
-            .copied()
-            .filter(|value| value.is_finite())
-            .collect();
-        match (seen.len(), values.len()) {
-            (seen, all) if 2 * seen <= all => format!("never in {} of {all}", all - seen),
-            (some, all) if some < all => {
-                let mean = self.show(Estimate::of(&seen));
-                format!("{mean}, never in {} of {all}", all - some)
-            }
-            _ => self.show(Estimate::of(&seen)),
-        }
+        show_seen(&self.of_each(figures), self.digits())
     }
 
     fn digits(self) -> usize {

@@ -24,6 +24,7 @@ mod server;
 mod statistics;
 mod tasks;
 mod theory;
+mod verdict;
 mod verdicts;
 mod world;
 
@@ -57,7 +58,7 @@ fn report_on(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
     }
     println!(
         "{}",
-        verdicts::table(all.iter().flat_map(verdicts::judge).collect())
+        verdict::table(all.iter().flat_map(verdicts::judge).collect())
     );
     if let Some(directory) = &arguments.plots {
         plot::write(directory, &all)?;

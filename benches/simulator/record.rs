@@ -3,7 +3,9 @@
 use hdrhistogram::Histogram;
 
 use super::{
+    endpoint::Request,
     event::{Nanos, seconds},
+    policy::Policy,
     scenario::{Scenario, Watch},
 };
 
@@ -74,9 +76,9 @@ impl Record {
         }
     }
 
-    pub(super) fn sent(&mut self, server: usize, client: usize, now: Nanos) {
+    pub(super) fn sent(&mut self, server: usize, request: &Request, now: Nanos) {
         if let Some(watch) = &mut self.watch {
-            watch.sent(server, client, now);
+            watch.sent(server, request.client, now);
         }
     }
 
@@ -89,18 +91,20 @@ impl Record {
     }
 
     /// Fast failures say nothing about how long a request takes.
-    pub(super) fn failed(&mut self) {
+    pub(super) fn failed(&mut self, _begun: Nanos) {
         self.requests += 1;
         self.errors += 1;
     }
 
     /// It would have taken at least as long.
     pub(super) fn gave_up(&mut self, begun: Nanos, now: Nanos) {
-        self.failed();
+        self.failed(begun);
         self.measure(now - begun);
     }
 
-    pub(super) fn figures(&self, ejections: Option<u64>) -> Figures {
+    pub(super) fn figures(&self, clients: &[Box<dyn Policy>]) -> Figures {
+        let ejections = clients.iter().map(|client| client.ejections());
+        let ejections: Option<u64> = ejections.sum();
         let quantile = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1e3;
         let watch = self.watch.as_ref();
         let newcomer = watch.filter(|watched| watched.watch.joins);

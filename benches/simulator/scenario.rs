@@ -4,7 +4,7 @@ use rand::{RngExt as _, rngs::SmallRng};
 
 use super::{
     event::{Nanos, seconds},
-    server::Mode,
+    server::{Expired, Mode},
 };
 
 /// One situation to be balanced in. Times are seconds.
@@ -15,6 +15,7 @@ pub(super) struct Scenario {
     pub(super) servers: usize,
     /// Requests that a server works on at a time.
     pub(super) workers: usize,
+    pub(super) expired: Expired,
     pub(super) service: Service,
     /// Requests per second of all clients together.
     pub(super) rate: f64,
@@ -29,6 +30,10 @@ pub(super) struct Scenario {
     pub(super) late: Option<f64>,
     /// The share of requests that fails wherever it goes.
     pub(super) errors: f64,
+    /// Whether the luck of a request is drawn anew when it is sent again.
+    pub(super) new_luck: bool,
+    /// How late timers may be, those of the policies themselves.
+    pub(super) tick: f64,
     pub(super) plan: fn(&mut SmallRng) -> Vec<Condition>,
     pub(super) watch: Option<Watch>,
 }

@@ -11,6 +11,7 @@ use super::{
         Condition, Scenario, Service, Watch, exponential,
     },
     server::{
+        Expired,
         Failure::{self, Refused, Reset, Status},
         Mode,
     },
@@ -186,6 +187,7 @@ pub(super) const BASE: Scenario = Scenario {
     about: "",
     servers: 10,
     workers: 1,
+    expired: Expired::Skipped,
     service: Service::Exponential(6.0),
     rate: 1_000.0,
     duration: DURATION,
@@ -194,6 +196,8 @@ pub(super) const BASE: Scenario = Scenario {
     timeout: None,
     late: None,
     errors: 0.0,
+    new_luck: false,
+    tick: 5e-3,
     plan: |_| Vec::new(),
     watch: None,
 };

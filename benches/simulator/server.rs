@@ -10,6 +10,7 @@ use super::{
 /// A queue before `workers` that share one speed. Time goes by only through its methods.
 pub(super) struct Server {
     workers: usize,
+    expired: Expired,
     speed: f64,
     longer: f64,
     stalled: bool,
@@ -31,6 +32,14 @@ pub(super) enum Mode {
     Hangs,
 }
 
+/// What a server does with requests that were given up before it came to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expired {
+    Skipped,
+    /// As if somebody still waited: it cannot know, or does not ask.
+    Worked,
+}
+
 /// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -49,9 +58,10 @@ pub(super) struct Job {
 }
 
 impl Server {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize, expired: Expired) -> Self {
         Self {
             workers,
+            expired,
             speed: 1.0,
             longer: 1.0,
             stalled: false,
@@ -162,7 +172,7 @@ impl Server {
         }
     }
 
-    /// Gives free workers what waits; what was cancelled meanwhile is not begun.
+    /// Gives free workers what waits.
     fn start(&mut self) -> bool {
         let mut started = false;
         while self.busy.len() < self.workers {
@@ -170,7 +180,7 @@ impl Server {
                 break;
             };
             self.queued_work -= job.left;
-            if !job.call.is_cancelled() {
+            if self.expired == Expired::Worked || !job.call.is_cancelled() {
                 self.busy.push(job);
                 started = true;
             }

@@ -21,11 +21,41 @@ impl Estimate {
         Self { mean, margin }
     }
 
+    /// With its margin, as far as there is one.
+    pub(super) fn show(self, digits: usize) -> String {
+        let Self { mean, margin } = self;
+        if margin.is_finite() {
+            format!("{mean:.digits$} ± {margin:.digits$}")
+        } else {
+            format!("{mean:.digits$}")
+        }
+    }
+
     /// Of the differences, seed by seed: policies meet the same requests, so that their
     /// differences are surer than they are.
     pub(super) fn of_difference(left: &[f64], right: &[f64]) -> Self {
         let differences = left.iter().zip(right).map(|(left, right)| left - right);
         Self::of(&differences.collect::<Vec<_>>())
+    }
+}
+
+/// The mean of what was seen, and how often nothing was: what was not seen is infinite.
+pub(super) fn show_seen(values: &[f64], digits: usize) -> String {
+    if values.is_empty() {
+        return "–".to_owned();
+    }
+    let seen: Vec<f64> = values
+        .iter()
+        .copied()
+        .filter(|value| value.is_finite())
+        .collect();
+    match (seen.len(), values.len()) {
+        (seen, all) if 2 * seen <= all => format!("never in {} of {all}", all - seen),
+        (some, all) if some < all => {
+            let mean = Estimate::of(&seen).show(digits);
+            format!("{mean}, never in {} of {all}", all - some)
+        }
+        _ => Estimate::of(&seen).show(digits),
     }
 }
 

@@ -19,6 +19,7 @@ mod server;
 mod statistics;
 mod tasks;
 mod theory;
+mod verdict;
 mod verdicts;
 mod world;
 

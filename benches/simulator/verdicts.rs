@@ -2,24 +2,14 @@
 //!
 //! A mark that is missed is printed like one that is met.
 
-use std::fmt;
-
 use super::{
     figure::Figure,
     policy::PolicyKind::{self, Oracle, Ours, Scan, TowerPeakEwma},
     record::Figures,
     runs::Results,
     statistics::Estimate,
+    verdict::Verdict,
 };
-
-/// One thing that our balancer was judged by.
-pub(super) struct Verdict {
-    scenario: &'static str,
-    mark: String,
-    ours: String,
-    bar: String,
-    met: bool,
-}
 
 /// What can be said about a scenario, with the policies that ran.
 pub(super) fn judge(results: &Results<'_>) -> Vec<Verdict> {
@@ -34,19 +24,6 @@ pub(super) fn judge(results: &Results<'_>) -> Vec<Verdict> {
     verdicts.extend([Figure::P99, Figure::P999].map(|figure| judge.where_scan_is(figure)));
     verdicts.extend(FIXED.iter().map(|fixed| judge.fixed(fixed)));
     verdicts.into_iter().flatten().collect()
-}
-
-/// All verdicts, the missed first.
-pub(super) fn table(mut verdicts: Vec<Verdict>) -> String {
-    verdicts.sort_by_key(|verdict| verdict.met);
-    let missed = verdicts.iter().filter(|verdict| !verdict.met).count();
-    let lines = verdicts.iter().map(|verdict| format!("{verdict}\n"));
-    format!(
-        "### Marks: {missed} missed, {} met\n\n\
-         | scenario | mark | ours | bar | |\n| --- | --- | ---: | ---: | --- |\n{}",
-        verdicts.len() - missed,
-        lines.collect::<String>(),
-    )
 }
 
 /// A mark of its own.
@@ -144,20 +121,6 @@ impl Judge<'_> {
     fn mean(&self, policy: PolicyKind, figure: Figure) -> Option<f64> {
         let figures = figure.of_each(self.results.of(policy)?);
         Some(Estimate::of(&figures).mean)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            scenario,
-            mark,
-            ours,
-            bar,
-            met,
-        } = self;
-        let met = if *met { "met" } else { "MISSED" };
-        write!(f, "| {scenario} | {mark} | {ours} | {bar} | {met} |")
     }
 }
 

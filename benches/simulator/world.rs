@@ -30,9 +30,7 @@ pub(super) fn run(scenario: &Scenario, policy: PolicyKind, seed: u64) -> Figures
     runtime.block_on(unconstrained(async {
         let mut world = World::new(scenario, policy, seed);
         world.run().await;
-        let ejections = world.clients.iter().map(|client| client.ejections());
-        let ejections: Option<u64> = ejections.sum();
-        world.record.figures(ejections)
+        world.record.figures(&world.clients)
     }))
 }
 
@@ -56,6 +54,7 @@ struct World<'a> {
 struct Chance {
     arrivals: SmallRng,
     requests: SmallRng,
+    retries: SmallRng,
 }
 
 impl<'a> World<'a> {
@@ -70,7 +69,7 @@ impl<'a> World<'a> {
             plan: (scenario.plan)(&mut random(1)),
             inbox: Inbox::default(),
             servers: (0..scenario.servers)
-                .map(|_| Server::new(scenario.workers))
+                .map(|_| Server::new(scenario.workers, scenario.expired))
                 .collect(),
             clients: seeds.map(|seed| policy.build(seed)).collect(),
             tasks: Tasks::default(),
@@ -80,6 +79,7 @@ impl<'a> World<'a> {
             chance: Chance {
                 arrivals: random(2),
                 requests: random(3),
+                retries: random(4),
             },
         };
         world.prepare();
@@ -128,16 +128,17 @@ impl<'a> World<'a> {
         }
     }
 
-    /// In steps, so that the balancers' own timers are not late.
+    /// In steps, so that the policies' own timers are not late.
     async fn advance(&mut self, until: Nanos) {
         let needs_clock = self
             .clients
             .first()
             .is_some_and(|client| client.needs_clock());
+        let longest = seconds(self.scenario.tick);
         while self.clock.get() < until {
             let now = self.clock.get();
             let step = if needs_clock {
-                (until - now).min(LONGEST_STEP)
+                (until - now).min(longest)
             } else {
                 until - now
             };
@@ -168,13 +169,14 @@ impl<'a> World<'a> {
     }
 
     fn arrive(&mut self) {
+        let now = self.clock.get();
         let random = &mut self.chance.requests;
         let request = Request {
             client: random.random_range(0..self.clients.len()),
+            begun: now,
             work: self.scenario.service.draw(random),
             luck: random.random(),
         };
-        let now = self.clock.get();
         let view = View {
             clock: &self.clock,
             servers: &self.servers,
@@ -236,7 +238,7 @@ impl<'a> World<'a> {
                 }
                 Ended::Failed => {
                     *in_flight -= 1;
-                    record.failed();
+                    record.failed(finished.begun);
                 }
                 Ended::Background => {}
             });
@@ -256,11 +258,16 @@ impl<'a> World<'a> {
             call,
         } = submission;
         let now = self.clock.get();
-        self.record.sent(server, request.client, now);
-        let fails = request.luck < self.scenario.errors;
+        self.record.sent(server, &request, now);
+        let luck = if self.scenario.new_luck && now > request.begun {
+            self.chance.retries.random()
+        } else {
+            request.luck
+        };
+        let fails = luck < self.scenario.errors;
         match self.servers[server].mode() {
             _ if fails => self.fail(call, Failure::Status),
-            Mode::Fails(failure, share) if request.luck < share => self.fail(call, failure),
+            Mode::Fails(failure, share) if luck < share => self.fail(call, failure),
             Mode::Hangs => {}
             Mode::Works | Mode::Fails(..) => {
                 if self.servers[server].submit(&request, call, now) {
@@ -288,6 +295,5 @@ impl<'a> World<'a> {
 
 /// What is in flight at the end is waited for, but not for ever.
 const AFTER_THE_END: f64 = 10.0;
-const LONGEST_STEP: Nanos = 5_000_000;
 /// A task that keeps waking itself must not stop time.
 const MOST_ROUNDS: u32 = 100_000;
