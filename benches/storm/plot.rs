@@ -132,12 +132,12 @@ fn y(percent: f64) -> f64 {
 /// Told apart by most eyes: the palette of Okabe and Ito.
 fn colour(policy: PolicyKind) -> &'static str {
     match policy {
-        PolicyKind::Ours => "#0072b2",
+        PolicyKind::Ours | PolicyKind::OursThrottled => "#0072b2",
         PolicyKind::Tower | PolicyKind::TowerNoFloor => "#d55e00",
         PolicyKind::Naive | PolicyKind::NaiveBackoff => "#e69f00",
         PolicyKind::Aws | PolicyKind::Aws2026 => "#009e73",
         PolicyKind::ResilienceBucket | PolicyKind::ResilienceAimd => "#cc79a7",
-        PolicyKind::Grpc => "#56b4e9",
+        PolicyKind::Grpc | PolicyKind::OursWithout(_) => "#56b4e9",
         PolicyKind::None => "#000000",
         PolicyKind::Oracle => "#999999",
     }
@@ -148,6 +148,7 @@ fn dashes(policy: PolicyKind) -> &'static str {
     match policy {
         PolicyKind::TowerNoFloor
         | PolicyKind::NaiveBackoff
+        | PolicyKind::OursThrottled
         | PolicyKind::Aws2026
         | PolicyKind::ResilienceAimd => " stroke-dasharray=\"5 3\"",
         _ => "",

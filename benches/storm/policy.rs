@@ -9,7 +9,8 @@ use super::{
     endpoint::{Endpoint, Request, Response},
     event::Nanos,
     models::{Oracle, Retrying},
-    real, rules,
+    real::{self, Without},
+    rules,
     server::Server,
     tasks::{Ended, Task},
 };
@@ -87,12 +88,14 @@ pub(super) enum PolicyKind {
     Aws2026,
     Grpc,
     Ours,
+    OursThrottled,
+    OursWithout(Without),
     Oracle,
 }
 
 impl PolicyKind {
     /// Those that are compared.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::None,
         Self::Naive,
         Self::Tower,
@@ -102,11 +105,21 @@ impl PolicyKind {
         Self::Aws,
         Self::Grpc,
         Self::Ours,
+        Self::OursThrottled,
         Self::Oracle,
     ];
 
     /// What else there is to ask for.
-    pub(super) const MORE: [Self; 2] = [Self::NaiveBackoff, Self::Aws2026];
+    pub(super) const MORE: [Self; 8] = [
+        Self::NaiveBackoff,
+        Self::Aws2026,
+        Self::OursWithout(Without::KindPrices),
+        Self::OursWithout(Without::RisingPrices),
+        Self::OursWithout(Without::FollowingBurst),
+        Self::OursWithout(Without::Floor),
+        Self::OursWithout(Without::FullFloor),
+        Self::OursWithout(Without::LongBackoff),
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -120,7 +133,14 @@ impl PolicyKind {
             Self::Aws => "aws",
             Self::Aws2026 => "aws-2026",
             Self::Grpc => "grpc",
-            Self::Ours => "ours",
+            Self::Ours | Self::OursWithout(Without::Nothing) => "ours",
+            Self::OursWithout(Without::KindPrices) => "ours-one-price",
+            Self::OursWithout(Without::RisingPrices) => "ours-same-prices",
+            Self::OursWithout(Without::FollowingBurst) => "ours-fixed-burst",
+            Self::OursWithout(Without::Floor) => "ours-no-floor",
+            Self::OursWithout(Without::FullFloor) => "ours-of-1000",
+            Self::OursThrottled => "ours-throttled",
+            Self::OursWithout(Without::LongBackoff) => "ours-short-backoff",
             Self::Oracle => "oracle",
         }
     }
@@ -146,7 +166,26 @@ impl PolicyKind {
                 "model: gRPC's retry throttle and policy as in its proposal A6 (10 tokens, 0.1 a \
                  success; 100 ms, doubling, ± 20 %)"
             }
-            Self::Ours => "tower-retry-budget, default settings",
+            Self::Ours | Self::OursWithout(Without::Nothing) => {
+                "tower-retry-budget, default settings"
+            }
+            Self::OursWithout(Without::KindPrices) => {
+                "the same, but each retry costs one, whatever failed"
+            }
+            Self::OursWithout(Without::RisingPrices) => {
+                "the same, but prices do not rise where most fails"
+            }
+            Self::OursWithout(Without::FollowingBurst) => {
+                "the same, but 20 may be saved whatever succeeds"
+            }
+            Self::OursWithout(Without::Floor) => "the same, but nothing is paid in with time",
+            Self::OursWithout(Without::FullFloor) => {
+                "the same, told that it is one of 1,000 clients"
+            }
+            Self::OursThrottled => "the same behind its `ThrottleLayer`, default settings",
+            Self::OursWithout(Without::LongBackoff) => {
+                "the same, but the backoff doubles from 25 to 250 ms"
+            }
             Self::Oracle => {
                 "model: does not send what could not be answered within a second, and never \
                  retries"
@@ -167,7 +206,9 @@ impl PolicyKind {
             Self::Aws => Box::new(Retrying::new(rules::Aws::before(), seed)),
             Self::Aws2026 => Box::new(Retrying::new(rules::Aws::of_2026(), seed)),
             Self::Grpc => Box::new(Retrying::new(rules::Throttle::default(), seed)),
-            Self::Ours => Box::new(real::Ours::new(seed)),
+            Self::Ours => Box::new(real::ours(Without::Nothing, seed)),
+            Self::OursWithout(part) => Box::new(real::ours(part, seed)),
+            Self::OursThrottled => Box::new(real::throttled(seed)),
             Self::Oracle => Box::new(Oracle::default()),
         }
     }
