@@ -27,7 +27,7 @@ fn take_all(budget: &Budget) -> usize {
         .count()
 }
 
-fn with_outcomes(budget: Budget, succeeded: u32, failed: u32) -> BudgetStats {
+fn with_outcomes(budget: &Budget, succeeded: u32, failed: u32) -> BudgetStats {
     (0..succeeded).for_each(|_| budget.deposit());
     (0..failed).for_each(|_| budget.failed(Kind::Transient));
     budget.stats()
@@ -106,7 +106,7 @@ async fn the_burst_is_the_most() {
 #[test]
 fn where_most_fails_a_retry_costs_more_and_a_rare_caller_pays_no_more() {
     let price = |succeeded, failed| {
-        let stats = with_outcomes(builder().build().unwrap(), succeeded, failed);
+        let stats = with_outcomes(&builder().build().unwrap(), succeeded, failed);
         stats.kinds.transient.price
     };
     assert_eq!(price(80, 20), 1.0);
@@ -115,7 +115,7 @@ fn where_most_fails_a_retry_costs_more_and_a_rare_caller_pays_no_more() {
     assert_eq!((price(1, 99), price(0, 20)), (16.0, 16.0));
     assert_eq!(price(0, 19), 1.0, "too few to tell");
     let builder = builder().follow_success(false);
-    let stats = with_outcomes(builder.build().unwrap(), 25, 75);
+    let stats = with_outcomes(&builder.build().unwrap(), 25, 75);
     assert_eq!(stats.success_ratio, Some(0.25));
     assert_eq!(stats.kinds.transient.price, 1.0);
 }
@@ -124,7 +124,7 @@ fn where_most_fails_a_retry_costs_more_and_a_rare_caller_pays_no_more() {
 async fn prices_fall_again_when_the_failures_are_a_window_ago() {
     let budget = builder().build().unwrap();
     let price = || budget.stats().kinds.timeout.price;
-    with_outcomes(budget.clone(), 20, 60);
+    with_outcomes(&budget, 20, 60);
     assert_eq!(price(), 40.0);
     for _ in 0..50 {
         tick(&budget, 10).await;
@@ -138,7 +138,7 @@ fn stats_tell_each_decision_with_its_reason() {
     let budget = builder().reserve(10).build().unwrap();
     let granted = budget.try_withdraw(Kind::Throttled);
     assert!(budget.try_withdraw(Kind::Timeout).is_err());
-    with_outcomes(budget.clone(), 20, 60);
+    with_outcomes(&budget, 20, 60);
     let dearer = budget.try_withdraw(Kind::Throttled).unwrap_err();
     assert!(dearer.dearer());
     assert_eq!(

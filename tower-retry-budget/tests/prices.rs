@@ -27,7 +27,7 @@ async fn outcome(
     answers: impl IntoIterator<Item = Answer>,
 ) -> Result<&'static str, Failure> {
     let layer = RetryLayer::builder(budget.clone()).backoff(at_once());
-    let layer = layer.attempts(9).policy(by_text).build().unwrap();
+    let layer = layer.attempts(9).policy(by_text).build().expect("valid");
     let world = World::answering(answers);
     layer.layer(world.probe()).oneshot(()).await
 }
