@@ -12,6 +12,7 @@ mod checkpoints;
 pub mod deadline;
 pub mod error;
 pub mod future;
+pub mod hedge;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub mod http;

@@ -1,7 +1,10 @@
 //! What the lock-free cores know of threads, in one place so that the loom tests can put theirs
 //! here.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+pub(crate) use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
 use std::{cell::Cell, num::NonZero, sync::atomic::AtomicUsize, thread::available_parallelism};
 
 /// One for each core: a power of two.
