@@ -1,0 +1,115 @@
+//! Second attempts are paid for when they are sent, and not sent when they are not.
+
+use tokio::time::advance;
+use tokio_test::{assert_pending, assert_ready, task};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_retry_budget::{Budget, Kind, RetryLayer, hedge::HedgeLayer};
+
+#[path = "support/backend.rs"]
+mod backend;
+
+use backend::{Backend, Failure, MS, builder, by_text, layer, learnt, send, tokens};
+
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_is_paid_for_and_a_fast_request_is_not() {
+    let (budget, backend) = (tokens(5), Backend::default());
+    let mut service = learnt(&layer(&budget), &backend).await;
+    assert_eq!(budget.stats().balance, 5.0);
+    backend.will_answer([(1000 * MS, Ok("")), (MS, Ok("hedge"))]);
+    assert_eq!(send(&mut service).await, Ok("hedge"));
+    assert_eq!(budget.stats().balance, 4.0);
+    assert_eq!(budget.stats().refunded, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_tokens_the_first_attempt_goes_on_alone() {
+    let (budget, backend) = (tokens(1), Backend::default());
+    let layer = layer(&budget);
+    let mut service = learnt(&layer, &backend).await;
+    for expected in ["hedge", "slow", "slow"] {
+        backend.will_answer([(100 * MS, Ok("slow"))]);
+        if expected == "hedge" {
+            backend.will_answer([(MS, Ok("hedge"))]);
+        }
+        assert_eq!(send(&mut service).await, Ok(expected));
+    }
+    let stats = layer.stats();
+    assert_eq!((stats.hedged, stats.exhausted), (1, 2));
+    assert_eq!(backend.calls().len(), 4);
+}
+
+/// The budget is empty by the time the request turns out to be slow.
+#[tokio::test(start_paused = true)]
+async fn the_token_is_taken_when_the_second_attempt_is_sent_and_not_before() {
+    let (budget, backend) = (tokens(1), Backend::default());
+    let layer = layer(&budget);
+    let mut service = learnt(&layer, &backend).await;
+    backend.will_answer([(100 * MS, Ok("slow"))]);
+    let mut response = task::spawn(
+        ServiceExt::<()>::ready(&mut service)
+            .await
+            .unwrap()
+            .call(()),
+    );
+    assert_pending!(response.poll());
+    assert_eq!(budget.stats().balance, 1.0);
+    let _ = budget
+        .try_withdraw(Kind::Transient)
+        .expect("nobody has taken it");
+    advance(13 * MS).await;
+    assert_pending!(response.poll());
+    assert_eq!((layer.stats().hedged, layer.stats().exhausted), (0, 1));
+    advance(90 * MS).await;
+    assert_eq!(assert_ready!(response.poll()), Ok("slow"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_and_hedges_share_one_budget() {
+    let (budget, backend) = (tokens(2), Backend::default());
+    let mut service = learnt(&layer(&budget), &backend).await;
+    let failing = service_fn(|()| async { Err::<(), _>(Failure("reset")) });
+    let retrying = RetryLayer::builder(budget.clone()).attempts(2).build();
+    let outcome = retrying.expect("valid").layer(failing).oneshot(()).await;
+    assert_eq!(outcome, Err(Failure("reset")));
+    backend.will_answer([(1000 * MS, Ok("")), (MS, Ok("hedge"))]);
+    assert_eq!(send(&mut service).await, Ok("hedge"));
+    assert_eq!((budget.stats().withdrawn, budget.stats().balance), (2, 0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_pays_in_only_if_told_to() {
+    for (funds, expected) in [(false, 0), (true, 202)] {
+        let (budget, backend) = (tokens(5), Backend::default());
+        let layer = builder(&budget).funds(funds).build().expect("valid");
+        let mut service = learnt(&layer, &backend).await;
+        // Once for the two attempts of a request, and not for a failure.
+        backend.will_answer([(1000 * MS, Ok("")), (MS, Ok("hedge"))]);
+        send(&mut service).await.expect("answered");
+        send(&mut service).await.expect("answered");
+        backend.will_answer([(MS, Err(Failure("reset"))), (MS, Ok("bad"))]);
+        send(&mut service).await.expect_err("failed");
+        send(&mut service).await.expect("answered");
+        assert_eq!(budget.stats().deposited, expected);
+    }
+}
+
+/// Whatever happens to the latencies, no more is sent than is paid for.
+#[tokio::test(start_paused = true)]
+async fn when_everything_slows_hedges_stay_in_the_budget() {
+    let budget = Budget::builder().ratio(0.1).min_per_second(0.0).burst(5);
+    let (budget, backend) = (budget.build().expect("valid"), Backend::default());
+    let layer = HedgeLayer::builder(budget.clone(), by_text).funds(true);
+    let layer = layer.build().expect("valid");
+    let mut service = learnt(&layer, &backend).await;
+    for step in 1..=20 {
+        // Faster than what is learnt can follow.
+        backend.usually_takes((10 + 15 * step) * MS);
+        for _ in 0..20 {
+            send(&mut service).await.expect("answered");
+        }
+    }
+    let stats = layer.stats();
+    assert_eq!(stats.requests, 600);
+    assert!(stats.exhausted > 50, "{stats:?}");
+    assert!((10..=5 + 60).contains(&stats.hedged), "{stats:?}");
+}
