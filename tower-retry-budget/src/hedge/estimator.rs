@@ -56,6 +56,21 @@ impl Estimator {
         is_known.then(|| Duration::from_micros(word.micros.into()))
     }
 
+    /// Whether there was a delay when it was last published, however long ago.
+    pub(crate) fn is_known(&self) -> bool {
+        self.word().micros > 0
+    }
+
+    /// An attempt has succeeded before it had any age. The time is asked for only now and then.
+    pub(crate) fn answered_at_once(&self, lane: usize, now: impl FnOnce() -> u64) {
+        let at_once = Sample::Answered(0);
+        if !self.push(lane, at_once) {
+            self.refresh_if_due(now());
+            self.empty(lane);
+            self.push(lane, at_once);
+        }
+    }
+
     /// An attempt has succeeded at this age.
     pub(crate) fn answered(&self, lane: usize, age: Duration, now: u64) {
         self.record(lane, Sample::Answered(micros(age)), now);
@@ -72,22 +87,36 @@ impl Estimator {
 
     fn record(&self, lane: usize, sample: Sample, now: u64) {
         // What is in the lanes is older than this sample.
-        if self.ticks_since(self.word(), now) > 0 {
-            self.refresh(now);
+        self.refresh_if_due(now);
+        if !self.push(lane, sample) {
+            self.empty(lane);
+            self.push(lane, sample);
         }
-        let Ok(mut samples) = self.lanes[lane & (self.lanes.len() - 1)].0.try_lock() else {
-            return;
-        };
-        if samples.len() == IN_A_LANE {
-            let Ok(mut windows) = self.windows.try_lock() else {
-                return;
-            };
-            samples.drain(..).for_each(|sample| windows.add(sample));
-        }
-        samples.push(sample);
     }
 
-    fn refresh(&self, now: u64) {
+    /// Whether it was not kept out by a full lane.
+    fn push(&self, lane: usize, sample: Sample) -> bool {
+        // One that is busy misses the sample.
+        let Ok(mut samples) = self.lane(lane).try_lock() else {
+            return true;
+        };
+        let has_room = samples.len() < IN_A_LANE;
+        if has_room {
+            samples.push(sample);
+        }
+        has_room
+    }
+
+    fn empty(&self, lane: usize) {
+        if let Ok(mut windows) = self.windows.try_lock() {
+            carry(self.lane(lane), &mut windows);
+        }
+    }
+
+    fn refresh_if_due(&self, now: u64) {
+        if self.ticks_since(self.word(), now) <= 0 {
+            return;
+        }
         let Ok(mut windows) = self.windows.try_lock() else {
             return;
         };
@@ -96,9 +125,7 @@ impl Estimator {
             return;
         }
         for lane in &self.lanes {
-            if let Ok(mut samples) = lane.0.try_lock() {
-                samples.drain(..).for_each(|sample| windows.add(sample));
-            }
+            carry(&lane.0, &mut windows);
         }
         windows.advance(now / self.slot);
         let Rule {
@@ -113,6 +140,10 @@ impl Estimator {
         self.published
             .0
             .store(Word { tick, micros }.into(), Relaxed);
+    }
+
+    fn lane(&self, lane: usize) -> &Mutex<Vec<Sample>> {
+        &self.lanes[lane & (self.lanes.len() - 1)].0
     }
 
     fn word(&self) -> Word {
@@ -165,6 +196,13 @@ impl From<u64> for Word {
 impl From<Word> for u64 {
     fn from(word: Word) -> Self {
         Self::from(word.tick) << 32 | Self::from(word.micros)
+    }
+}
+
+/// Carries what is in a lane into the histograms.
+fn carry(lane: &Mutex<Vec<Sample>>, windows: &mut Windows) {
+    if let Ok(mut samples) = lane.try_lock() {
+        samples.drain(..).for_each(|sample| windows.add(sample));
     }
 }
 

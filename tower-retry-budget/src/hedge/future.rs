@@ -5,7 +5,6 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use pin_project_lite::pin_project;
@@ -43,28 +42,21 @@ pin_project! {
         #[pin]
         second: Second<S, S::Future>,
         // Until the second is sent.
-        plan: Option<Plan<R::Spare>>,
+        plan: Plan<R::Spare>,
         hedged: bool,
         watch: Watch<S, P, R>,
     }
 }
 
-/// When there is to be a second attempt, and what it is made from or why there can be none.
-pub(super) struct Plan<Spare> {
-    pub(super) delay: Duration,
-    pub(super) spare: Result<Spare, Refusal>,
-}
+/// What the second attempt is made from or why there can be none, where it is known when to send it.
+pub(super) type Plan<Spare> = Option<Result<Spare, Refusal>>;
 
 impl<S, P, R, Req> ResponseFuture<S, P, R, Req>
 where
     R: Replay<Req>,
     S: Service<R::Request>,
 {
-    pub(super) fn new(
-        first: S::Future,
-        plan: Option<Plan<R::Spare>>,
-        watch: Watch<S, P, R>,
-    ) -> Self {
+    pub(super) fn new(first: S::Future, plan: Plan<R::Spare>, watch: Watch<S, P, R>) -> Self {
         Self {
             first: Some(first),
             parked: None,
@@ -117,15 +109,15 @@ where
         loop {
             let next = match this.second.as_mut().project() {
                 SecondProj::Over => return Poll::Pending,
-                SecondProj::Unset => Ok(match (&this.plan, this.watch.begun()) {
-                    (Some(plan), Some(begun)) => Second::Waiting {
-                        delay: sleep_until(begun + plan.delay),
+                SecondProj::Unset => Ok(match (this.watch.begin(), &this.plan) {
+                    (Some(then), Some(_)) => Second::Waiting {
+                        delay: sleep_until(then),
                     },
                     _ => Second::Over,
                 }),
                 SecondProj::Waiting { delay } => {
                     ready!(delay.poll(cx));
-                    may_send(this.watch, this.plan.as_ref()).map(|()| Second::Unready {
+                    may_send(this.watch, this.plan).map(|()| Second::Unready {
                         service: this.watch.shared().service(),
                     })
                 }
@@ -238,10 +230,10 @@ where
 /// Whether to get a service ready for the second attempt.
 fn may_send<P, R: Replay<Req>, Req>(
     common: &Common<P, R>,
-    plan: Option<&Plan<R::Spare>>,
+    plan: &Plan<R::Spare>,
 ) -> Result<(), Refusal> {
-    let spare = plan.map(|plan| plan.spare.as_ref());
-    let spare = spare.ok_or(Refusal::NotReplayable)?.map_err(|why| *why)?;
+    let plan = plan.as_ref().ok_or(Refusal::NotReplayable)?;
+    let spare = plan.as_ref().map_err(|why| *why)?;
     if !(common.replay.replayable(spare) && common.replay.complete(spare)) {
         return Err(Refusal::NotReplayable);
     }
@@ -254,9 +246,9 @@ fn may_send<P, R: Replay<Req>, Req>(
 /// Pays for the second attempt, which is sent now.
 fn pay<P, R: Replay<Req>, Req>(
     common: &Common<P, R>,
-    plan: Option<Plan<R::Spare>>,
+    plan: Plan<R::Spare>,
 ) -> Result<R::Request, Refusal> {
-    let spare = plan.ok_or(Refusal::NotReplayable)?.spare?;
+    let spare = plan.ok_or(Refusal::NotReplayable)??;
     let request = common.replay.last(spare).ok_or(Refusal::NotReplayable)?;
     let paid = common.budget.try_withdraw(Kind::Hedge);
     // To drop it is to spend it.

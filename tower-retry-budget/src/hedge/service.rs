@@ -63,21 +63,19 @@ impl<S, P, R> Hedge<S, P, R> {
 
     /// The first attempt, and what the second would be made from: that is taken only where the
     /// delay is known and a second attempt looks affordable.
-    fn split<Req>(&self, request: Req, now: u64) -> (R::Request, Option<Plan<R::Spare>>)
+    fn split<Req>(&self, request: Req) -> (R::Request, Plan<R::Spare>)
     where
         R: Replay<Req>,
     {
         let common = self.common();
-        let Some(delay) = common.estimator.delay(now) else {
+        if !common.estimator.is_known() {
             return (common.replay.plain(request), None);
-        };
-        let (first, spare) = if common.budget.looks_affordable() {
-            let (first, spare) = common.replay.first(request);
-            (first, spare.ok_or(Refusal::NotReplayable))
-        } else {
-            (common.replay.plain(request), Err(Refusal::Exhausted))
-        };
-        (first, Some(Plan { delay, spare }))
+        }
+        if !common.budget.looks_affordable() {
+            return (common.replay.plain(request), Some(Err(Refusal::Exhausted)));
+        }
+        let (first, spare) = common.replay.first(request);
+        (first, Some(spare.ok_or(Refusal::NotReplayable)))
     }
 }
 
@@ -104,9 +102,8 @@ where
             let watch = Watch::blind(Arc::clone(self.lanes.lane()));
             return ResponseFuture::new(self.inner.call(only), None, watch);
         }
-        let begun = Instant::now();
-        let (first, plan) = self.split(request, common.nanos(begun));
-        let watch = Watch::new(Arc::clone(self.lanes.lane()), begun);
+        let (first, plan) = self.split(request);
+        let watch = Watch::new(Arc::clone(self.lanes.lane()));
         ResponseFuture::new(self.inner.call(first), plan, watch)
     }
 }
@@ -157,6 +154,11 @@ impl<P, R> Common<P, R> {
     pub(super) fn stats(&self) -> HedgeStats {
         let delay = self.estimator.delay(self.nanos(Instant::now()));
         self.counters.snapshot(delay)
+    }
+
+    pub(super) fn answered_at_once(&self) {
+        let now = || self.nanos(Instant::now());
+        self.estimator.answered_at_once(thread_number(), now);
     }
 
     pub(super) fn answered(&self, age: Duration, now: Instant) {

@@ -1,6 +1,6 @@
 //! The clock of a first attempt.
 
-use std::{ops::Deref, sync::Arc};
+use std::{mem, ops::Deref, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -8,58 +8,77 @@ use super::service::{Common, Shared};
 use crate::lanes::Lane;
 
 /// Tells the estimator once how long the first attempt took, or that it was given up.
+///
+/// Its age begins when it has been polled and has not answered at once. Until then no second
+/// attempt could be of use, and no clock is read.
 pub(super) struct Watch<S, P, R> {
     lane: Arc<Lane<Shared<S, P, R>>>,
-    /// When the first attempt was sent, until that has been told or is not to be.
-    begun: Option<Instant>,
+    first: First,
+}
+
+/// How far the first attempt is.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Unpolled,
+    Begun(Instant),
+    /// It has ended, or its age is of no interest.
+    Unwatched,
 }
 
 impl<S, P, R> Watch<S, P, R> {
-    pub(super) fn new(lane: Arc<Lane<Shared<S, P, R>>>, begun: Instant) -> Self {
+    pub(super) fn new(lane: Arc<Lane<Shared<S, P, R>>>) -> Self {
         Self {
             lane,
-            begun: Some(begun),
+            first: First::Unpolled,
         }
     }
 
-    /// Of an attempt whose time is of no interest.
+    /// Of an attempt whose age is of no interest.
     pub(super) fn blind(lane: Arc<Lane<Shared<S, P, R>>>) -> Self {
-        Self { lane, begun: None }
+        Self {
+            lane,
+            first: First::Unwatched,
+        }
     }
 
-    pub(super) fn begun(&self) -> Option<Instant> {
-        self.begun
+    /// It has not answered at once. Tells when to send a second attempt, as far as is known.
+    pub(super) fn begin(&mut self) -> Option<Instant> {
+        if !matches!(self.first, First::Unpolled) {
+            return None;
+        }
+        let now = Instant::now();
+        self.first = First::Begun(now);
+        let delay = self.estimator.delay(self.nanos(now))?;
+        Some(now + delay)
     }
 
     /// It has succeeded.
     pub(super) fn succeeded(&mut self) {
-        if let Some(begun) = self.begun.take() {
-            let now = Instant::now();
-            let age = now.saturating_duration_since(begun);
-            self.common().answered(age, now);
+        match mem::replace(&mut self.first, First::Unwatched) {
+            First::Unpolled => self.answered_at_once(),
+            First::Begun(begun) => {
+                let now = Instant::now();
+                self.answered(now.saturating_duration_since(begun), now);
+            }
+            First::Unwatched => {}
         }
     }
 
     /// It has failed. How long that took says nothing about an answer.
     pub(super) fn failed(&mut self) {
-        self.begun = None;
+        self.first = First::Unwatched;
     }
 
     /// The second attempt has succeeded before it.
     pub(super) fn superseded(&mut self) {
-        if let Some(begun) = self.begun.take() {
+        if let First::Begun(begun) = mem::replace(&mut self.first, First::Unwatched) {
             let now = Instant::now();
-            let age = now.saturating_duration_since(begun);
-            self.common().outlived(age, now);
+            self.outlived(now.saturating_duration_since(begun), now);
         }
     }
 
     pub(super) fn shared(&self) -> &Shared<S, P, R> {
         &self.lane.shared
-    }
-
-    fn common(&self) -> &Common<P, R> {
-        &self.lane.shared.common
     }
 }
 
@@ -67,7 +86,7 @@ impl<S, P, R> Deref for Watch<S, P, R> {
     type Target = Common<P, R>;
 
     fn deref(&self) -> &Self::Target {
-        self.common()
+        &self.lane.shared.common
     }
 }
 
@@ -75,7 +94,9 @@ impl<S, P, R> Deref for Watch<S, P, R> {
 /// hangs until the caller's own timeout would not be seen at all.
 impl<S, P, R> Drop for Watch<S, P, R> {
     fn drop(&mut self) {
-        let Some(begun) = self.begun else { return };
+        let First::Begun(begun) = self.first else {
+            return;
+        };
         let now = Instant::now();
         let age = now.saturating_duration_since(begun);
         let delay = self.estimator.delay(self.nanos(now));

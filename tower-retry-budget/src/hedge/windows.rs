@@ -19,7 +19,7 @@ pub(crate) enum Sample {
 #[derive(Debug)]
 pub(crate) struct Windows {
     slots: [Counts; SLOTS],
-    /// What all slots have together.
+    /// Room to add the slots up.
     total: Counts,
     /// The number of the slot that is written to, counted from the epoch.
     current: u64,
@@ -36,7 +36,6 @@ impl Windows {
 
     pub(crate) fn add(&mut self, sample: Sample) {
         self.slots[index(self.current)].add(sample);
-        self.total.add(sample);
     }
 
     /// Forgets what is older than a window, where `slot` is the one that has begun. One that is
@@ -48,10 +47,6 @@ impl Windows {
         let stale = (self.current + 1..=slot).take(SLOTS);
         stale.for_each(|slot| self.slots[index(slot)].clear());
         self.current = slot;
-        self.total.clear();
-        for slot in &self.slots {
-            self.total.extend(slot);
-        }
     }
 
     /// The age, in microseconds, before which the share `quantile` of all attempts was answered,
@@ -61,7 +56,11 @@ impl Windows {
     /// are counted as a share of those that had reached that age: one that was given up before is
     /// not among them, and neither shortens nor lengthens the estimate. Where so many were given up
     /// that the quantile is not reached, it ends with the longest answer: nothing is known beyond.
-    pub(crate) fn quantile(&self, quantile: f64, least: u64) -> Option<u64> {
+    pub(crate) fn quantile(&mut self, quantile: f64, least: u64) -> Option<u64> {
+        self.total.clear();
+        for slot in &self.slots {
+            self.total.extend(slot);
+        }
         let Counts { answered, outlived } = &self.total;
         if answered.len() < least {
             return None;
