@@ -1,8 +1,10 @@
 //! What must not be sent twice is not, however slow it is.
 
-use tower::{Service, ServiceExt};
+use std::sync::{Arc, Mutex};
+
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_retry_budget::{
-    Policy, Replay, Verdict,
+    Kind, Next, OnError, Policy, Replay, Verdict,
     hedge::{Hedge, HedgeLayer},
 };
 
@@ -34,7 +36,7 @@ async fn ask(service: &mut Hedge<Instance, Gets>, request: &'static str) -> Outc
 async fn what_the_policy_forbids_is_sent_once_and_teaches_nothing() {
     let (budget, backend) = (tokens(50), Backend::default());
     let layer = HedgeLayer::new(budget.clone(), Gets);
-    let mut service = tower::Layer::layer(&layer, backend.instance());
+    let mut service = layer.layer(backend.instance());
     for _ in 0..200 {
         ask(&mut service, "get").await.expect("answered");
     }
@@ -98,10 +100,39 @@ async fn what_cannot_be_made_again_in_whole_is_sent_once() {
     }
 }
 
+/// Requests that tell which attempt they are.
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_is_touched_up_and_a_first_is_not() {
+    let seen: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let noted = Arc::clone(&seen);
+    let layer = HedgeLayer::builder(tokens(5), OnError).prepare(|attempt: &mut u32, next: Next| {
+        assert_eq!((next.kind, next.resend), (Kind::Hedge, false));
+        *attempt = next.attempt;
+    });
+    let layer = layer.build().expect("valid");
+    let mut service = layer.layer(service_fn(move |attempt: u32| {
+        noted.lock().expect("no panic").push(attempt);
+        let answered = noted.lock().expect("no panic").len();
+        let latency = if answered == 201 { 100 * MS } else { 10 * MS };
+        async move { Ok::<_, Failure>(tokio::time::sleep(latency).await) }
+    }));
+    for _ in 0..201 {
+        service
+            .ready()
+            .await
+            .unwrap()
+            .call(1)
+            .await
+            .expect("answered");
+    }
+    let seen = seen.lock().expect("no panic");
+    assert_eq!(seen[..201], [1; 201]);
+    assert_eq!(seen[201..], [2]);
+}
+
 #[cfg(feature = "http")]
 mod http {
     use ::http::{Method, Request, Response};
-    use tower::{Layer, service_fn};
     use tower_retry_budget::http::StatusPolicy;
 
     use super::{backend::Failure, *};

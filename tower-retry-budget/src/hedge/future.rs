@@ -15,6 +15,7 @@ use super::{service::Common, stats::End, watch::Watch};
 use crate::{
     kind::Kind,
     policy::{Policy, Refusal, Verdict},
+    prepare::Next,
     replay::Replay,
 };
 
@@ -249,11 +250,18 @@ fn pay<P, R: Replay<Req>, Req>(
     plan: Plan<R::Spare>,
 ) -> Result<R::Request, Refusal> {
     let spare = plan.ok_or(Refusal::NotReplayable)??;
-    let request = common.replay.last(spare).ok_or(Refusal::NotReplayable)?;
+    let mut request = common.replay.last(spare).ok_or(Refusal::NotReplayable)?;
     let paid = common.budget.try_withdraw(Kind::Hedge);
     // To drop it is to spend it.
     drop(paid.map_err(|_| Refusal::Exhausted)?);
+    common.replay.prepare(&mut request, SECOND);
     common.counters.hedged();
     tracing::trace!("a second attempt is sent");
     Ok(request)
 }
+
+const SECOND: Next = Next {
+    attempt: 2,
+    kind: Kind::Hedge,
+    resend: false,
+};

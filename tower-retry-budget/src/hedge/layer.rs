@@ -10,7 +10,10 @@ use super::{
     service::{Common, Hedge},
     stats::{Counters, HedgeStats},
 };
-use crate::{budget::Budget, error::InvalidSetting, lanes::lane_count, replay::CloneRequest};
+use crate::{
+    budget::Budget, error::InvalidSetting, prepare::WithPrepare, replay::CloneRequest,
+    sync::lane_count,
+};
 
 /// Sends a second attempt beside one that is slow, within a [`Budget`]. See the
 /// [module's documentation](super).
@@ -65,7 +68,7 @@ impl<P, R> HedgeLayer<P, R> {
                 policy,
                 replay,
                 estimator: Estimator::new(rule, lane_count()),
-                counters: Counters::new(),
+                counters: Counters::default(),
                 epoch: Instant::now(),
             }),
         }
@@ -143,7 +146,8 @@ impl<P, R> Builder<P, R> {
         self
     }
 
-    /// Whether a request that succeeds pays into the budget. Default no.
+    /// Whether a request that succeeds pays into the budget, and attempts that fail are noted there.
+    /// Default no.
     ///
     /// A success pays once: say yes only where no [`RetryLayer`](crate::RetryLayer) with the same
     /// budget sees the same requests. Without either, only time pays.
@@ -160,6 +164,20 @@ impl<P, R> Builder<P, R> {
             rule: self.rule,
             policy: self.policy,
             replay,
+        }
+    }
+
+    /// Touches up the second attempt at once before it is sent, as to tell the balancer below which
+    /// endpoint to avoid: a [`Prepare`](crate::Prepare). To it this is attempt 2, for a failure of
+    /// the kind [`Kind::Hedge`](crate::Kind::Hedge). Default nothing. Set it after
+    /// [`replay`](Self::replay).
+    pub fn prepare<H>(self, hook: H) -> Builder<P, WithPrepare<R, H>> {
+        Builder {
+            budget: self.budget,
+            funds: self.funds,
+            rule: self.rule,
+            policy: self.policy,
+            replay: WithPrepare::new(self.replay, hook),
         }
     }
 

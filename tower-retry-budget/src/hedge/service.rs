@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     budget::Budget,
-    lanes::{Lanes, thread_number},
+    lanes::Lanes,
     policy::{Policy, Refusal},
     replay::{CloneRequest, Replay},
+    sync::thread_number,
 };
 
 /// Sends a second attempt beside one that is slow. Made by a [`HedgeLayer`](super::HedgeLayer).
@@ -58,7 +59,7 @@ impl<S, P, R> Hedge<S, P, R> {
     }
 
     fn common(&self) -> &Common<P, R> {
-        &self.lanes.shared().common
+        &self.lanes.core().common
     }
 
     /// The first attempt, and what the second would be made from: that is taken only where the

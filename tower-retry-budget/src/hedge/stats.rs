@@ -72,7 +72,7 @@ impl Add for HedgeStats {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Counters {
     requests: Sum,
     not_retryable: Sum,
@@ -87,20 +87,6 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn new() -> Self {
-        Self {
-            requests: Sum::new(),
-            not_retryable: Sum::new(),
-            hedged: AtomicU64::new(0),
-            won_first: AtomicU64::new(0),
-            won_second: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            exhausted: AtomicU64::new(0),
-            not_replayable: AtomicU64::new(0),
-            not_ready: AtomicU64::new(0),
-        }
-    }
-
     pub(super) fn request(&self) {
         self.requests.add_one();
     }
@@ -120,7 +106,10 @@ impl Counters {
 
     pub(super) fn refused(&self, refusal: Refusal) {
         let counter = match refusal {
-            Refusal::NotRetryable => return self.not_retryable.add_one(),
+            Refusal::NotRetryable => {
+                self.not_retryable.add_one();
+                return;
+            }
             Refusal::Exhausted => &self.exhausted,
             Refusal::NotReady => &self.not_ready,
             _ => &self.not_replayable,

@@ -78,7 +78,7 @@ impl<S, P, R> Watch<S, P, R> {
     }
 
     pub(super) fn shared(&self) -> &Shared<S, P, R> {
-        &self.lane.shared
+        &self.lane.core
     }
 }
 
@@ -86,7 +86,7 @@ impl<S, P, R> Deref for Watch<S, P, R> {
     type Target = Common<P, R>;
 
     fn deref(&self) -> &Self::Target {
-        &self.lane.shared.common
+        &self.lane.core.common
     }
 }
 
