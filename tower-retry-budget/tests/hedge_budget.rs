@@ -1,9 +1,14 @@
 //! Second attempts are paid for when they are sent, and not sent when they are not.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use tokio::time::advance;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_retry_budget::{Budget, Kind, RetryLayer, hedge::HedgeLayer};
+use tower_retry_budget::{Budget, Kind, Replay, RetryLayer, hedge::HedgeLayer};
 
 #[path = "support/backend.rs"]
 mod backend;
@@ -38,6 +43,48 @@ async fn without_tokens_the_first_attempt_goes_on_alone() {
     assert_eq!(backend.calls().len(), 4);
 }
 
+/// Counts what is kept.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Replay<()> for Counted {
+    type Request = ();
+    type Spare = ();
+
+    fn plain(&self, (): ()) {}
+
+    fn first(&self, (): ()) -> ((), Option<()>) {
+        self.0.fetch_add(1, Relaxed);
+        ((), Some(()))
+    }
+
+    fn again(&self, (): &mut ()) -> Option<()> {
+        Some(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_a_request_that_cannot_be_hedged() {
+    let (budget, backend) = (tokens(1), Backend::default());
+    let kept = Counted::default();
+    let layer = builder(&budget)
+        .replay(kept.clone())
+        .build()
+        .expect("valid");
+    let mut fresh = layer.layer(backend.instance());
+    send(&mut fresh).await.expect("answered");
+    assert_eq!(kept.0.load(Relaxed), 0, "the delay is not known");
+    let mut service = learnt(&layer, &backend).await;
+    let before = kept.0.load(Relaxed);
+    send(&mut service).await.expect("answered");
+    assert_eq!(kept.0.load(Relaxed), before + 1);
+    let _ = budget
+        .try_withdraw(Kind::Transient)
+        .expect("nobody has taken it");
+    send(&mut service).await.expect("answered");
+    assert_eq!(kept.0.load(Relaxed), before + 1, "the budget is empty");
+}
+
 /// The budget is empty by the time the request turns out to be slow.
 #[tokio::test(start_paused = true)]
 async fn the_token_is_taken_when_the_second_attempt_is_sent_and_not_before() {
@@ -56,9 +103,11 @@ async fn the_token_is_taken_when_the_second_attempt_is_sent_and_not_before() {
     let _ = budget
         .try_withdraw(Kind::Transient)
         .expect("nobody has taken it");
+    let instances = backend.instances();
     advance(13 * MS).await;
     assert_pending!(response.poll());
     assert_eq!((layer.stats().hedged, layer.stats().exhausted), (0, 1));
+    assert_eq!(backend.instances(), instances, "nobody got ready for it");
     advance(90 * MS).await;
     assert_eq!(assert_ready!(response.poll()), Ok("slow"));
 }

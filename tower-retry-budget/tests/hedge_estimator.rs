@@ -230,6 +230,16 @@ fn a_clock_that_steps_back_changes_nothing() {
 }
 
 #[test]
+fn a_slot_that_is_over_is_not_begun_again() {
+    let mut windows = Windows::new();
+    windows.advance(5);
+    windows.add(Sample::Answered(7));
+    windows.advance(3);
+    windows.advance(5);
+    assert_eq!(windows.quantile(0.95, 1), Some(7));
+}
+
+#[test]
 fn more_than_a_lane_holds_is_not_lost() {
     let estimator = of_ten_seconds(10_000);
     for _ in 0..10_000 {
