@@ -27,6 +27,21 @@ async fn a_second_attempt_is_paid_for_and_a_fast_request_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_won_is_refunded_only_if_the_budget_says_so() {
+    for (is_refunded, won, expected) in [(false, true, 4.0), (true, true, 5.0), (true, false, 4.0)]
+    {
+        let builder = Budget::builder().ratio(0.0).min_per_second(0.0);
+        let builder = builder.reserve(5).burst(5).refund_succeeded(is_refunded);
+        let (budget, backend) = (builder.build().expect("valid"), Backend::default());
+        let mut service = learnt(&layer(&budget), &backend).await;
+        let answers = if won { [1000, 1] } else { [50, 1000] };
+        backend.will_answer(answers.map(|latency| (latency * MS, Ok(""))));
+        send(&mut service).await.expect("answered");
+        assert_eq!(budget.stats().balance, expected, "{is_refunded} {won}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_tokens_the_first_attempt_goes_on_alone() {
     let (budget, backend) = (tokens(1), Backend::default());
     let layer = layer(&budget);

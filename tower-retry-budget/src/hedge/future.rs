@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::{service::Common, stats::End, watch::Watch};
 use crate::{
+    budget::Withdrawal,
     kind::Kind,
     policy::{Policy, Refusal, Verdict},
     prepare::Next,
@@ -26,9 +27,9 @@ pin_project! {
     /// # Cancel safety
     ///
     /// Dropping it drops both attempts, the spare, and the clone of the service that waits for
-    /// readiness with whatever that had reserved. A second attempt that was sent stays paid for; for one that was not,
-    /// nothing has been taken. Nothing is paid into the budget. If the first attempt was older than
-    /// the delay, it is learnt from as one that takes longer than that.
+    /// readiness with whatever that had reserved. A second attempt that was sent stays paid for;
+    /// for one that was not, nothing has been taken. Nothing is paid into the budget. If the first
+    /// attempt was older than the delay, it is learnt from as one that takes longer than that.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, P, R, Req>
     where
@@ -49,7 +50,8 @@ pin_project! {
     }
 }
 
-/// What the second attempt is made from or why there can be none, where it is known when to send it.
+/// What the second attempt is made from, or why there can be none, where it is known when to send
+/// it.
 pub(super) type Plan<Spare> = Option<Result<Spare, Refusal>>;
 
 impl<S, P, R, Req> ResponseFuture<S, P, R, Req>
@@ -123,19 +125,25 @@ where
                     })
                 }
                 SecondProj::Unready { service } => match ready!(service.poll_ready(cx)) {
-                    Ok(()) => pay(this.watch, this.plan.take()).map(|request| {
+                    Ok(()) => pay(this.watch, this.plan.take()).map(|(request, paid)| {
                         *this.hedged = true;
                         Second::Calling {
                             future: service.call(request),
+                            paid: Some(paid),
                         }
                     }),
                     // The first attempt may still succeed.
                     Err(_) => Err(Refusal::NotReady),
                 },
-                SecondProj::Calling { future } => {
+                SecondProj::Calling { future, paid } => {
                     let outcome = ready!(future.poll(cx));
+                    let paid = paid.take();
                     this.second.set(Second::Over);
-                    if is_answer(judge(this.watch, &outcome)) {
+                    let verdict = judge(this.watch, &outcome);
+                    if is_answer(verdict) {
+                        if let (Verdict::Success, Some(paid)) = (verdict, paid) {
+                            paid.succeeded();
+                        }
                         this.first.set(None);
                         this.watch.superseded();
                         this.watch.counters.ended(End::WonSecond);
@@ -201,6 +209,8 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
+            // Spent when it is dropped.
+            paid: Option<Withdrawal>,
         },
         // There is none, or none any more.
         Over,
@@ -248,16 +258,15 @@ fn may_send<P, R: Replay<Req>, Req>(
 fn pay<P, R: Replay<Req>, Req>(
     common: &Common<P, R>,
     plan: Plan<R::Spare>,
-) -> Result<R::Request, Refusal> {
+) -> Result<(R::Request, Withdrawal), Refusal> {
     let spare = plan.ok_or(Refusal::NotReplayable)??;
     let mut request = common.replay.last(spare).ok_or(Refusal::NotReplayable)?;
     let paid = common.budget.try_withdraw(Kind::Hedge);
-    // To drop it is to spend it.
-    drop(paid.map_err(|_| Refusal::Exhausted)?);
+    let paid = paid.map_err(|_| Refusal::Exhausted)?;
     common.replay.prepare(&mut request, SECOND);
     common.counters.hedged();
     tracing::trace!("a second attempt is sent");
-    Ok(request)
+    Ok((request, paid))
 }
 
 const SECOND: Next = Next {

@@ -23,7 +23,8 @@ pub const MS: Duration = Duration::from_millis(1);
 /// A budget of so many tokens that is paid by nothing.
 pub fn tokens(burst: u32) -> Budget {
     let builder = Budget::builder().ratio(0.0).min_per_second(0.0);
-    builder.burst(burst).build().expect("valid")
+    let builder = builder.reserve(burst).burst(burst).follow_success(false);
+    builder.build().expect("valid")
 }
 
 #[derive(Debug, PartialEq, Eq)]
