@@ -5,9 +5,9 @@
 use std::{error::Error, fmt, io, time::Duration};
 
 use http::{Request, Response};
-use tower::BoxError;
+use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_retry_budget::{
-    Kind, Policy, Refusal, Verdict,
+    Budget, Kind, Policy, Refusal, RetryLayer, Verdict,
     http::{KnownErrors, NotRetried, StatusPolicy, is_refused_connection},
     throttle::{Admission, Throttle},
 };
@@ -82,6 +82,14 @@ async fn what_took_too_long_is_a_timeout() {
     let elapsed = tokio::time::timeout(Duration::from_millis(3), never).await;
     let error = Because(elapsed.unwrap_err().into()).into();
     assert_eq!(judge(&error), timeout);
+    let hanging = service_fn(|()| std::future::pending::<Result<(), BoxError>>());
+    let layer = RetryLayer::builder(Budget::new())
+        .attempts(1)
+        .per_try(Duration::from_millis(3))
+        .build()
+        .unwrap();
+    let error = layer.layer(hanging).oneshot(()).await.unwrap_err();
+    assert_eq!(judge(&Because(error).into()), timeout);
 }
 
 #[test]

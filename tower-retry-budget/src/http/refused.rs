@@ -3,7 +3,7 @@
 use std::{error::Error, io, iter};
 
 use crate::{
-    error::{BoxError, Held},
+    error::{BoxError, Held, TryElapsed},
     kind::Kind,
     policy::{Policy, Refusal, Verdict},
 };
@@ -13,7 +13,7 @@ use crate::{
 /// | cause | verdict |
 /// | --- | --- |
 /// | a [refused connection](is_refused_connection) | [`Unprocessed`](Verdict::Unprocessed) |
-/// | `tokio`'s `Elapsed`, or an `io::Error` that says `TimedOut` | retry, [`Kind::Timeout`] |
+/// | [`TryElapsed`], `tokio`'s `Elapsed`, or an `io::Error` that says `TimedOut` | retry, [`Kind::Timeout`] |
 /// | [`Held`], of a [throttle](crate::throttle) | [`Neutral`](Verdict::Neutral) |
 /// | anything else | that of the policy |
 ///
@@ -76,8 +76,8 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Verdict> {
         let timed_out = cause
             .downcast_ref()
             .is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut);
-        (timed_out || cause.is::<tokio::time::error::Elapsed>())
-            .then(|| Verdict::retry().kind(Kind::Timeout))
+        let elapsed = cause.is::<TryElapsed>() || cause.is::<tokio::time::error::Elapsed>();
+        (timed_out || elapsed).then(|| Verdict::retry().kind(Kind::Timeout))
     })
 }
 
