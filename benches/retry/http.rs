@@ -13,7 +13,7 @@ use std::{
 use benches::{Measured, measure, service::subject, table};
 use bytes::Bytes;
 use futures::stream;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Empty, StreamBody};
 use tower::{BoxError, Layer as _, Service, service_fn};
 use tower_retry_budget::{
@@ -41,7 +41,7 @@ fn post() -> Request<FourFrames> {
 
 fn keyed() -> Request<FourFrames> {
     let mut request = post();
-    let key = http::HeaderValue::from_static("\"8e03978e-40d5-43e8-bc93-6894a57f9324\"");
+    let key = HeaderValue::from_static("\"8e03978e-40d5-43e8-bc93-6894a57f9324\"");
     request.headers_mut().insert("idempotency-key", key);
     request
 }
@@ -108,10 +108,14 @@ fn with_headers<B>(method: Method, body: B) -> Request<B> {
         "user-agent",
         "x-request-id",
     ];
-    let request = Request::builder().method(method).uri("/orders/17?full=1");
-    let request = names.into_iter().fold(request, |request, name| {
-        request.header(name, "a value of some length")
-    });
+    // All are parts of what was read, as a server's are.
+    let read = Bytes::from("a value of some length".repeat(names.len()));
+    let length = read.len() / names.len();
+    let mut request = Request::builder().method(method).uri("/orders/17?full=1");
+    for (name, place) in names.into_iter().zip((0..).step_by(length)) {
+        let value = HeaderValue::from_maybe_shared(read.slice(place..place + length));
+        request = request.header(name, value.expect("the value is valid"));
+    }
     request.body(body).expect("the names and values are valid")
 }
 
