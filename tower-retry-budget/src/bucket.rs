@@ -1,65 +1,95 @@
-//! The token bucket: integer arithmetic on two atomic words, the time an argument.
+//! The token bucket: integer arithmetic on a few atomic words, the time an argument.
 
-use crate::sync::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use crate::{
+    lanes::Sum,
+    sync::{
+        AtomicI64, AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed},
+    },
+};
 
 /// Millionths of a token, shared by any number of threads.
 ///
-/// Let `A(t)` be what the rate has paid in from the epoch to `t`. One word, `level`, holds the
-/// balance less `A(t)`, so a refill needs no write and every decision is one compare-and-swap
-/// on one word: two threads cannot take one token, and a thread that stalls holds back nothing.
+/// Let `P` be all that has been paid in since the epoch: a share for each success, and what the
+/// rate gives by the time. One word, `level`, holds the balance less `P`, so that neither a
+/// success nor a refill writes to it and every decision is one compare-and-swap on one word: two
+/// threads cannot take one token, and a thread that stalls holds back nothing.
 ///
-/// The cap is applied when a token is taken. Between two withdrawals the balance only grows, so
-/// this gives the same balance as a cap at each deposit. For withdrawals at `t1 ≤ … ≤ tn` it
-/// follows that tokens taken ≤ capacity + deposits + `A(tn) − A(t1)`.
+/// A cap is applied when tokens are taken. Between two withdrawals the balance only grows, so
+/// this gives the same balance as a cap at each deposit. A withdrawal leaves `level ≤ cap − price
+/// − P`, refunds put back what was taken, and the next one needs `level + P ≥ price`: for
+/// withdrawals `i … n` it follows that taken − refunded ≤ cap + `Pₙ` − `Pᵢ`.
 ///
-/// Relaxed ordering is enough: nothing but the words themselves is published.
+/// `level` wraps around with `P`, however many successes there have been.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     level: AtomicI64,
     latest: AtomicU64,
-    capacity: i64,
-    per_deposit: i64,
-    per_second: u64,
+    /// The `level` that was enough at the last [`look`](Self::look).
+    enough: AtomicI64,
+    funded: Sum,
+    rates: Rates,
+}
+
+/// In millionths of a token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub(crate) per_success: i64,
+    pub(crate) per_second: u64,
+    /// No cap is above it.
+    pub(crate) burst: i64,
 }
 
 impl Bucket {
-    /// A full bucket. All three are millionths of a token.
-    pub(crate) fn new(capacity: i64, per_deposit: i64, per_second: u64) -> Self {
+    pub(crate) fn new(rates: Rates, balance: i64) -> Self {
         Self {
-            level: AtomicI64::new(capacity),
+            level: AtomicI64::new(balance),
             latest: AtomicU64::new(0),
-            capacity,
-            per_deposit,
-            per_second,
+            enough: AtomicI64::new(balance),
+            funded: Sum::new(),
+            rates,
         }
     }
 
     /// Pays in for one success.
     pub(crate) fn deposit(&self) {
-        self.add(self.per_deposit);
+        if self.funded.add_one().is_multiple_of(SETTLE_EVERY) {
+            self.settle();
+        }
     }
 
-    /// Gives back one token.
-    pub(crate) fn refund(&self) {
-        self.add(TOKEN);
+    /// Successes so far.
+    pub(crate) fn funded(&self) -> u64 {
+        self.funded.total()
     }
 
-    /// Takes one token at `now`, in nanoseconds since the epoch, or tells the balance.
-    pub(crate) fn withdraw(&self, now: u64) -> Result<(), i64> {
-        // A clock that stepped back is held at the latest time seen: the rate pauses, and
-        // what was paid in stays.
-        let now = self.latest.fetch_max(now, Relaxed).max(now);
-        let accrued = self.accrued(now);
-        let mut level = self.level.load(Relaxed);
+    /// Gives back what was taken.
+    pub(crate) fn refund(&self, amount: i64) {
+        // Relaxed is enough: the order that others' withdrawals have made goes on through it.
+        self.level.fetch_add(amount, Relaxed);
+    }
+
+    /// The time that counts at `now`, in nanoseconds since the epoch. A clock that stepped back is
+    /// held at the latest time seen: the rate pauses, and what was paid in stays.
+    pub(crate) fn hold(&self, now: u64) -> u64 {
+        self.latest.fetch_max(now, Relaxed).max(now)
+    }
+
+    /// Takes the price at the time `held`, of a balance of no more than `cap`, or tells the balance.
+    pub(crate) fn withdraw(&self, price: i64, cap: i64, held: u64) -> Result<(), i64> {
+        let mut level = self.level.load(Acquire);
         loop {
-            let balance = self.balance_at(level, accrued);
-            if balance < TOKEN {
+            // Counted after the level was read: whoever wrote it has seen no success that is not
+            // seen here, so that what it took is not taken for a lack.
+            let paid = self.paid(held);
+            let balance = level.wrapping_add(paid).min(cap);
+            if balance < price {
                 return Err(balance);
             }
-            let rest = balance - TOKEN - accrued;
+            let rest = (balance - price).wrapping_sub(paid);
             match self
                 .level
-                .compare_exchange_weak(level, rest, Relaxed, Relaxed)
+                .compare_exchange_weak(level, rest, AcqRel, Acquire)
             {
                 Ok(_) => return Ok(()),
                 Err(current) => level = current,
@@ -67,34 +97,61 @@ impl Bucket {
         }
     }
 
-    /// The balance at `now`.
-    pub(crate) fn balance(&self, now: u64) -> i64 {
-        let accrued = self.accrued(self.latest.load(Relaxed).max(now));
-        self.balance_at(self.level.load(Relaxed), accrued)
+    /// The balance at the time `held`, if it is at most `cap`.
+    pub(crate) fn balance(&self, cap: i64, held: u64) -> i64 {
+        let level = self.level.load(Acquire);
+        level.wrapping_add(self.paid(held)).min(cap)
     }
 
-    /// The largest balance.
-    pub(crate) fn capacity(&self) -> i64 {
-        self.capacity
+    /// Whether the price is there at the time `held`.
+    pub(crate) fn look(&self, price: i64, cap: i64, held: u64) -> bool {
+        let level = self.level.load(Acquire);
+        let paid = self.paid(held);
+        self.enough.store(price.wrapping_sub(paid), Relaxed);
+        level.wrapping_add(paid).min(cap) >= price
     }
 
-    fn add(&self, amount: i64) {
-        // A bucket that was full at an earlier time is full: a healthy one is only read here,
-        // and `level` cannot run away where nothing is ever withdrawn.
-        if self.balance(0) < self.capacity {
-            self.level.fetch_add(amount, Relaxed);
+    /// Whether the price of the last look is there though nothing was paid in since. Reads two
+    /// words that no success writes.
+    pub(crate) fn still_holds(&self) -> bool {
+        let (level, enough) = (self.level.load(Relaxed), self.enough.load(Relaxed));
+        level.wrapping_sub(enough) >= 0
+    }
+
+    /// Cuts what is above the burst, so that `P` cannot run away from the level where nothing is
+    /// ever withdrawn.
+    pub(crate) fn settle(&self) {
+        let burst = self.rates.burst;
+        let mut level = self.level.load(Acquire);
+        loop {
+            let paid = self.paid(self.latest.load(Relaxed));
+            if level.wrapping_add(paid) <= burst {
+                return;
+            }
+            let full = burst.wrapping_sub(paid);
+            match self
+                .level
+                .compare_exchange_weak(level, full, AcqRel, Acquire)
+            {
+                Ok(_) => return,
+                Err(current) => level = current,
+            }
         }
     }
 
-    fn balance_at(&self, level: i64, accrued: i64) -> i64 {
-        level.saturating_add(accrued).min(self.capacity)
+    fn paid(&self, held: u64) -> i64 {
+        let successes = self.funded.total().cast_signed();
+        let funded = successes.wrapping_mul(self.rates.per_success);
+        funded.wrapping_add(self.accrued(held))
     }
 
-    /// `A(now)`, exact: differences of it lose nothing to rounding, however often it is asked.
-    fn accrued(&self, now: u64) -> i64 {
-        let (seconds, nanos) = (now / NANOS_PER_SECOND, now % NANOS_PER_SECOND);
-        let whole = seconds.saturating_mul(self.per_second);
-        let part = nanos.saturating_mul(self.per_second) / NANOS_PER_SECOND;
+    /// What the rate gives from the epoch to the time `held`, exact: differences of it lose nothing to
+    /// rounding, however often it is asked.
+    fn accrued(&self, held: u64) -> i64 {
+        let per_second = self.rates.per_second;
+        let (seconds, nanos) = (held / NANOS_PER_SECOND, held % NANOS_PER_SECOND);
+        let whole = seconds.saturating_mul(per_second);
+        let part = nanos.saturating_mul(per_second) / NANOS_PER_SECOND;
         i64::try_from(whole.saturating_add(part)).map_or(MAX_ACCRUED, |sum| sum.min(MAX_ACCRUED))
     }
 }
@@ -105,7 +162,10 @@ pub(crate) const TOKEN: i64 = 1_000_000;
 /// Above this, `nanos × per_second` would leave 64 bits.
 pub(crate) const MAX_PER_SECOND: u64 = 10_000 * TOKEN as u64;
 
+/// Successes of one lane. All lanes together pay in less than 2⁴⁶ between two, at a ratio of 10.
+pub(crate) const SETTLE_EVERY: u64 = 1 << 16;
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Leaves room for the capacity on both sides. The highest rate gets here in 14 years.
+/// Leaves room for what successes pay in and for the burst. The highest rate gets here in 14 years.
 const MAX_ACCRUED: i64 = i64::MAX / 2;

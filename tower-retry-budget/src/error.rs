@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use crate::kind::Kind;
+
 /// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -84,31 +86,74 @@ impl fmt::Display for TryElapsed {
 
 impl Error for TryElapsed {}
 
-/// The budget holds less than the one token that a retry costs.
+/// The budget holds less than a retry costs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exhausted {
+    kind: Kind,
     balance: f64,
-    burst: f64,
+    price: f64,
+    cap: f64,
+    dearer: bool,
 }
 
 impl Exhausted {
-    pub(crate) fn new(balance: f64, burst: f64) -> Self {
-        Self { balance, burst }
+    pub(crate) fn new(kind: Kind, balance: f64, price: f64, cap: f64, dearer: bool) -> Self {
+        Self {
+            kind,
+            balance,
+            price,
+            cap,
+            dearer,
+        }
+    }
+
+    /// What the retry was for.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// What the budget held, in tokens.
     pub fn balance(&self) -> f64 {
         self.balance
     }
+
+    /// What the retry would have cost, in tokens.
+    pub fn price(&self) -> f64 {
+        self.price
+    }
+
+    /// What may be saved at the most by the traffic of late, in tokens.
+    pub fn cap(&self) -> f64 {
+        self.cap
+    }
+
+    /// Whether it was refused only because so much fails that retries cost more.
+    pub fn dearer(&self) -> bool {
+        self.dearer
+    }
 }
 
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { balance, burst } = self;
+        let Self {
+            kind,
+            balance,
+            price,
+            cap,
+            dearer,
+        } = self;
+        let attempt = match kind {
+            Kind::Transient => "a retry",
+            Kind::Throttled => "a retry of what was throttled",
+            Kind::Timeout => "a retry of what timed out",
+            Kind::Hedge => "a hedge",
+        };
+        let why = if *dearer { " while so much fails" } else { "" };
         write!(
             f,
-            "the retry budget holds {balance:.3} of {burst} tokens and a retry costs 1: \
-             wait for successes to fund it, or raise `ratio` or `min_per_second`"
+            "the retry budget holds {balance:.3} of at most {cap:.3} tokens and {attempt} costs \
+             {price:.3}{why}: wait for successes to fund it, or raise `ratio`, `min_per_second` \
+             or `reserve`"
         )
     }
 }

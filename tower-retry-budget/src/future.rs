@@ -113,7 +113,13 @@ where
                 };
                 (cause, again.after)
             }
-            Verdict::Unprocessed => (Cause::Unprocessed, None),
+            Verdict::Unprocessed => {
+                // One that is to be sent again for nothing has not failed.
+                if this.made.resends >= shared.resends {
+                    shared.budget.failed(Kind::Transient);
+                }
+                (Cause::Unprocessed, None)
+            }
         };
         match self.as_mut().prepare(cause, after) {
             Ok((prepared, wait)) => {

@@ -202,7 +202,9 @@ async fn no_two_sessions_wait_alike() {
 fn backoff(base: u64, max: u64, factor: u32, jitter: Jitter) -> Backoff {
     let backoff = Backoff::new(Duration::from_nanos(base), Duration::from_nanos(max));
     let backoff = backoff.and_then(|backoff| backoff.factor(factor));
-    backoff.and_then(|backoff| backoff.jitter(jitter)).unwrap()
+    backoff
+        .and_then(|backoff| backoff.jitter(jitter))
+        .expect("valid")
 }
 
 /// In nanoseconds.
@@ -212,7 +214,7 @@ fn waits(backoff: &Backoff, seed: u64) -> impl Iterator<Item = u64> + use<> {
 }
 
 fn first(backoff: &Backoff, seed: u64) -> u64 {
-    waits(backoff, seed).next().unwrap()
+    waits(backoff, seed).next().expect("endless")
 }
 
 /// What a wait is drawn from, after one `before` and what that was drawn from.

@@ -26,6 +26,18 @@ fn each_ratio_is_granted_exactly() {
     }
 }
 
+/// A millionth more would be one token too many after a million successes.
+#[test]
+fn a_ratio_is_never_rounded_up() {
+    for ratio in [2.0 / 3.0, 1.0 / 7.0, 0.123_456_789, 1e-6] {
+        let budget = spent(ratio, 2_000_000);
+        (0..2_000_000).for_each(|_| budget.deposit());
+        let (paid, exact) = (budget.stats().balance, ratio * 2e6);
+        assert!(paid <= exact + 1e-9, "{paid} of {exact}");
+        assert!(paid > exact - 2.0, "{paid} of {exact}");
+    }
+}
+
 #[test]
 fn a_failure_storm_costs_the_burst_and_no_more() {
     let budget = tokens(20);
@@ -68,7 +80,7 @@ async fn a_token_is_there_when_its_time_has_come_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn the_rate_does_not_drift() {
     let builder = Budget::builder().ratio(0.0).min_per_second(10.0);
-    let budget = builder.burst(1_000).build().unwrap();
+    let budget = builder.reserve(1_000).build().unwrap();
     while budget.try_withdraw(Kind::Transient).is_ok() {}
     let mut granted = 0;
     for _ in 0..60_000 {
@@ -97,26 +109,40 @@ fn no_race_overdraws_it() {
 
 #[test]
 fn many_threads_lose_no_deposit_and_no_withdrawal() {
-    let budget = spent(0.6, 1_000_000);
-    let before = budget.stats().withdrawn;
+    let builder = Budget::builder().ratio(0.6).min_per_second(0.0);
+    let builder = builder.reserve(100_000).burst(100_000);
+    let budget = builder.refund_succeeded(true).build().unwrap();
+    // Room for all that is paid in, so that nothing is cut off.
+    let taken = (0..3_000).map(|_| budget.try_withdraw(Kind::Timeout));
+    assert!(taken.into_iter().all(|taken| taken.is_ok()));
+    let kinds = [Kind::Transient, Kind::Throttled, Kind::Timeout, Kind::Hedge];
+    let work = |step: usize| {
+        budget.deposit();
+        budget.failed(kinds[step % 4]);
+        let Ok(withdrawal) = budget.try_withdraw(kinds[step % 4]) else {
+            return;
+        };
+        match step % 3 {
+            0 => withdrawal.refund(),
+            1 => withdrawal.succeeded(),
+            _ => {}
+        }
+    };
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| {
-                for step in 0..10_000 {
-                    budget.deposit();
-                    if let Ok(withdrawal) = budget.try_withdraw(Kind::Transient)
-                        && step % 3 == 0
-                    {
-                        withdrawal.refund();
-                    }
-                }
-            });
+            scope.spawn(|| (0..10_000).for_each(work));
         }
     });
     let stats = budget.stats();
-    assert_eq!(stats.deposited, 40_000);
-    let spent = (stats.withdrawn - before - stats.refunded) as f64;
-    assert!((stats.balance + spent - 24_000.0).abs() < 1e-6, "{stats:?}");
+    assert_eq!((stats.deposited, stats.failed), (40_000, 30_000));
+    assert_eq!(stats.withdrawn + stats.refused, 43_000);
+    assert!(stats.withdrawn > 13_000, "{stats:?}");
+    let paid = 100_000.0 + 24_000.0;
+    assert!(stats.balance < 100_000.0, "{stats:?}");
+    assert!(
+        (stats.balance + stats.spent - paid).abs() < 1e-6,
+        "{stats:?}"
+    );
 }
 
 #[test]
@@ -142,18 +168,21 @@ fn clones_share_one_balance() {
 fn a_refusal_says_what_there_was_and_what_to_do() {
     let budget = spent(0.4, 20);
     budget.deposit();
-    let refused = budget.try_withdraw(Kind::Transient).unwrap_err();
-    assert_eq!(refused.balance(), 0.4);
+    let refused = budget.try_withdraw(Kind::Timeout).unwrap_err();
+    assert_eq!((refused.balance(), refused.cap()), (0.4, 20.0));
+    assert_eq!((refused.kind(), refused.price()), (Kind::Timeout, 10.0));
+    assert!(!refused.dearer());
     assert_eq!(
         refused.to_string(),
-        "the retry budget holds 0.400 of 20 tokens and a retry costs 1: wait for successes \
-         to fund it, or raise `ratio` or `min_per_second`"
+        "the retry budget holds 0.400 of at most 20.000 tokens and a retry of what timed out costs \
+         10.000: wait for successes to fund it, or raise `ratio`, `min_per_second` or `reserve`"
     );
 }
 
 #[test]
-fn the_default_is_a_full_burst_of_20() {
+fn the_default_is_a_full_reserve_of_10() {
     let stats = Budget::new().stats();
-    assert_eq!(stats.balance, 20.0);
+    assert_eq!((stats.balance, stats.cap), (10.0, 10.0));
     assert_eq!((stats.deposited, stats.withdrawn), (0, 0));
+    assert_eq!(stats.success_ratio, None);
 }

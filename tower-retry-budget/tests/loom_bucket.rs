@@ -2,28 +2,44 @@
 
 use loom::{sync::Arc, thread};
 
-mod sync {
-    pub(crate) use loom::sync::atomic::*;
-}
+#[path = "support/loom_sync.rs"]
+#[allow(dead_code, reason = "each test file uses a part")]
+mod sync;
 
+#[path = "../src/lanes/sum.rs"]
+mod lanes;
+
+#[path = "../src/bucket.rs"]
 #[allow(
     dead_code,
     reason = "the core is compiled a second time, with loom's atomics"
 )]
-#[path = "../src/bucket.rs"]
 mod bucket;
 
-use bucket::{Bucket, TOKEN};
+use bucket::{Bucket, Rates, TOKEN};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// An empty bucket for three tokens: a success pays one, and so does a second.
+/// Three tokens.
+const BURST: i64 = 3 * TOKEN;
+
+/// An empty bucket: a success pays one token, and so does a second.
 fn empty() -> Arc<Bucket> {
-    let bucket = Bucket::new(3 * TOKEN, TOKEN, TOKEN as u64);
-    for _ in 0..3 {
-        bucket.withdraw(0).expect("full");
-    }
-    Arc::new(bucket)
+    let rates = Rates {
+        per_success: TOKEN,
+        per_second: TOKEN as u64,
+        burst: BURST,
+    };
+    Arc::new(Bucket::new(rates, 0))
+}
+
+/// Takes one token at this time.
+fn take(bucket: &Bucket, now: u64) -> bool {
+    bucket.withdraw(TOKEN, BURST, bucket.hold(now)).is_ok()
+}
+
+fn balance(bucket: &Bucket) -> i64 {
+    bucket.balance(BURST, bucket.hold(0))
 }
 
 /// Three threads, with as many preemptions as take a second or so.
@@ -38,7 +54,7 @@ fn spawn<T: 'static>(
     run: impl FnOnce(&Bucket) -> T + 'static,
 ) -> thread::JoinHandle<T> {
     let bucket = Arc::clone(bucket);
-    thread::spawn(move || run(&bucket))
+    sync::spawn(move || run(&bucket))
 }
 
 #[test]
@@ -46,10 +62,10 @@ fn one_token_goes_to_one_of_two_threads() {
     loom::model(|| {
         let bucket = empty();
         bucket.deposit();
-        let other = spawn(&bucket, |bucket| bucket.withdraw(0).is_ok());
-        let mine = bucket.withdraw(0).is_ok();
+        let other = spawn(&bucket, |bucket| take(bucket, 0));
+        let mine = take(&bucket, 0);
         assert!(mine ^ other.join().unwrap());
-        assert_eq!(bucket.balance(0), 0);
+        assert_eq!(balance(&bucket), 0);
     });
 }
 
@@ -58,10 +74,27 @@ fn one_token_goes_to_one_of_three_threads() {
     model_of_three(|| {
         let bucket = empty();
         bucket.deposit();
-        let others = [0, 0].map(|now| spawn(&bucket, move |bucket| bucket.withdraw(now).is_ok()));
-        let mine = usize::from(bucket.withdraw(0).is_ok());
+        let others = [0, 0].map(|now| spawn(&bucket, move |bucket| take(bucket, now)));
+        let mine = usize::from(take(&bucket, 0));
         let theirs = others.map(|other| usize::from(other.join().unwrap()));
         assert_eq!(mine + theirs[0] + theirs[1], 1);
+    });
+}
+
+#[test]
+fn two_prices_never_overdraw() {
+    model_of_three(|| {
+        let bucket = empty();
+        (0..3).for_each(|_| bucket.deposit());
+        let dear = spawn(&bucket, |bucket| {
+            i64::from(bucket.withdraw(2 * TOKEN, BURST, 0).is_ok())
+        });
+        let cheap = spawn(&bucket, |bucket| i64::from(take(bucket, 0)));
+        let mine = i64::from(bucket.withdraw(2 * TOKEN, BURST, 0).is_ok());
+        let (dear, cheap) = (dear.join().unwrap(), cheap.join().unwrap());
+        let taken = 2 * (dear + mine) + cheap;
+        assert_eq!((dear + mine, cheap), (1, 1), "there was enough for two");
+        assert_eq!(balance(&bucket), BURST - taken * TOKEN);
     });
 }
 
@@ -70,12 +103,27 @@ fn no_deposit_is_lost_beside_a_withdrawal() {
     model_of_three(|| {
         let bucket = empty();
         bucket.deposit();
-        let withdrawer = spawn(&bucket, |bucket| bucket.withdraw(0).is_ok());
+        let withdrawer = spawn(&bucket, |bucket| take(bucket, 0));
         let depositor = spawn(&bucket, Bucket::deposit);
         bucket.deposit();
         depositor.join().unwrap();
         assert!(withdrawer.join().unwrap(), "there was a token all the time");
-        assert_eq!(bucket.balance(0), 2 * TOKEN);
+        assert_eq!(balance(&bucket), 2 * TOKEN);
+    });
+}
+
+/// Each pays for its own: a withdrawal that another one gets ahead of counts anew.
+#[test]
+fn no_withdrawal_is_refused_for_one_that_was_paid_for() {
+    loom::model(|| {
+        let bucket = empty();
+        bucket.deposit();
+        let other = spawn(&bucket, |bucket| {
+            bucket.deposit();
+            assert!(take(bucket, 0), "there are two for two");
+        });
+        assert!(take(&bucket, 0), "there are two for two");
+        other.join().unwrap();
     });
 }
 
@@ -83,10 +131,10 @@ fn no_deposit_is_lost_beside_a_withdrawal() {
 fn a_refund_beside_a_withdrawal_is_neither_lost_nor_doubled() {
     loom::model(|| {
         let bucket = empty();
-        let refunder = spawn(&bucket, Bucket::refund);
-        let granted = bucket.withdraw(0).is_ok();
+        let refunder = spawn(&bucket, |bucket| bucket.refund(TOKEN));
+        let granted = take(&bucket, 0);
         refunder.join().unwrap();
-        let again = bucket.withdraw(0).is_ok();
+        let again = take(&bucket, 0);
         assert!(granted ^ again);
     });
 }
@@ -95,8 +143,8 @@ fn a_refund_beside_a_withdrawal_is_neither_lost_nor_doubled() {
 fn a_refill_is_claimed_once_and_by_somebody() {
     loom::model(|| {
         let bucket = empty();
-        let other = spawn(&bucket, |bucket| bucket.withdraw(SECOND).is_ok());
-        let mine = bucket.withdraw(SECOND).is_ok();
+        let other = spawn(&bucket, |bucket| take(bucket, SECOND));
+        let mine = take(&bucket, SECOND);
         assert!(mine ^ other.join().unwrap());
     });
 }
@@ -105,12 +153,10 @@ fn a_refill_is_claimed_once_and_by_somebody() {
 fn threads_that_disagree_about_the_time_share_what_has_accrued() {
     loom::model(|| {
         let bucket = empty();
-        let early = spawn(&bucket, |bucket| {
-            usize::from(bucket.withdraw(SECOND).is_ok())
-        });
-        let late = usize::from(bucket.withdraw(2 * SECOND).is_ok());
+        let early = spawn(&bucket, |bucket| usize::from(take(bucket, SECOND)));
+        let late = usize::from(take(&bucket, 2 * SECOND));
         let mut granted = early.join().unwrap() + late;
-        while bucket.withdraw(SECOND).is_ok() {
+        while take(&bucket, SECOND) {
             granted += 1;
         }
         assert_eq!(granted, 2);
@@ -118,22 +164,44 @@ fn threads_that_disagree_about_the_time_share_what_has_accrued() {
 }
 
 #[test]
-fn a_full_bucket_never_holds_more_than_its_burst() {
+fn a_full_bucket_never_gives_more_than_its_cap() {
     loom::model(|| {
-        let bucket = Arc::new(Bucket::new(TOKEN, TOKEN, 0));
+        let bucket = empty();
+        bucket.deposit();
         let depositor = spawn(&bucket, |bucket| {
             bucket.deposit();
             bucket.deposit();
         });
-        let first = usize::from(bucket.withdraw(0).is_ok());
+        let taken = |bucket: &Bucket| usize::from(bucket.withdraw(TOKEN, TOKEN, 0).is_ok());
+        let first = taken(&bucket);
         depositor.join().unwrap();
-        assert!(bucket.balance(0) <= TOKEN);
-        let second = usize::from(bucket.withdraw(0).is_ok());
+        let second = taken(&bucket);
         assert_eq!(first, 1);
-        assert!(
-            bucket.withdraw(0).is_err(),
-            "{} granted and one left",
-            first + second
-        );
+        assert_eq!(taken(&bucket), 0, "{} granted and one left", first + second);
+    });
+}
+
+#[test]
+fn settling_takes_nothing_that_is_below_the_burst() {
+    model_of_three(|| {
+        let bucket = empty();
+        (0..4).for_each(|_| bucket.deposit());
+        let settler = spawn(&bucket, Bucket::settle);
+        let withdrawer = spawn(&bucket, |bucket| take(bucket, 0));
+        settler.join().unwrap();
+        assert!(withdrawer.join().unwrap());
+        assert_eq!(balance(&bucket), 2 * TOKEN, "three of four, less one");
+    });
+}
+
+#[test]
+fn a_look_that_found_enough_does_not_hide_that_it_is_gone() {
+    loom::model(|| {
+        let bucket = empty();
+        bucket.deposit();
+        let taker = spawn(&bucket, |bucket| take(bucket, 0));
+        let _ = bucket.still_holds() || bucket.look(TOKEN, BURST, 0);
+        assert!(taker.join().unwrap());
+        assert!(!bucket.still_holds());
     });
 }

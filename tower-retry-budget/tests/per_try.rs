@@ -85,11 +85,11 @@ where
         .backoff(at_once())
         .policy(policy)
         .per_try(LIMIT)
-        .prepare(move |_: &mut (), next: Next| seen.lock().unwrap().push(next.kind));
+        .prepare(move |_: &mut (), next: Next| seen.lock().expect("alive").push(next.kind));
     let layer = layer.build().expect("valid");
     let world = World::answering(answers);
     let _ = layer.layer(world.probe()).oneshot(()).await;
-    let kinds = kinds.lock().unwrap();
+    let kinds = kinds.lock().expect("alive");
     kinds.clone()
 }
 

@@ -134,18 +134,33 @@ async fn layers_and_services_of_one_layer_share_their_counts_and_show_them() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_outage_is_not_made_worse_than_its_budget() {
-    let budget = Budget::builder().ratio(0.2).min_per_second(1.0).burst(20);
-    let layer = layer(&budget.build().unwrap(), 4, true);
+/// The attempts of 10,000 requests in an outage of so many seconds.
+async fn attempts_in_an_outage(budget: &Budget) -> (usize, usize) {
+    let layer = layer(budget, 4, true);
     let start = Instant::now();
     let mut attempts = 0;
     for _ in 0..10_000 {
         let world = World::answering(vec![Answer::Err("reset"); 4]);
-        send(&mut layer.layer(world.probe())).await.0.unwrap_err();
+        let (outcome, ..) = send(&mut layer.layer(world.probe())).await;
+        assert!(outcome.is_err());
         attempts += world.calls().len();
         tokio::time::advance(Duration::from_micros(1003)).await;
     }
-    let seconds = Instant::now().duration_since(start).as_secs() as usize;
+    (
+        attempts,
+        Instant::now().duration_since(start).as_secs() as usize,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_not_made_worse_than_its_budget() {
+    let budget = Budget::builder().reserve(20).follow_success(false);
+    let (attempts, seconds) = attempts_in_an_outage(&budget.build().unwrap()).await;
     assert!((10_000 + 20 + seconds - 1..=10_000 + 20 + seconds + 1).contains(&attempts));
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_it_is_seen_to_be_one_an_outage_is_not_made_worse_at_all() {
+    let (attempts, _) = attempts_in_an_outage(&Budget::new()).await;
+    assert_eq!(attempts, 10_000 + 10, "the reserve");
 }

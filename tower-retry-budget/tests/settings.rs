@@ -2,21 +2,50 @@
 
 use std::time::Duration;
 
-use tower_retry_budget::{Backoff, Budget, Jitter, RetryLayer, error::InvalidSetting};
+use tower_retry_budget::{Backoff, Budget, Jitter, Kind, RetryLayer, error::InvalidSetting};
 
 #[test]
 fn bad_budgets_are_errors() {
-    for ratio in [-0.1, 10.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+    for ratio in [-0.1, 1e-7, 10.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let error = Budget::builder().ratio(ratio).build().unwrap_err();
         assert_eq!(error.field(), "ratio");
         assert_eq!(error.value(), ratio.to_string());
     }
-    for rate in [-1.0, 10_000.1, f64::NAN, f64::INFINITY] {
+    for rate in [-1.0, 1e-7, 10_000.1, f64::NAN, f64::INFINITY] {
         let error = Budget::builder().min_per_second(rate).build().unwrap_err();
         assert_eq!(error.field(), "min_per_second");
     }
     let error = Budget::builder().burst(0).build().unwrap_err();
     assert_eq!(error.field(), "burst");
+    let error = Budget::builder().clients(0).build().unwrap_err();
+    assert_eq!(error.field(), "clients");
+    for window in [Duration::from_millis(9), Duration::from_secs(3_601)] {
+        let error = Budget::builder().window(window).build().unwrap_err();
+        assert_eq!(error.field(), "window");
+        assert_eq!(error.allowed(), "10 ms to 1 hour");
+    }
+    for reserve in [0, 21] {
+        let builder = Budget::builder().burst(20).reserve(reserve);
+        let error = builder.build().unwrap_err();
+        assert_eq!(
+            (error.field(), error.allowed()),
+            ("reserve", "1 to `burst`")
+        );
+    }
+}
+
+/// It could never be paid where little succeeds.
+#[test]
+fn a_price_above_the_reserve_is_refused_at_build() {
+    for price in [5.001, 0.0, 1e-7, -1.0, f64::NAN, f64::INFINITY] {
+        let builder = Budget::builder().reserve(5).price(Kind::Throttled, price);
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.field(), "price.throttled");
+        assert_eq!(error.allowed(), "0.000001 to `reserve`");
+    }
+    let builder = Budget::builder().reserve(5).price(Kind::Throttled, 5.0);
+    let prices = builder.build().unwrap().stats().kinds;
+    assert_eq!((prices.throttled.price, prices.timeout.price), (5.0, 5.0));
 }
 
 #[test]
@@ -75,7 +104,7 @@ fn a_jitter_with_nothing_to_draw_from_is_an_error_in_either_order() {
 
 #[test]
 fn the_ends_of_each_range_are_allowed() {
-    for (ratio, rate, burst) in [(0.0, 0.0, 1), (10.0, 10_000.0, u32::MAX)] {
+    for (ratio, rate, burst) in [(0.0, 0.0, 1), (1e-6, 1e-6, 1), (10.0, 10_000.0, u32::MAX)] {
         let builder = Budget::builder().ratio(ratio).min_per_second(rate);
         builder.burst(burst).build().unwrap();
     }
@@ -102,9 +131,9 @@ fn the_text_names_field_value_and_range() {
     let error: InvalidSetting = Budget::builder().ratio(11.0).build().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the retry setting `ratio` is 11: use 0 to 10"
+        "the retry setting `ratio` is 11: use 0, or 0.000001 to 10"
     );
-    assert_eq!(error.allowed(), "0 to 10");
+    assert_eq!(error.allowed(), "0, or 0.000001 to 10");
     assert_eq!(error, error.clone());
     assert_ne!(error, Budget::builder().ratio(12.0).build().unwrap_err());
     let error: Box<dyn std::error::Error + Send + Sync> = error.into();

@@ -148,7 +148,8 @@ async fn knocks(throttle: Option<Throttle>) -> usize {
         counted.fetch_add(1, Relaxed);
         async { Err::<(), _>("down") }
     });
-    let budget = Budget::builder().burst(100_000).build().unwrap();
+    let budget = Budget::builder().reserve(100_000).burst(100_000);
+    let budget = budget.follow_success(false).build().unwrap();
     let retry = RetryLayer::builder(budget).backoff(at_once()).build();
     let retry = retry.unwrap().layer(down);
     match throttle {

@@ -46,7 +46,7 @@ fn seeded(seed: Option<u64>) -> RetryLayer<ByText> {
         Some(seed) => builder.seed(seed),
         None => builder,
     };
-    builder.build().unwrap()
+    builder.build().expect("valid")
 }
 
 #[tokio::test(start_paused = true)]

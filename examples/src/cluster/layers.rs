@@ -130,6 +130,7 @@ pub fn budget(config: &RetryConfig) -> Result<Budget, tower_retry_budget::error:
     Budget::builder()
         .ratio(config.budget)
         .min_per_second(config.min_per_second)
+        .reserve(config.burst)
         .burst(config.burst)
         .build()
 }

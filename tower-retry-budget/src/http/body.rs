@@ -11,7 +11,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::tape::{Tape, Waiting};
+use super::{
+    memory::BodyMemory,
+    tape::{Tape, Waiting},
+};
 
 pin_project! {
     /// The body of one attempt, made by [`BodyReplay`](super::BodyReplay).
@@ -45,11 +48,11 @@ impl<B: Body<Data = Bytes>> ReplayBody<B> {
     }
 
     /// The body of the first attempt, and what later ones are made from.
-    pub(super) fn first(body: B, limit: usize) -> (Self, Kept<B>) {
+    pub(super) fn first(body: B, limit: usize, memory: &BodyMemory) -> (Self, Kept<B>) {
         if body.is_end_stream() {
             return (Self { kind: Kind::Empty }, Kept::Empty);
         }
-        let tape = Arc::new(Mutex::new(Tape::new(body, limit)));
+        let tape = Arc::new(Mutex::new(Tape::new(body, limit, memory.charge())));
         (Self::reader(Arc::clone(&tape), 0), Kept::Tape(tape))
     }
 
@@ -144,6 +147,14 @@ impl<B: Body<Data = Bytes>> Kept<B> {
         }
     }
 
+    /// Whether the next attempt would not have to wait for the client.
+    pub(super) fn complete(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Tape(tape) => !tape.is_poisoned() && lock(tape).is_complete(),
+        }
+    }
+
     /// The body of the next attempt, which takes the client's body from the one before.
     pub(super) fn next_attempt(&self) -> Option<ReplayBody<B>> {
         match self {
@@ -161,6 +172,14 @@ impl<B: Body<Data = Bytes>> Kept<B> {
     }
 }
 
+impl<B> Drop for Kept<B> {
+    fn drop(&mut self) {
+        if let Self::Tape(tape) = self {
+            lock(tape).without_spare();
+        }
+    }
+}
+
 /// One attempt's place on the tape.
 struct Reader<B> {
     tape: SharedTape<B>,
@@ -173,15 +192,13 @@ struct Reader<B> {
 
 impl<B: Body<Data = Bytes>> Reader<B> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        // With nobody left to read it again, nothing has to be kept.
-        let alone = Arc::strong_count(&self.tape) == 1;
         let mut tape = lock(&self.tape);
         let polled = match tape.kept(self.position) {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
-            None => tape.poll_source(self.attempt, alone, cx),
+            None => tape.poll_source(self.attempt, cx),
         };
         if let Poll::Ready(Some(Ok(frame))) = &polled
-            && tape.holds(self.position)
+            && tape.advance(self.attempt, self.position)
         {
             self.position += 1;
             self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -190,6 +207,13 @@ impl<B: Body<Data = Bytes>> Reader<B> {
         drop(tape);
         wake(settled);
         polled
+    }
+}
+
+impl<B> Drop for Reader<B> {
+    fn drop(&mut self) {
+        let waiting = lock(&self.tape).leave(self.attempt);
+        drop(waiting);
     }
 }
 

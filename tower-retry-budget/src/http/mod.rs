@@ -44,8 +44,10 @@ mod attempts;
 mod body;
 mod code;
 mod delay;
+mod frames;
 mod gate;
 mod grpc;
+mod memory;
 mod peek;
 mod refused;
 mod replay;
@@ -58,6 +60,7 @@ pub use self::{
     code::GrpcCode,
     gate::{Gate, NoOther},
     grpc::GrpcPolicy,
+    memory::BodyMemory,
     peek::{PeekFuture, PeekTrailers, PeekTrailersLayer, Peeked, PeekedTrailers},
     refused::{KnownErrors, is_refused_connection},
     replay::{BodyReplay, Spare},

@@ -6,49 +6,60 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use ::http::HeaderMap;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+
+use super::{frames::Frames, memory::Charge};
 
 /// Kept frames, followed by the client's body from where they end.
 pub(super) struct Tape<B> {
     source: Source<B>,
+    /// Whether the source had given all that it had when it was last read.
+    ended: bool,
     /// The newest attempt, the only one that may read from the source.
     newest: u32,
+    newest_lives: bool,
+    /// How many of the frames kept the newest attempt has read.
+    position: usize,
+    /// Attempts that still exist.
+    readers: u32,
+    /// Whether there can be another one.
+    spare: bool,
     /// Where the newest attempt has waited for the source.
     reader: Option<Waker>,
     /// Where older attempts wait for the end.
     superseded: Vec<Waiting>,
+    /// Whether all that the source has given is kept.
     keeping: bool,
-    data: Vec<Bytes>,
-    trailers: Option<HeaderMap>,
-    /// Bytes of data kept.
-    length: u64,
-    /// What all that is kept counts for.
-    weight: u64,
-    limit: u64,
+    frames: Frames,
 }
 
 impl<B: Body<Data = Bytes>> Tape<B> {
-    /// A tape for attempt number 0.
-    pub(super) fn new(body: B, limit: usize) -> Self {
+    /// A tape for attempt number 0, and a spare.
+    pub(super) fn new(body: B, limit: usize, charge: Charge) -> Self {
         Self {
             source: Source::Live(Box::pin(body)),
+            ended: false,
             newest: 0,
+            newest_lives: true,
+            position: 0,
+            readers: 1,
+            spare: true,
             reader: None,
             superseded: Vec::new(),
             keeping: true,
-            data: Vec::new(),
-            trailers: None,
-            length: 0,
-            weight: 0,
-            limit: limit as u64,
+            frames: Frames::new(limit, charge),
         }
     }
 
     /// Whether a new attempt can have the whole body.
     pub(super) fn is_replayable(&self) -> bool {
         self.keeping
+    }
+
+    /// Whether the whole body is kept.
+    pub(super) fn is_complete(&self) -> bool {
+        self.keeping && self.has_ended()
     }
 
     /// Hands the source to a new attempt, if that can have the whole body. The source will wake
@@ -60,6 +71,9 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         let mut waiting = mem::take(&mut self.superseded);
         waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
         self.newest += 1;
+        self.newest_lives = true;
+        self.position = 0;
+        self.readers += 1;
         Some((self.newest, waiting))
     }
 
@@ -71,32 +85,29 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         mem::take(&mut self.superseded)
     }
 
-    /// Whether the frame at `position` is kept.
-    pub(super) fn holds(&self, position: usize) -> bool {
-        position < self.data.len() + usize::from(self.trailers.is_some())
-    }
-
     /// The kept frame at `position`.
     pub(super) fn kept(&self, position: usize) -> Option<Frame<Bytes>> {
-        match self.data.get(position) {
-            Some(data) => Some(Frame::data(data.clone())),
-            None if self.holds(position) => self.trailers.clone().map(Frame::trailers),
-            None => None,
+        self.frames.get(position)
+    }
+
+    /// Whether what an attempt has just read at `position` is kept. If so, it has read that.
+    pub(super) fn advance(&mut self, attempt: u32, position: usize) -> bool {
+        let kept = self.frames.holds(position);
+        if kept && attempt == self.newest {
+            self.position = position + 1;
+            self.forget();
         }
+        kept
     }
 
     /// The next frame of the source, for an attempt that has read all that is kept.
     pub(super) fn poll_source(
         &mut self,
         attempt: u32,
-        alone: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if attempt != self.newest {
             return self.poll_superseded(attempt, cx);
-        }
-        if alone {
-            self.release();
         }
         let Source::Live(body) = &mut self.source else {
             return Poll::Ready(None);
@@ -115,12 +126,13 @@ impl<B: Body<Data = Bytes>> Tape<B> {
             }
             None => self.source = Source::Ended,
         }
+        self.ended = self.has_ended();
         Poll::Ready(frame)
     }
 
     /// Whether an attempt that has read `position` frames has nothing more to read.
     pub(super) fn is_at_end(&self, position: usize, attempt: u32) -> bool {
-        !self.holds(position)
+        !self.frames.holds(position)
             && match &self.source {
                 Source::Live(body) => self.is_whole_for(attempt) && body.is_end_stream(),
                 Source::Ended => self.is_whole_for(attempt),
@@ -133,7 +145,11 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if !self.is_whole_for(attempt) {
             return SizeHint::default();
         }
-        let rest = if self.keeping { self.length - read } else { 0 };
+        let rest = if self.keeping {
+            self.frames.length() - read
+        } else {
+            0
+        };
         let source = match &self.source {
             Source::Live(body) => body.size_hint(),
             Source::Ended | Source::Failed => SizeHint::with_exact(0),
@@ -161,12 +177,8 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if self.has_ended() {
             return Poll::Ready(None);
         }
-        match self
-            .superseded
-            .iter_mut()
-            .find(|(number, _)| *number == attempt)
-        {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
+        match self.waiting_place(attempt) {
+            Some(place) => self.superseded[place].1.clone_from(cx.waker()),
             None => self.superseded.push((attempt, cx.waker().clone())),
         }
         Poll::Pending
@@ -191,22 +203,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if !self.keeping || frame.data_ref().is_some_and(Bytes::is_empty) {
             return;
         }
-        let weight = self.weight.saturating_add(weigh(frame));
-        if weight.saturating_add(self.announced()) > self.limit {
-            return self.release();
+        let announced = self.announced();
+        if self.frames.push(frame, announced).is_err() {
+            self.release();
         }
-        match (frame.data_ref(), frame.trailers_ref()) {
-            (Some(data), _) if self.trailers.is_none() => {
-                self.length += data.len() as u64;
-                self.data.push(data.clone());
-            }
-            (_, Some(trailers)) if self.trailers.is_none() => {
-                self.trailers = Some(trailers.clone());
-            }
-            // Nothing that HTTP can carry.
-            _ => return self.release(),
-        }
-        self.weight = weight;
     }
 
     /// What the source says is still to come.
@@ -216,11 +216,54 @@ impl<B: Body<Data = Bytes>> Tape<B> {
             Source::Ended | Source::Failed => 0,
         }
     }
+}
+
+impl<B> Tape<B> {
+    /// There will be no attempt after those that exist.
+    pub(super) fn without_spare(&mut self) {
+        self.spare = false;
+        self.forget();
+    }
+
+    /// An attempt exists no more. Where it has waited is not to be dropped while the tape is
+    /// locked: a waker can own a task, and that another attempt.
+    pub(super) fn leave(&mut self, attempt: u32) -> Option<Waiting> {
+        self.readers -= 1;
+        let waiting = if attempt == self.newest {
+            self.newest_lives = false;
+            self.reader.take().map(|waker| (attempt, waker))
+        } else {
+            let place = self.waiting_place(attempt);
+            place.map(|place| self.superseded.swap_remove(place))
+        };
+        self.forget();
+        waiting
+    }
+
+    fn waiting_place(&self, attempt: u32) -> Option<usize> {
+        let mut numbers = self.superseded.iter().map(|(number, _)| *number);
+        numbers.position(|number| number == attempt)
+    }
+
+    /// Gives back what nobody can ask for again.
+    fn forget(&mut self) {
+        if self.spare {
+            return;
+        }
+        match (self.newest_lives, self.readers) {
+            (true, 1) if self.frames.holds(self.position) => {
+                self.frames.forget_before(self.position);
+            }
+            (true, 1) => self.release(),
+            // The older ones will never have what nobody reads any more.
+            (false, _) if !self.ended => self.release(),
+            _ => {}
+        }
+    }
 
     fn release(&mut self) {
         self.keeping = false;
-        self.data = Vec::new();
-        self.trailers = None;
+        self.frames.clear();
     }
 }
 
@@ -233,15 +276,3 @@ enum Source<B> {
     Ended,
     Failed,
 }
-
-/// What a frame counts for: at least what it costs to keep it.
-fn weigh(frame: &Frame<Bytes>) -> u64 {
-    let data = frame.data_ref().map_or(0, |data| data.len().max(MIN_FRAME));
-    let trailers = frame.trailers_ref().into_iter().flatten();
-    let trailers = trailers.map(|(name, value)| name.as_str().len() + value.len() + PER_TRAILER);
-    (data + trailers.sum::<usize>()) as u64
-}
-
-const MIN_FRAME: usize = 64;
-
-const PER_TRAILER: usize = 32;

@@ -64,7 +64,7 @@ mod tests {
                 scope.spawn(|| {
                     (0..10_000).for_each(|_| {
                         sum.add_one();
-                    })
+                    });
                 });
             }
         });

@@ -75,7 +75,7 @@ pub fn frames(
     Scripted::new(parts.into_iter().map(|part| Step::Data(part.into())))
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Step {
     Data(Bytes),
     Trailers,

@@ -21,15 +21,17 @@ use tower_retry_budget::{Backoff, Budget, Kind};
 use tower_service::Service;
 
 /// A budget of so many tokens that is paid by nothing.
-pub fn tokens(burst: u32) -> Budget {
+pub fn tokens(reserve: u32) -> Budget {
     let builder = Budget::builder().ratio(0.0).min_per_second(0.0);
-    builder.burst(burst).build().expect("valid")
+    let builder = builder.reserve(reserve).follow_success(false);
+    builder.build().expect("valid")
 }
 
 /// A budget of so many tokens that pays `ratio` for a success. Its tokens are spent.
-pub fn spent(ratio: f64, burst: u32) -> Budget {
+pub fn spent(ratio: f64, reserve: u32) -> Budget {
     let builder = Budget::builder().ratio(ratio).min_per_second(0.0);
-    let budget = builder.burst(burst).build().expect("valid");
+    let builder = builder.reserve(reserve).burst(reserve);
+    let budget = builder.follow_success(false).build().expect("valid");
     while budget.try_withdraw(Kind::Transient).is_ok() {}
     budget
 }
