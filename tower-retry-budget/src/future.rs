@@ -43,7 +43,7 @@ pin_project! {
         #[pin]
         state: State<S::Future, R::Request, Result<S::Response, S::Error>>,
         kept: Retries<R::Spare>,
-        // For all retries of the request, from when the first one is wanted.
+        // For all retries of the request, from when the first one is wanted until readiness fails.
         service: Option<S>,
         made: Made,
         waits: Waits,
@@ -197,6 +197,8 @@ where
             }
             Some((Poll::Ready(Ok(())), _)) => None,
             Some((Poll::Ready(Err(error)), _)) => {
+                // By tower's contract an instance that failed is not to be used again.
+                *this.service = None;
                 *next = None;
                 return Poll::Ready(Sending::Failed(error));
             }
