@@ -115,7 +115,7 @@ where
             }
             Verdict::Unprocessed => {
                 // One that is to be sent again for nothing has not failed.
-                if this.made.resends >= shared.resends {
+                if this.kept.is_err() || this.made.resends >= shared.resends {
                     shared.budget.failed(Kind::Transient);
                 }
                 (Cause::Unprocessed, None)
