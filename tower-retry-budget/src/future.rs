@@ -86,6 +86,32 @@ where
     S: Service<R::Request> + Clone,
     P: Policy<Req, S::Response, S::Error>,
 {
+    fn poll_outcome(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, S::Error>> {
+        loop {
+            let mut this = self.as_mut().project();
+            let outcome = match this.state.as_mut().project() {
+                StateProj::Calling { future } => ready!(future.poll(cx)),
+                StateProj::BackingOff { sleep, next } => {
+                    ready!(sleep.poll(cx));
+                    let next = next.take();
+                    this.state.set(State::unready(next));
+                    continue;
+                }
+                StateProj::Unready { .. } => match ready!(self.as_mut().poll_send(cx)) {
+                    Sending::Sent => continue,
+                    Sending::Failed(error) => Err(error),
+                    Sending::GivenUp(outcome) => return Poll::Ready(outcome),
+                },
+            };
+            if let Some(outcome) = self.as_mut().judge(outcome) {
+                return Poll::Ready(outcome);
+            }
+        }
+    }
+
     /// Judges the outcome of an attempt: gives it back if it is final, else prepares the next.
     fn judge(
         mut self: Pin<&mut Self>,
@@ -263,26 +289,12 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let mut this = self.as_mut().project();
-            let outcome = match this.state.as_mut().project() {
-                StateProj::Calling { future } => ready!(future.poll(cx)),
-                StateProj::BackingOff { sleep, next } => {
-                    ready!(sleep.poll(cx));
-                    let next = next.take();
-                    this.state.set(State::unready(next));
-                    continue;
-                }
-                StateProj::Unready { .. } => match ready!(self.as_mut().poll_send(cx)) {
-                    Sending::Sent => continue,
-                    Sending::Failed(error) => Err(error),
-                    Sending::GivenUp(outcome) => return Poll::Ready(outcome),
-                },
-            };
-            if let Some(outcome) = self.as_mut().judge(outcome) {
-                return Poll::Ready(outcome);
-            }
-        }
+        let outcome = ready!(self.as_mut().poll_outcome(cx));
+        // Not to be held for as long as this is.
+        let this = self.project();
+        *this.kept = Err(Refusal::OutOfAttempts);
+        *this.service = None;
+        Poll::Ready(outcome)
     }
 }
 
