@@ -13,12 +13,12 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, channel::Channel};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_retry_budget::{
     Budget,
     hedge::{HedgeLayer, HedgeStats},
-    http::{BodyReplay, ReplayBody, StatusPolicy},
+    http::{BodyMemory, BodyReplay, ReplayBody, StatusPolicy},
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -76,4 +76,42 @@ async fn what_is_still_being_sent_is_not_hedged() {
     let (answer, stats) = answered(50 * MS).await;
     assert_eq!(answer, (200, Bytes::from_static(b"one body")));
     assert_eq!((stats.hedged, stats.not_replayable), (0, 1));
+}
+
+/// A service that reads what there is of each body and then hangs, for a `PUT` of which a frame is
+/// there and no end.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_hedged_any_more_is_kept_for_nothing() {
+    let memory = BodyMemory::new(1_000);
+    let policy = StatusPolicy::new().methods([Method::PUT]);
+    let layer = HedgeLayer::builder(Budget::new(), policy).min_samples(1);
+    let layer = layer.replay(BodyReplay::default().memory(memory.clone()));
+    let layer = layer.build().expect("valid");
+    let mut service = layer.layer(service_fn(|request: Request<ReplayBody<_>>| async {
+        let mut body: ReplayBody<Channel<Bytes, Infallible>> = request.into_body();
+        while body.frame().await.is_some() {}
+        sleep(10 * MS).await;
+        Ok::<_, Infallible>(Response::new(()))
+    }));
+    for _ in 0..200 {
+        let request = Request::put("/")
+            .body(upload(Duration::ZERO))
+            .expect("valid");
+        service
+            .ready()
+            .await
+            .expect("ready")
+            .call(request)
+            .await
+            .expect("answered");
+        tokio::time::advance(Duration::from_micros(50_003)).await;
+    }
+    let request = Request::put("/").body(upload(1_000 * MS)).expect("valid");
+    let answer = service.ready().await.expect("ready").call(request);
+    let mut answer = std::pin::pin!(answer);
+    assert!(timeout(MS, answer.as_mut()).await.is_err());
+    assert_eq!(memory.used(), 64, "it may be hedged");
+    assert!(timeout(200 * MS, answer.as_mut()).await.is_err());
+    assert_eq!(layer.stats().not_replayable, 1);
+    assert_eq!(memory.used(), 0);
 }

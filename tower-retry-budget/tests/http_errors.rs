@@ -2,9 +2,10 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::{error::Error, fmt, io, time::Duration};
+use std::{error::Error, fmt, future::ready, io, time::Duration};
 
 use http::{Request, Response};
+use tokio::time::Instant;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_retry_budget::{
     Budget, Kind, Policy, Refusal, RetryLayer, Verdict,
@@ -101,6 +102,28 @@ fn what_a_throttle_held_back_says_nothing() {
     for error in wrapped(|| held.clone()) {
         assert_eq!(judge(&error), Verdict::Neutral, "{error:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_the_policy_holds() {
+    struct Until(Instant);
+
+    impl Policy<(), (), BoxError> for Until {
+        fn deadline(&self, (): &()) -> Option<Instant> {
+            Some(self.0)
+        }
+
+        fn classify(&self, _: Result<&(), &BoxError>) -> Verdict {
+            Verdict::retry().after(Duration::from_secs(9))
+        }
+    }
+
+    let deadline = Instant::now() + Duration::from_secs(3);
+    let layer = RetryLayer::builder(Budget::new()).policy(KnownErrors::new(Until(deadline)));
+    let layer = layer.build().unwrap();
+    let service = layer.layer(service_fn(|()| ready(Ok(()))));
+    service.oneshot(()).await.unwrap();
+    assert_eq!((layer.stats().past_deadline, layer.stats().retries), (1, 0));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::{error::Error, io, iter};
 
+use tokio::time::Instant;
+
 use crate::{
     error::{BoxError, Held, TryElapsed},
     kind::Kind,
@@ -53,6 +55,10 @@ where
 
     fn resendable(&self, _: &Req) -> bool {
         true
+    }
+
+    fn deadline(&self, request: &Req) -> Option<Instant> {
+        self.policy.deadline(request)
     }
 
     fn classify(&self, result: Result<&Res, &BoxError>) -> Verdict {
