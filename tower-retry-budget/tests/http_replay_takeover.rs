@@ -155,3 +155,36 @@ fn an_old_attempt_is_woken_once_when_the_body_is_no_longer_kept() {
     assert!(rest(&mut second).0.is_empty());
     assert!(!first.is_woken());
 }
+
+#[test]
+fn an_attempt_that_is_never_sent_gives_the_body_back() {
+    for last in [false, true] {
+        let (mut sender, body) = Channel::<Bytes, Infallible>::new(8);
+        let mut send = |text: &'static str| sender.try_send(Frame::data(text.into())).ok().unwrap();
+        let (first, mut spare) = split(body, 1024);
+        let mut first = task::spawn(first);
+        send("ab");
+        assert!(first.enter(|cx, body| body.poll_frame(cx)).is_ready());
+        assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+        // It waits, and meanwhile the old one, which the server has answered early, is polled.
+        let second = again(&mut spare);
+        assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+        let mut spare = Some(spare).filter(|_| !last);
+        drop(second);
+        assert!(first.is_woken());
+        assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+        send("cd");
+        assert!(first.is_woken());
+        let frame = assert_ready!(first.enter(|cx, body| body.poll_frame(cx)));
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "cd");
+        // Another one takes it over again.
+        let third = spare.as_mut().map(again);
+        drop(sender);
+        if let Some(mut third) = third {
+            assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+            assert_eq!(rest(&mut third).0, b"abcd");
+        }
+        assert!(assert_ready!(first.enter(|cx, body| body.poll_frame(cx))).is_none());
+        assert!(first.is_end_stream());
+    }
+}

@@ -16,9 +16,13 @@ pub(super) struct Tape<B> {
     source: Source<B>,
     /// Whether the source had given all that it had when it was last read or handed over.
     ended: bool,
+    /// Attempts made after the first.
+    made: u32,
     /// The newest attempt, the only one that may read from the source.
     newest: u32,
     newest_lives: bool,
+    /// Whether it is gone and was never sent, so that an older one may be the newest again.
+    vacant: bool,
     /// How many of the frames kept the newest attempt has read.
     position: usize,
     /// Attempts that still exist.
@@ -40,8 +44,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         Self {
             source: Source::Live(Box::pin(body)),
             ended: false,
+            made: 0,
             newest: 0,
             newest_lives: true,
+            vacant: false,
             position: 0,
             readers: 1,
             spare: true,
@@ -72,8 +78,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
         // It may have ended since it was read, and then the older ones do without the new one.
         self.ended = self.has_ended();
-        self.newest += 1;
+        self.made += 1;
+        self.newest = self.made;
         self.newest_lives = true;
+        self.vacant = false;
         self.position = 0;
         self.readers += 1;
         Some((self.newest, waiting))
@@ -109,7 +117,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if attempt != self.newest {
-            return self.poll_superseded(attempt, cx);
+            if !(self.vacant && self.keeping) {
+                return self.poll_superseded(attempt, cx);
+            }
+            self.succeed(attempt);
         }
         let Source::Live(body) = &mut self.source else {
             return Poll::Ready(None);
@@ -227,6 +238,26 @@ impl<B> Tape<B> {
         self.forget();
     }
 
+    /// An attempt was never asked for a frame, and is about to leave. If it has taken the source from
+    /// an older one, that goes on: its answer may be the one that counts. Those given back are to be
+    /// woken.
+    pub(super) fn hand_back(&mut self, attempt: u32) -> Vec<Waiting> {
+        if attempt != self.newest || !self.keeping {
+            return Vec::new();
+        }
+        self.vacant = true;
+        mem::take(&mut self.superseded)
+    }
+
+    /// An older attempt, which has read all that is kept, takes the vacant place of the newest.
+    fn succeed(&mut self, attempt: u32) {
+        self.newest = attempt;
+        self.newest_lives = true;
+        self.vacant = false;
+        self.position = self.frames.count();
+        self.forget();
+    }
+
     /// An attempt exists no more. Where it has waited is not to be dropped while the tape is
     /// locked: a waker can own a task, and that another attempt.
     pub(super) fn leave(&mut self, attempt: u32) -> Option<Waiting> {
@@ -258,7 +289,7 @@ impl<B> Tape<B> {
             }
             (true, 1) => self.release(),
             // The older ones will never have what nobody reads any more.
-            (false, _) if !self.ended => self.release(),
+            (false, _) if !(self.ended || self.vacant) => self.release(),
             _ => {}
         }
     }
