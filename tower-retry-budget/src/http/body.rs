@@ -207,8 +207,9 @@ impl<B: Body<Data = Bytes>> Reader<B> {
             self.position += 1;
             self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        let settled = tape.settled();
+        let (settled, spent) = (tape.settled(), tape.spent());
         drop(tape);
+        drop(spent);
         wake(settled);
         polled
     }

@@ -14,6 +14,8 @@ use super::{frames::Frames, memory::Charge};
 /// Kept frames, followed by the client's body from where they end.
 pub(super) struct Tape<B> {
     source: Source<B>,
+    /// The source after its end, until it is dropped.
+    spent: Option<Pin<Box<B>>>,
     /// Whether the source had given all that it had when it was last read or handed over.
     ended: bool,
     /// Attempts made after the first.
@@ -43,6 +45,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
     pub(super) fn new(body: B, limit: usize, charge: Charge) -> Self {
         Self {
             source: Source::Live(Box::pin(body)),
+            spent: None,
             ended: false,
             made: 0,
             newest: 0,
@@ -134,10 +137,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         match &frame {
             Some(Ok(frame)) => self.keep(frame),
             Some(Err(_)) => {
-                self.source = Source::Failed;
+                self.end(Source::Failed);
                 self.release();
             }
-            None => self.source = Source::Ended,
+            None => self.end(Source::Ended),
         }
         self.ended = self.has_ended();
         Poll::Ready(frame)
@@ -232,6 +235,18 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 }
 
 impl<B> Tape<B> {
+    /// The source, once, after it has ended. It is not to be dropped while the tape is locked: it is
+    /// foreign code, and may own an attempt.
+    pub(super) fn spent(&mut self) -> Option<Pin<Box<B>>> {
+        self.spent.take()
+    }
+
+    fn end(&mut self, end: Source<B>) {
+        if let Source::Live(body) = mem::replace(&mut self.source, end) {
+            self.spent = Some(body);
+        }
+    }
+
     /// There will be no attempt after those that exist.
     pub(super) fn without_spare(&mut self) {
         self.spare = false;
