@@ -242,14 +242,16 @@ where
         Poll::Ready(Sending::Sent)
     }
 
-    fn send(self: Pin<&mut Self>, prepared: Prepared<R::Request>) {
+    fn send(self: Pin<&mut Self>, mut prepared: Prepared<R::Request>) {
         let mut this = self.project();
         let Some(service) = this.service else {
             return;
         };
         let shared = &this.lane.core.shared;
         let next = prepared.next;
-        let (mut request, paid) = prepared.spend();
+        // Foreign code: if it panics, nothing was sent and nothing is spent.
+        shared.replay.prepare(&mut prepared.request, next);
+        let (request, paid) = prepared.spend();
         *this.paid = paid;
         if next.resend {
             shared.counters.resent();
@@ -257,7 +259,6 @@ where
             *this.retried = true;
             shared.counters.retry();
         }
-        shared.replay.prepare(&mut request, next);
         if let Some(due) = this.due {
             due.sent();
         }
