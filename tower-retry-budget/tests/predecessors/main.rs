@@ -22,42 +22,32 @@ mod tower_resilience;
 mod tower_retry;
 
 use std::{
-    hint::spin_loop,
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     thread,
 };
 
-/// Whether two threads that ask for one token at the same moment have both got it, in some round.
-fn is_overdrawn(rounds: usize, deposit: impl Fn(), withdraw: impl Fn() -> bool + Sync) -> bool {
-    let (arrived, granted) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let (arrived, granted, withdraw) = (&arrived, &granted, &withdraw);
-    let together = move |times: usize| {
-        arrived.fetch_add(1, SeqCst);
-        for spins in 0_usize.. {
-            if arrived.load(SeqCst) >= 2 * times {
-                break;
-            }
-            spin_loop();
-            if spins > 10_000 {
-                thread::yield_now();
-            }
-        }
-    };
-    // Whether it was one at the most, which both say alike.
-    let take = move |round| {
-        together(3 * round + 1);
-        granted.fetch_add(withdraw().into(), SeqCst);
-        together(3 * round + 2);
-        let is_one = granted.load(SeqCst) <= 1;
-        together(3 * round + 3);
-        granted.store(0, SeqCst);
-        is_one
-    };
+/// Whether two threads, for so many deposits of one token, have ever got more than was paid in.
+fn is_overdrawn(deposits: usize, deposit: impl Fn(), withdraw: impl Fn() -> bool + Sync) -> bool {
+    let (deposited, granted) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let is_over = AtomicBool::new(false);
+    let take = || granted.fetch_add(withdraw().into(), SeqCst);
+    // Deposits are counted before they are made and grants after that, so that it is not too much
+    // by mistake.
+    let is_too_much = || granted.load(SeqCst) > deposited.load(SeqCst);
     thread::scope(|scope| {
-        scope.spawn(move || (0..rounds).take_while(|round| take(*round)).count());
-        (0..rounds).any(|round| {
+        scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                take();
+            }
+        });
+        let is_overdrawn = (0..deposits).any(|_| {
+            deposited.fetch_add(1, SeqCst);
             deposit();
-            !take(round)
-        })
+            take();
+            // The other thread may be about to count.
+            (0..16).any(|_| is_too_much())
+        });
+        is_over.store(true, SeqCst);
+        is_overdrawn
     })
 }

@@ -125,10 +125,10 @@ async fn a_long_idle_time_costs_no_more_than_a_short_one() {
 fn two_threads_do_not_both_get_the_last_token() {
     let mine = spent(1.0, 10);
     let withdraw = || mine.try_withdraw(Kind::Transient).is_ok();
-    assert!(!is_overdrawn(2_000, || mine.deposit(), withdraw));
+    assert!(!is_overdrawn(20_000, || mine.deposit(), withdraw));
 
     let tps = TpsBudget::new(60 * SECOND, 0, 1.0);
-    let both = is_overdrawn(1_000_000, || tps.deposit(), || tps.withdraw());
+    let both = is_overdrawn(10_000_000, || tps.deposit(), || tps.withdraw());
     still(both, "it looks, and then takes");
 }
 
