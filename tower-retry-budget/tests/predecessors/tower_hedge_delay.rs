@@ -73,9 +73,11 @@ async fn a_quick_failure_is_no_answer() {
     let mut ours = layer.layer(mine.instance());
     let mut theirs: Theirs = hedge::Hedge::new(yours.instance(), Always, 3, 0.95, PERIOD);
     for backend in [&mine, &yours] {
-        backend.will_answer((0..5).map(|_| (MS, Ok("bad"))));
+        backend.will_answer((0..10).map(|_| (MS, Ok("bad"))));
     }
-    for _ in 0..5 {
+    for number in 0..10 {
+        // What is learnt shows after a while.
+        advance(MS * 100 * (number % 2)).await;
         send(&mut ours).await.unwrap();
         send_theirs(&mut theirs).await.unwrap();
     }
