@@ -14,7 +14,7 @@ use super::{frames::Frames, memory::Charge};
 /// Kept frames, followed by the client's body from where they end.
 pub(super) struct Tape<B> {
     source: Source<B>,
-    /// Whether the source had given all that it had when it was last read.
+    /// Whether the source had given all that it had when it was last read or handed over.
     ended: bool,
     /// The newest attempt, the only one that may read from the source.
     newest: u32,
@@ -70,6 +70,8 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         }
         let mut waiting = mem::take(&mut self.superseded);
         waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
+        // It may have ended since it was read, and then the older ones do without the new one.
+        self.ended = self.has_ended();
         self.newest += 1;
         self.newest_lives = true;
         self.position = 0;
