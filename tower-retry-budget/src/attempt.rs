@@ -183,6 +183,19 @@ impl<Request> Prepared<Request> {
     pub(crate) fn spend(mut self) -> (Request, Option<Withdrawal>) {
         (self.request, self.reservation.withdrawal.take())
     }
+
+    /// Whether so much has failed since it was paid for that it is not to be sent.
+    pub(crate) fn looks_vain(&self) -> bool {
+        let withdrawal = self.reservation.withdrawal.as_ref();
+        withdrawal.is_some_and(Withdrawal::looks_vain)
+    }
+
+    /// Does not give back what was paid for it.
+    pub(crate) fn withhold(self) {
+        if let (_, Some(withdrawal)) = self.spend() {
+            withdrawal.withhold();
+        }
+    }
 }
 
 /// Gives back what it holds unless it is spent.

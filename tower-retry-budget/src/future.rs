@@ -159,7 +159,14 @@ where
         let shared = &this.lane.core.shared;
         let kept = this.kept.as_mut().map_err(|refusal| *refusal)?;
         let step = kept.step(shared, *this.made, cause)?;
-        let wait = (this.waits).before(step, *this.made, after, &shared.backoff, &shared.seeds);
+        let wait = (this.waits).before(
+            step,
+            cause,
+            *this.made,
+            after,
+            &shared.backoff,
+            &shared.seeds,
+        );
         if let Some(due) = this.due
             && due
                 .spare(&shared.latencies)
@@ -189,7 +196,12 @@ where
             Some(due) => due.spare(&shared.latencies),
             None => Some(Duration::MAX),
         };
-        let refusal = match spare.map(|spare| (service.poll_ready(cx), spare)) {
+        let looks_vain = next.as_ref().is_some_and(|(next, _)| next.looks_vain());
+        let refusal = match spare
+            .filter(|_| !looks_vain)
+            .map(|spare| (service.poll_ready(cx), spare))
+        {
+            None if looks_vain => Some(Refusal::Exhausted),
             None => Some(Refusal::PastDeadline),
             Some((Poll::Pending, spare)) => {
                 ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
@@ -205,7 +217,11 @@ where
             return Poll::Pending;
         };
         if let Some(refusal) = refusal {
-            drop(prepared);
+            if looks_vain {
+                prepared.withhold();
+            } else {
+                drop(prepared);
+            }
             self.refuse(refusal, &mut outcome);
             return Poll::Ready(Sending::GivenUp(outcome));
         }

@@ -135,9 +135,9 @@ impl Builder {
         }
         for (kind, price) in self.prices.iter() {
             if let Some(price) = *price
-                && !(LEAST..=f64::from(reserve)).contains(&price)
+                && !(LEAST..=f64::from(self.burst)).contains(&price)
             {
-                return bad(price_of(kind), price, "0.000001 to `reserve`");
+                return bad(price_of(kind), price, "0.000001 to `burst`");
             }
         }
         Ok(self.make())
@@ -146,7 +146,7 @@ impl Builder {
     /// The settings are within their ranges.
     pub(super) fn make(&self) -> Budget {
         let reserve = self.in_reserve();
-        let mut prices = PRICES.map(|price| at_least(price.min(f64::from(reserve))));
+        let mut prices = PRICES.map(|price| at_least(price.min(f64::from(self.burst))));
         for (kind, price) in self.prices.iter() {
             if let Some(price) = *price {
                 *prices.of_mut(kind) = at_least(price);
@@ -191,7 +191,7 @@ impl Default for Builder {
             ratio: 0.2,
             min_per_second: 1.0,
             clients: 1,
-            window: Duration::from_secs(4),
+            window: Duration::from_secs(10),
             reserve: None,
             burst: 10_000,
             prices: ByKind::default(),
@@ -225,7 +225,7 @@ fn price_of(kind: Kind) -> &'static str {
 const PRICES: ByKind<f64> = ByKind {
     transient: 1.0,
     throttled: 5.0,
-    timeout: 10.0,
+    timeout: 20.0,
     hedge: 1.0,
 };
 

@@ -148,6 +148,7 @@ impl Budget {
             refused: 0,
             refunded: 0,
             refunded_succeeded: 0,
+            withheld: 0,
             kinds: shared.prices.map(|base| KindStats {
                 price: tokens(conditions.price(*base)),
                 ..KindStats::default()
@@ -162,9 +163,11 @@ impl Budget {
         if self.shared.dry.load(Relaxed) && self.shared.dry.swap(false, Relaxed) {
             tracing::debug!("the retry budget grants retries again");
         }
+        let after = (kind == Kind::Timeout).then(|| self.shared.ledger.outcomes());
         Withdrawal {
             budget: self.clone(),
             price,
+            after,
         }
     }
 
@@ -204,6 +207,8 @@ impl fmt::Debug for Budget {
 pub struct Withdrawal {
     budget: Budget,
     price: i64,
+    // What there was before, where what comes after it matters.
+    after: Option<Outcomes>,
 }
 
 impl Withdrawal {
@@ -217,6 +222,18 @@ impl Withdrawal {
         let shared = &*self.budget.shared;
         shared.ledger.refund(self.price);
         shared.decisions.unsent(self.price);
+    }
+
+    /// Whether less than 80 % of the outcomes since the withdrawal were successes, for a retry after
+    /// a [`Timeout`](Kind::Timeout): see [`Budget`]. Then it is better withheld than sent.
+    pub fn looks_vain(&self) -> bool {
+        let ledger = &self.budget.shared.ledger;
+        (self.after).is_some_and(|before| ledger.mostly_failed_since(before))
+    }
+
+    /// Leaves the price spent, for a retry that was not sent because it looked vain.
+    pub fn withhold(self) {
+        self.budget.shared.decisions.withheld();
     }
 
     /// Says that the retry was sent and succeeded. The price is given back if
