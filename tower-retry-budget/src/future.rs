@@ -159,14 +159,7 @@ where
         let shared = &this.lane.core.shared;
         let kept = this.kept.as_mut().map_err(|refusal| *refusal)?;
         let step = kept.step(shared, *this.made, cause)?;
-        let wait = (this.waits).before(
-            step,
-            cause,
-            *this.made,
-            after,
-            &shared.backoff,
-            &shared.seeds,
-        );
+        let wait = (this.waits).before(step, *this.made, after, &shared.backoff, &shared.seeds);
         if let Some(due) = this.due
             && due
                 .spare(&shared.latencies)
@@ -174,7 +167,7 @@ where
         {
             return Err(Refusal::PastDeadline);
         }
-        let prepared = kept.prepare(shared, this.made, step, cause)?;
+        let prepared = kept.prepare(shared, this.made, step)?;
         if this.service.is_none() {
             *this.service = Some(this.lane.core.service());
         }
@@ -197,31 +190,26 @@ where
             None => Some(Duration::MAX),
         };
         let looks_vain = next.as_ref().is_some_and(|(next, _)| next.looks_vain());
-        let refusal = match spare
-            .filter(|_| !looks_vain)
-            .map(|spare| (service.poll_ready(cx), spare))
-        {
-            None if looks_vain => Some(Refusal::Exhausted),
+        let refusal = match spare {
             None => Some(Refusal::PastDeadline),
-            Some((Poll::Pending, spare)) => {
-                ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
-                Some(Refusal::NotReady)
-            }
-            Some((Poll::Ready(Ok(())), _)) => None,
-            Some((Poll::Ready(Err(error)), _)) => {
-                *next = None;
-                return Poll::Ready(Sending::Failed(error));
-            }
+            Some(_) if looks_vain => Some(Refusal::Exhausted),
+            Some(spare) => match service.poll_ready(cx) {
+                Poll::Pending => {
+                    ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
+                    Some(Refusal::NotReady)
+                }
+                Poll::Ready(Ok(())) => None,
+                Poll::Ready(Err(error)) => {
+                    *next = None;
+                    return Poll::Ready(Sending::Failed(error));
+                }
+            },
         };
         let Some((prepared, mut outcome)) = next.take() else {
             return Poll::Pending;
         };
         if let Some(refusal) = refusal {
-            if looks_vain {
-                prepared.withhold();
-            } else {
-                drop(prepared);
-            }
+            prepared.give_up(refusal);
             self.refuse(refusal, &mut outcome);
             return Poll::Ready(Sending::GivenUp(outcome));
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    attempt::{Cause, Made, Step},
+    attempt::{Made, Step},
     backoff::Backoff,
     kind::Kind,
     sync::{AtomicU64, Ordering::Relaxed},
@@ -22,7 +22,6 @@ impl Waits {
     pub(crate) fn before(
         &mut self,
         step: Step,
-        cause: Cause,
         made: Made,
         after: Option<Duration>,
         backoff: &Backoff,
@@ -30,14 +29,8 @@ impl Waits {
     ) -> Duration {
         let seed = *self.seed.get_or_insert_with(|| seeds.next());
         let backoff = match step {
-            Step::Retry => {
-                let further = if matches!(cause, Cause::Failed(Kind::Timeout)) {
-                    AFTER_TIMEOUT
-                } else {
-                    0
-                };
-                backoff.delay(made.attempts - 1 + further, seed)
-            }
+            Step::Retry(Kind::Timeout) => backoff.delay(made.attempts - 1 + AFTER_TIMEOUT, seed),
+            Step::Retry(_) => backoff.delay(made.attempts - 1, seed),
             // A server that gives everything back is not to be hammered.
             Step::Resend => made
                 .resends

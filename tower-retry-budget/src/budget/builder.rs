@@ -59,7 +59,7 @@ impl Builder {
     }
 
     /// The time whose successes say how much may be saved, and whose outcomes say how dear a retry
-    /// is. Default 4 s, range 10 ms to 1 hour.
+    /// is. Default 10 s, range 10 ms to 1 hour.
     ///
     /// It is measured where something fails: at least a quarter of it apart, and along a
     /// straight line in between.
@@ -83,11 +83,13 @@ impl Builder {
 
     /// Tokens that a retry of one kind costs, kept to a millionth and never rounded down. Default
     /// 1 for [`Transient`](Kind::Transient) and [`Hedge`](Kind::Hedge), 5 for
-    /// [`Throttled`](Kind::Throttled), 10 for [`Timeout`](Kind::Timeout), or `reserve` if that is
-    /// less; range 0.000001 to `reserve`.
+    /// [`Throttled`](Kind::Throttled), 20 for [`Timeout`](Kind::Timeout), or `burst` if that is
+    /// less; range 0.000001 to `burst`.
     ///
     /// An attempt that timed out has cost the server all of its work, and the next one will again;
-    /// one that was refused cost it nearly nothing.
+    /// one that was refused cost it nearly nothing. What costs more than the
+    /// [`reserve`](Self::reserve) is only retried by a client whose successes can pay for it: with
+    /// the defaults, one with 100 of them in the [`window`](Self::window).
     pub fn price(mut self, kind: Kind, price: f64) -> Self {
         *self.prices.of_mut(kind) = Some(price);
         self
@@ -100,7 +102,8 @@ impl Builder {
         self
     }
 
-    /// Whether prices rise where most fails: see [`Budget`]. Default `true`.
+    /// Whether prices rise where most fails, and retries after a timeout are withheld then: see
+    /// [`Budget`]. Default `true`.
     pub fn follow_success(mut self, follow: bool) -> Self {
         self.follow_success = follow;
         self

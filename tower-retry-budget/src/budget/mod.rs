@@ -40,11 +40,11 @@ use crate::{
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let budget = Budget::builder().ratio(0.2).min_per_second(0.0).build()?;
 /// (0..5).for_each(|_| budget.deposit());
-/// budget.failed(Kind::Timeout);
+/// budget.failed(Kind::Throttled);
 ///
-/// let withdrawal = budget.try_withdraw(Kind::Timeout)?;
-/// assert_eq!(withdrawal.price(), 10.0);
-/// assert!(budget.try_withdraw(Kind::Transient).is_err(), "a new one has ten tokens");
+/// let withdrawal = budget.try_withdraw(Kind::Throttled)?;
+/// assert_eq!(withdrawal.price(), 5.0);
+/// assert!(budget.try_withdraw(Kind::Timeout).is_err(), "a new one has ten tokens");
 /// // It was not sent.
 /// withdrawal.refund();
 /// assert!(budget.looks_affordable());
@@ -66,6 +66,11 @@ use crate::{
 /// price is divided by that share: at one success in four, a retry costs four times as much, and
 /// 16 times at the most. So the floor and the reserves of many clients together do not keep down
 /// a server that is nearly down. [`follow_success`](Builder::follow_success) turns it off.
+///
+/// A price can only rise after much has failed. So a retry after a [`Timeout`](Kind::Timeout),
+/// which would join the queue that the attempt before was lost in, is looked at once more before
+/// it is sent ([`Withdrawal::looks_vain`]): it is withheld if less than 80 % of what came since it
+/// was paid for succeeded. Its price stays spent.
 ///
 /// # Sharing it
 ///
