@@ -31,17 +31,17 @@ pub use self::{
     ejections::Ejections,
     endpoint_status::{EndpointState, EndpointStatus},
     fate::{Fated, FatedBody, FatedFuture},
-    route::{Noted, NotedFuture, RouteDeadline},
     retries::Retrying,
     retry_status::{BudgetStatus, HedgeStatus, KindStatus, MemoryStatus, ThrottleStatus},
+    route::{Noted, NotedFuture, RouteDeadline},
     status::{ClusterStatus, RouteLimit},
     steer::{Elsewhere, Sent},
 };
-pub(crate) use self::{retries::Retries, retry_status::refused};
 use self::{
     endpoints::{Connections, Maker, discover},
     retries::Common,
 };
+pub(crate) use self::{retries::Retries, retry_status::refused};
 use crate::{
     BoxError,
     cluster::layers::{AtEnd, BlameEndpoint, HttpHedgeLayer, HttpTimeoutLayer},
@@ -247,10 +247,7 @@ impl Cluster {
 }
 
 /// What the cluster has once; the first that retries makes it.
-fn common_of<'a>(
-    common: &'a OnceLock<Common>,
-    config: &RetryConfig,
-) -> Result<&'a Common, String> {
+fn common_of<'a>(common: &'a OnceLock<Common>, config: &RetryConfig) -> Result<&'a Common, String> {
     let first = Common::new(config)?;
     Ok(common.get_or_init(|| first))
 }

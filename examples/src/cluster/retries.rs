@@ -29,7 +29,8 @@ use crate::{
 /// A request's way to the balancer, outermost layer first.
 pub type Retrying = Either<Throttled<Retried, HttpPolicy>, Retried>;
 
-type Retried = Retry<Either<Hedge<Attempt, HedgePolicy, HttpReplay>, Alone>, HttpPolicy, HttpReplay>;
+type Retried =
+    Retry<Either<Hedge<Attempt, HedgePolicy, HttpReplay>, Alone>, HttpPolicy, HttpReplay>;
 
 /// Without a second attempt.
 type Alone = MapRequest<Attempt, fn(Request<ReplayBody<ClientBody>>) -> EndpointRequest>;
@@ -75,7 +76,9 @@ impl Retries {
         let throttle = throttle.clone().map(ThrottleLayer::new);
         Ok(Self {
             layer: layer.map_err(told)?,
-            hedge: hedge.transpose().map_err(|error| of_table("hedge", &error))?,
+            hedge: hedge
+                .transpose()
+                .map_err(|error| of_table("hedge", &error))?,
             throttle: throttle.map(|layer| layer.policy(layers::rules(config))),
             per_try: config.per_try,
             go_elsewhere: config.attempts > 1 || config.hedge.is_some(),

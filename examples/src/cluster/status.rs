@@ -104,7 +104,9 @@ impl ClusterStatus {
             spared: cluster.ejections.spared(),
             retries,
             attempts: attempts(&retries, hedges.as_ref()),
-            retry_kinds: common.map_or_else(SentAgain::default, |common| common.again.clone()).by_kind(),
+            retry_kinds: common
+                .map_or_else(SentAgain::default, |common| common.again.clone())
+                .by_kind(),
             retry_budget: budget.as_ref().map(|budget| budget.balance),
             budget,
             hedges: hedges.as_ref().map(HedgeStatus::of),

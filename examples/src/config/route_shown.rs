@@ -98,7 +98,11 @@ fn retry(config: &RetryConfig) -> Retry<'_> {
         backoff: config.backoff,
         per_try: config.per_try,
         statuses: config.statuses.iter().map(StatusCode::as_u16).collect(),
-        grpc_statuses: config.grpc_statuses.iter().map(|code| code.name()).collect(),
+        grpc_statuses: config
+            .grpc_statuses
+            .iter()
+            .map(|code| code.name())
+            .collect(),
         methods: names(&config.methods),
         idempotency_key: config.idempotency_key,
         retry_after: config.retry_after,

@@ -16,9 +16,7 @@ pub(super) use self::{
         failure_statuses, grpc_codes, methods, redirect_status, some_failure_statuses,
         some_field_name, some_grpc_codes, some_methods,
     },
-    switch::{
-        Optional, off_or_duration, off_or_table, some_off_or_duration, some_off_or_table,
-    },
+    switch::{Optional, off_or_duration, off_or_table, some_off_or_duration, some_off_or_table},
 };
 use super::words;
 
@@ -125,9 +123,8 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|_| {
-        format!("`{text}` is not a duration: write \"250ms\", \"10s\" or \"1h\"")
-    })?;
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration: write \"250ms\", \"10s\" or \"1h\""))?;
     if duration > LONGEST {
         return Err(format!("`{text}` is too long: write at most \"365days\""));
     }

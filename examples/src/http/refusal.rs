@@ -284,9 +284,7 @@ impl Refusal {
             Self::NoEndpoint => unavailable("there is no endpoint for this request"),
             Self::NotReady => unavailable("no endpoint was ready in time"),
             Self::Ejected => unavailable("every ready endpoint is ejected for its failures"),
-            Self::HeldBack => {
-                unavailable("held back: the endpoints accept too few requests")
-            }
+            Self::HeldBack => unavailable("held back: the endpoints accept too few requests"),
             Self::Broke => Words(
                 StatusCode::BAD_GATEWAY,
                 UNAVAILABLE,

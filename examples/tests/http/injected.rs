@@ -118,7 +118,9 @@ async fn measure(length: Duration) -> Counts {
 
 async fn start(upstreams: &[Upstream]) -> (Proxy, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let endpoints = upstreams.iter().map(|upstream| upstream.address.to_string());
+    let endpoints = upstreams
+        .iter()
+        .map(|upstream| upstream.address.to_string());
     let endpoints: Vec<_> = endpoints.collect();
     let cluster = format!("endpoints = {endpoints:?}\nretry = {{}}");
     let proxy = support::start(&directory, &support::cleartext(&cluster));

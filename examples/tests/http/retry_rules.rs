@@ -35,7 +35,11 @@ async fn an_answer_is_not_lost_to_a_wait_beyond_the_routes_timeout() {
     assert!(!answer.headers().contains_key("proxy-status"));
     assert!(began.elapsed() < Duration::from_millis(1_900));
     let retries = status(&front).retries;
-    assert_eq!((count(&heads), retries.past_deadline), (1, 1), "{retries:?}");
+    assert_eq!(
+        (count(&heads), retries.past_deadline),
+        (1, 1),
+        "{retries:?}"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +134,10 @@ async fn what_could_be_sent_to_no_endpoint_is_not_tried_again() {
     let began = Instant::now();
     let answer = ask(&front, get("/")).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(began.elapsed() < Duration::from_millis(900), "one wait, not four");
+    assert!(
+        began.elapsed() < Duration::from_millis(900),
+        "one wait, not four"
+    );
     let retries = status(&front).retries;
     assert_eq!((retries.retries, retries.unwanted), (0, 1));
 }
@@ -142,7 +149,8 @@ async fn what_finds_no_room_in_the_queue_is_not_tried_again() {
         answer(200, &[])
     });
     let upstream = upstream.await;
-    let more = format!("retry = {{ {QUICK} }}\nreconnect = {{ max_connections = 1, max_pending = 0 }}");
+    let more =
+        format!("retry = {{ {QUICK} }}\nreconnect = {{ max_connections = 1, max_pending = 0 }}");
     let front = front(&upstream, &more, "");
     let mut slow = front.client(Version::HTTP_11).await;
     let first = tokio::spawn(async move { slow.send(get("/slow")).await.unwrap().status() });
@@ -162,7 +170,9 @@ async fn an_attempt_that_takes_too_long_costs_what_a_timeout_costs() {
         answer(200, &[])
     });
     let slow = slow.await;
-    let table = format!("retry = {{ attempts = 2, per_try = \"200ms\", prices = {{ timeout = 7 }}, {QUICK} }}");
+    let table = format!(
+        "retry = {{ attempts = 2, per_try = \"200ms\", prices = {{ timeout = 7 }}, {QUICK} }}"
+    );
     let front = front(&slow, &table, "");
     let answer = ask(&front, get("/")).await;
     assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
@@ -186,7 +196,11 @@ async fn all_bodies_of_a_cluster_share_its_memory() {
     // One waits for its second attempt with a body that is kept; then there is no room for another.
     let mut client = front.client(Version::HTTP_11).await;
     let waiting = tokio::spawn(async move { client.send(put(6_000)).await.unwrap().status() });
-    let kept = || status(&front).body_memory.is_some_and(|memory| memory.used >= 6_000);
+    let kept = || {
+        status(&front)
+            .body_memory
+            .is_some_and(|memory| memory.used >= 6_000)
+    };
     eventually("a body is kept", kept).await;
     ask(&front, put(6_000)).await;
     assert_eq!(waiting.await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);

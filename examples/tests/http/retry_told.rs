@@ -26,15 +26,33 @@ async fn each_decision_is_told_with_its_kind_and_its_reason() {
 
     for (series, value) in [
         ("proxy_attempts_total{cluster=\"backend\"}", 3.0),
-        ("proxy_retries_total{cluster=\"backend\",kind=\"throttled\"}", 2.0),
-        ("proxy_retries_total{cluster=\"backend\",kind=\"transient\"}", 0.0),
-        ("proxy_retries_refused_total{cluster=\"backend\",reason=\"exhausted\"}", 1.0),
-        ("proxy_retries_refused_total{cluster=\"backend\",reason=\"unwanted\"}", 0.0),
+        (
+            "proxy_retries_total{cluster=\"backend\",kind=\"throttled\"}",
+            2.0,
+        ),
+        (
+            "proxy_retries_total{cluster=\"backend\",kind=\"transient\"}",
+            0.0,
+        ),
+        (
+            "proxy_retries_refused_total{cluster=\"backend\",reason=\"exhausted\"}",
+            1.0,
+        ),
+        (
+            "proxy_retries_refused_total{cluster=\"backend\",reason=\"unwanted\"}",
+            0.0,
+        ),
         ("proxy_retry_budget{cluster=\"backend\"}", 2.0),
         ("proxy_retry_budget_cap{cluster=\"backend\"}", 12.0),
         ("proxy_retry_budget_success_ratio{cluster=\"backend\"}", 0.0),
-        ("proxy_retry_budget_price{cluster=\"backend\",kind=\"throttled\"}", 5.0),
-        ("proxy_retry_budget_grants_total{cluster=\"backend\",kind=\"throttled\"}", 2.0),
+        (
+            "proxy_retry_budget_price{cluster=\"backend\",kind=\"throttled\"}",
+            5.0,
+        ),
+        (
+            "proxy_retry_budget_grants_total{cluster=\"backend\",kind=\"throttled\"}",
+            2.0,
+        ),
         (
             "proxy_retry_budget_refusals_total{cluster=\"backend\",kind=\"throttled\",reason=\"empty\"}",
             1.0,

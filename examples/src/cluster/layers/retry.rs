@@ -10,7 +10,9 @@ use tower_retry_budget::{
 };
 
 use super::{HedgePolicy, HttpPolicy, SentAgain};
-use crate::config::{ClusterProtocol, HedgeConfig, JitterConfig, RetryBackoffConfig, RetryConfig, ThrottleConfig};
+use crate::config::{
+    ClusterProtocol, HedgeConfig, JitterConfig, RetryBackoffConfig, RetryConfig, ThrottleConfig,
+};
 
 /// Retries as this proxy does them.
 pub type HttpRetryLayer = RetryLayer<HttpPolicy, HttpReplay>;

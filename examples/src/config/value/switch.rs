@@ -44,9 +44,9 @@ pub(in crate::config) fn off_or_duration<'de, D: Deserializer<'de>>(
     let text = expect::<String, D>(deserializer, "\"off\", or a duration such as \"10s\"")?;
     match text.as_str() {
         "off" => Ok(None),
-        text => parse_duration(text).map(Some).map_err(|error| {
-            D::Error::custom(format!("{error}, or \"off\""))
-        }),
+        text => parse_duration(text)
+            .map(Some)
+            .map_err(|error| D::Error::custom(format!("{error}, or \"off\""))),
     }
 }
 

@@ -130,7 +130,9 @@ impl Families<'_> {
         self.gauges(
             "hedge_delay_seconds",
             "For how long a first attempt is waited for, of all routes the longest",
-            gauges(clusters, |cluster| Some(cluster.hedges.as_ref()?.delay_ms? / 1e3)),
+            gauges(clusters, |cluster| {
+                Some(cluster.hedges.as_ref()?.delay_ms? / 1e3)
+            }),
         )
     }
 
