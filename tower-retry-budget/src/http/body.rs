@@ -41,8 +41,8 @@ pin_project! {
 }
 
 impl<B: Body<Data = Bytes>> ReplayBody<B> {
-    /// A body for the only attempt.
-    pub(super) fn plain(body: B) -> Self {
+    /// A body for the only attempt: nothing of it is kept.
+    pub fn plain(body: B) -> Self {
         Self {
             kind: Kind::Plain { body },
         }
