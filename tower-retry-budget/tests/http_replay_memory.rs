@@ -155,7 +155,7 @@ fn an_old_attempt_does_without_the_new_one_if_the_client_has_ended_since_it_was_
     let mut second = Box::pin(second.into_body());
     assert_eq!(data(&mut second), "all");
     drop(second);
-    assert!(matches!(assert_ready!(poll(&mut first)), None));
+    assert!(assert_ready!(poll(&mut first)).is_none());
 }
 
 /// Knows that it has ended before anyone polls it again, as a body of HTTP/2 may.

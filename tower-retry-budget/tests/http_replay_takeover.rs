@@ -218,7 +218,7 @@ impl Body for Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let owned = self.0.lock().unwrap().take();
+        let owned = self.0.lock().expect("no panic").take();
         drop(owned);
     }
 }

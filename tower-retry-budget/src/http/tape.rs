@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{frames::Frames, memory::Charge};
+use super::{frames::Frames, memory::Charge, source::Source};
 
 /// Kept frames, followed by the client's body from where they end.
 pub(super) struct Tape<B> {
@@ -68,7 +68,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 
     /// Whether the whole body is kept.
     pub(super) fn is_complete(&self) -> bool {
-        self.keeping && self.has_ended()
+        self.keeping && self.source.has_ended()
     }
 
     /// Hands the source to a new attempt, if that can have the whole body. The source will wake
@@ -80,7 +80,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         let mut waiting = mem::take(&mut self.superseded);
         waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
         // It may have ended since it was read, and then the older ones do without the new one.
-        self.ended = self.has_ended();
+        self.ended = self.source.has_ended();
         self.made += 1;
         self.newest = self.made;
         self.newest_lives = true;
@@ -92,7 +92,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 
     /// The older attempts for which there is nothing more to wait for. They are to be woken.
     pub(super) fn settled(&mut self) -> Vec<Waiting> {
-        if self.superseded.is_empty() || (self.keeping && !self.has_ended()) {
+        if self.superseded.is_empty() || (self.keeping && !self.source.has_ended()) {
             return Vec::new();
         }
         mem::take(&mut self.superseded)
@@ -142,7 +142,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
             }
             None => self.end(Source::Ended),
         }
-        self.ended = self.has_ended();
+        self.ended = self.source.has_ended();
         Poll::Ready(frame)
     }
 
@@ -166,10 +166,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         } else {
             0
         };
-        let source = match &self.source {
-            Source::Live(body) => body.size_hint(),
-            Source::Ended | Source::Failed => SizeHint::with_exact(0),
-        };
+        let source = self.source.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(source.lower().saturating_add(rest));
         if let Some(upper) = source.upper().and_then(|upper| upper.checked_add(rest)) {
@@ -190,7 +187,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if !self.keeping {
             return Poll::Pending;
         }
-        if self.has_ended() {
+        if self.source.has_ended() {
             return Poll::Ready(None);
         }
         match self.waiting_place(attempt) {
@@ -198,15 +195,6 @@ impl<B: Body<Data = Bytes>> Tape<B> {
             None => self.superseded.push((attempt, cx.waker().clone())),
         }
         Poll::Pending
-    }
-
-    /// Whether the source has given all that it had.
-    fn has_ended(&self) -> bool {
-        match &self.source {
-            Source::Live(body) => body.is_end_stream(),
-            Source::Ended => true,
-            Source::Failed => false,
-        }
     }
 
     /// Whether an attempt that reads the tape to its end will have had the whole body.
@@ -219,17 +207,9 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if !self.keeping || frame.data_ref().is_some_and(Bytes::is_empty) {
             return;
         }
-        let announced = self.announced();
+        let announced = self.source.size_hint().lower();
         if self.frames.push(frame, announced).is_err() {
             self.release();
-        }
-    }
-
-    /// What the source says is still to come.
-    fn announced(&self) -> u64 {
-        match &self.source {
-            Source::Live(body) => body.size_hint().lower(),
-            Source::Ended | Source::Failed => 0,
         }
     }
 }
@@ -317,10 +297,3 @@ impl<B> Tape<B> {
 
 /// The number of an attempt, and where it waits.
 pub(super) type Waiting = (u32, Waker);
-
-enum Source<B> {
-    /// In a box, because it is pinned while the attempts that read it come and go.
-    Live(Pin<Box<B>>),
-    Ended,
-    Failed,
-}
