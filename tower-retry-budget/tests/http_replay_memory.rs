@@ -153,7 +153,7 @@ fn an_old_attempt_does_without_the_new_one_if_the_client_has_ended_since_it_was_
     assert!(BodyReplay::default().complete(&spare));
     // A second attempt that is not sent after all.
     drop(BodyReplay::default().last(spare));
-    assert!(matches!(assert_ready!(poll(&mut first)), None));
+    assert!(assert_ready!(poll(&mut first)).is_none());
 }
 
 /// Knows that it has ended before anyone polls it again, as a body of HTTP/2 may.
