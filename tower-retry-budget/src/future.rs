@@ -193,7 +193,7 @@ where
         {
             return Err(Refusal::PastDeadline);
         }
-        let prepared = kept.prepare(shared, this.made, step, cause)?;
+        let prepared = kept.prepare(shared, this.made, step)?;
         if this.service.is_none() {
             *this.service = Some(this.lane.core.service());
         }
@@ -215,25 +215,29 @@ where
             Some(due) => due.spare(&shared.latencies),
             None => Some(Duration::MAX),
         };
-        let refusal = match spare.map(|spare| (service.poll_ready(cx), spare)) {
+        let looks_vain = next.as_ref().is_some_and(|(next, _)| next.looks_vain());
+        let refusal = match spare {
             None => Some(Refusal::PastDeadline),
-            Some((Poll::Pending, spare)) => {
-                ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
-                Some(Refusal::NotReady)
-            }
-            Some((Poll::Ready(Ok(())), _)) => None,
-            Some((Poll::Ready(Err(error)), _)) => {
-                // By tower's contract an instance that failed is not to be used again.
-                *this.service = None;
-                *next = None;
-                return Poll::Ready(Sending::Failed(error));
-            }
+            Some(_) if looks_vain => Some(Refusal::Exhausted),
+            Some(spare) => match service.poll_ready(cx) {
+                Poll::Pending => {
+                    ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
+                    Some(Refusal::NotReady)
+                }
+                Poll::Ready(Ok(())) => None,
+                Poll::Ready(Err(error)) => {
+                    // By tower's contract an instance that failed is not to be used again.
+                    *this.service = None;
+                    *next = None;
+                    return Poll::Ready(Sending::Failed(error));
+                }
+            },
         };
         let Some((prepared, mut outcome)) = next.take() else {
             return Poll::Pending;
         };
         if let Some(refusal) = refusal {
-            drop(prepared);
+            prepared.give_up(refusal);
             self.refuse(refusal, &mut outcome);
             return Poll::Ready(Sending::GivenUp(outcome));
         }
@@ -242,14 +246,16 @@ where
         Poll::Ready(Sending::Sent)
     }
 
-    fn send(self: Pin<&mut Self>, prepared: Prepared<R::Request>) {
+    fn send(self: Pin<&mut Self>, mut prepared: Prepared<R::Request>) {
         let mut this = self.project();
         let Some(service) = this.service else {
             return;
         };
         let shared = &this.lane.core.shared;
         let next = prepared.next;
-        let (mut request, paid) = prepared.spend();
+        // Foreign code: if it panics, nothing was sent and nothing is spent.
+        shared.replay.prepare(&mut prepared.request, next);
+        let (request, paid) = prepared.spend();
         *this.paid = paid;
         if next.resend {
             shared.counters.resent();
@@ -257,7 +263,6 @@ where
             *this.retried = true;
             shared.counters.retry();
         }
-        shared.replay.prepare(&mut request, next);
         if let Some(due) = this.due {
             due.sent();
         }
