@@ -42,35 +42,19 @@ pub(crate) async fn send_theirs(service: &mut Theirs) -> Result<&'static str, St
     response.await.map_err(|error| error.to_string())
 }
 
-/// The first and the second attempt are answered like this, after how long.
-fn pair(first: (Duration, Outcome), second: (Duration, Outcome)) -> [Backend; 2] {
-    let backends = [Backend::default(), Backend::default()];
-    let again = |outcome: &Outcome| match outcome {
-        Ok(text) => Ok(*text),
-        Err(Failure(text)) => Err(Failure(text)),
-    };
-    for backend in &backends {
-        for (latency, outcome) in [&first, &second] {
-            backend.will_answer([(*latency, again(outcome))]);
-        }
-    }
-    backends
-}
+type Answers = [(Duration, Outcome); 2];
 
 #[tokio::test(start_paused = true)]
 async fn an_early_error_does_not_beat_a_pending_sibling() {
-    let cases = [
-        ((50, Ok("fine")), (1, Err(Failure("reset")))),
-        ((15, Err(Failure("reset"))), (50, Ok("fine"))),
-    ];
-    for ((one, first), (two, second)) in cases {
-        let [mine, yours] = pair((one * MS, first), (two * MS, second));
-        let learning = Backend::default();
-        let layer = layer(&tokens(5));
-        drop(learnt(&layer, &learning).await);
-        let mut ours = layer.layer(mine.instance());
+    let fails_second: fn() -> Answers = || [(50 * MS, Ok("fine")), (MS, Err(Failure("reset")))];
+    let fails_first: fn() -> Answers = || [(15 * MS, Err(Failure("reset"))), (50 * MS, Ok("fine"))];
+    for answers in [fails_second, fails_first] {
+        let [mine, yours] = [Backend::default(), Backend::default()];
+        let mut ours = learnt(&layer(&tokens(5)), &mine).await;
+        mine.will_answer(answers());
         assert_eq!(send(&mut ours).await, Ok("fine"));
 
+        yours.will_answer(answers());
         let outcome = send_theirs(&mut theirs(yours.instance())).await;
         still(outcome == Err("reset".to_owned()), "an early error wins");
     }
