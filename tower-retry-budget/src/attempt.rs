@@ -173,7 +173,7 @@ impl<Spare> Kept<Spare> {
 
 /// An attempt that is paid for and not yet sent.
 pub(crate) struct Prepared<Request> {
-    request: Request,
+    pub(crate) request: Request,
     reservation: Reservation,
     pub(crate) next: Next,
 }

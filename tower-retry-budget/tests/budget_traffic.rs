@@ -192,3 +192,24 @@ async fn a_look_sees_what_was_paid_in_since_the_last_refusal() {
     assert_eq!(take_all(&budget), 1);
     assert!(!budget.looks_affordable());
 }
+
+/// What was saved is still there, but a retry costs more than may be used of it.
+#[tokio::test(start_paused = true)]
+async fn after_a_refusal_nothing_looks_affordable_though_much_was_saved() {
+    let budget = Budget::new();
+    (0..3_000).for_each(|_| budget.deposit());
+    budget.try_withdraw(Kind::Transient).unwrap().refund();
+    assert!(budget.looks_affordable());
+    for _ in 0..2 {
+        advance(Duration::from_millis(10_003)).await;
+        assert!(budget.stats().balance > 1.0);
+    }
+    (0..100).for_each(|_| budget.failed(Kind::Transient));
+    for _ in 0..3 {
+        let refused = budget.try_withdraw(Kind::Transient).unwrap_err();
+        assert!(refused.dearer(), "{refused}");
+        for _ in 0..3 {
+            assert!(!budget.looks_affordable());
+        }
+    }
+}

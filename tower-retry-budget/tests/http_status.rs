@@ -127,6 +127,17 @@ fn a_wait_that_is_too_long_or_unreadable_means_no_retry() {
 }
 
 #[test]
+fn whoever_ignores_what_servers_ask_for_retries_all_the_same() {
+    let deaf = StatusPolicy::new().ignore_after();
+    for field in ["retry-after", "grpc-retry-pushback-ms"] {
+        for value in ["1", "11", "-1", "soon"] {
+            let verdict = judge_by(&deaf, 503, &[(field, value.as_bytes())]);
+            assert_eq!(verdict, RETRY, "{field}: {value}");
+        }
+    }
+}
+
+#[test]
 fn a_wait_changes_nothing_for_an_answer_that_is_final() {
     assert_eq!(judge(200, &[("retry-after", b"1")]), Verdict::Success);
     assert_eq!(judge(500, &[("retry-after", b"1")]), Verdict::Failure);

@@ -9,18 +9,16 @@ use std::{
 
 use futures::{Stream, StreamExt, stream};
 use tower_balance_p2c::{Change, Subset};
-use tower_retry_budget::http::ReplayBody;
 
-use super::Fated;
+use super::{EndpointBody, Fated};
 use crate::{
     BoxError,
     config::ClusterConfig,
     endpoint::{Endpoint, EndpointSettings, Link},
-    http::body::ClientBody,
 };
 
 /// An endpoint, as the balancer sees it.
-pub(super) type Service = Fated<Endpoint<ReplayBody<ClientBody>>>;
+pub(super) type Service = Fated<Endpoint<EndpointBody>>;
 
 /// What makes a service of an endpoint that is to be used.
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub(super) struct Connections(Arc<Mutex<BTreeMap<usize, Connection>>>);
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) address: SocketAddr,
-    pub(super) link: Arc<Link<ReplayBody<ClientBody>>>,
+    pub(super) link: Arc<Link<EndpointBody>>,
 }
 
 /// What the balancer hears of a cluster: services are made only of those endpoints that are in

@@ -3,36 +3,42 @@
 //! The configuration's check calls these too: what a layer refuses is reported with its place in
 //! the file, and what passed the check can be built.
 
-use http::{Request, Response};
+mod again;
+mod policy;
+mod retry;
+
+use http::Response;
 use tower_balance_p2c::{
     BalanceLayer, Classify, Ejection, Outcome, SlowStart,
     http::{AtEndOfBody, AtEndOfBodyBlaming, HttpClassify},
 };
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle};
 use tower_reconnect::ReconnectLayer;
-use tower_retry_budget::{
-    Backoff, Budget, Policy, RetryLayer, Verdict,
-    http::{BodyReplay, StatusPolicy},
-};
 use tower_timeout_ewma::{
     AdaptiveTimeoutLayer,
     deadline::{DeadlineLayer, http::HttpDeadline},
     http::ServedOnly,
 };
 
+pub(super) use self::retry::rules;
+pub use self::{
+    again::{Again, SentAgain},
+    policy::{HedgePolicy, HttpPolicy},
+    retry::{
+        HttpHedgeLayer, HttpReplay, HttpRetryLayer, HttpThrottleLayer, budget, hedge, no_retry,
+        retry, throttle,
+    },
+};
 use super::{Ejections, Elsewhere, EndpointRequest};
 use crate::{
     BoxError,
     config::{
         BalanceConfig, ClusterConfig, ClusterProtocol, EjectConfig, Expected, ReconnectConfig,
-        RetryConfig, TimeoutConfig,
+        TimeoutConfig,
     },
     endpoint::{Ended, Unprocessed},
     http::refusal,
 };
-
-/// Retries as this proxy does them.
-pub type HttpRetryLayer = RetryLayer<HttpPolicy, BodyReplay>;
 
 /// A timeout that learns from what was served, and not from errors that came quickly.
 pub type HttpTimeoutLayer = AdaptiveTimeoutLayer<ServedOnly>;
@@ -42,11 +48,6 @@ pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEnd, 
 
 /// A request is in flight to the end of its answer, and is judged by it as by the beginning.
 pub type AtEnd = AtEndOfBodyBlaming<fn(&BoxError) -> bool>;
-
-/// [`StatusPolicy`], but what an endpoint has certainly not processed is sent again whatever its
-/// method.
-#[derive(Clone, Debug)]
-pub struct HttpPolicy(StatusPolicy);
 
 /// [`HttpClassify`], but a request that the client itself spoilt says nothing about its endpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,30 +60,6 @@ impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
                 Outcome::Neutral
             }
             result => self.0.classify(result),
-        }
-    }
-}
-
-impl HttpPolicy {
-    /// Those rules for all else.
-    pub fn new(rules: StatusPolicy) -> Self {
-        Self(rules)
-    }
-}
-
-impl<B, B2> Policy<Request<B>, Response<B2>, BoxError> for HttpPolicy {
-    fn retryable(&self, request: &Request<B>) -> bool {
-        Policy::<_, Response<B2>, BoxError>::retryable(&self.0, request)
-    }
-
-    fn resendable(&self, _: &Request<B>) -> bool {
-        true
-    }
-
-    fn classify(&self, result: Result<&Response<B2>, &BoxError>) -> Verdict {
-        match result {
-            Err(error) if Unprocessed::caused(error.as_ref()) => Verdict::Unprocessed,
-            result => Policy::<Request<B>, _, _>::classify(&self.0, result),
         }
     }
 }
@@ -123,57 +100,6 @@ fn ejection(config: &EjectConfig) -> Ejection {
         .max_ejected(config.max_ejected)
         .panic(config.panic)
         .max_pushback(config.max_pushback)
-}
-
-/// The budget of `[cluster.retry]`.
-pub fn budget(config: &RetryConfig) -> Result<Budget, tower_retry_budget::error::InvalidSetting> {
-    Budget::builder()
-        .ratio(config.budget)
-        .min_per_second(config.min_per_second)
-        .reserve(config.burst)
-        .burst(config.burst)
-        .build()
-}
-
-/// `[cluster.retry]`, or what a route makes of it, paid from the cluster's budget.
-pub fn retry(
-    config: &RetryConfig,
-    budget: Budget,
-    protocol: ClusterProtocol,
-) -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSetting> {
-    RetryLayer::builder(budget)
-        .attempts(config.attempts)
-        .resends(resends(protocol))
-        .backoff(Backoff::new(config.backoff.base, config.backoff.max)?)
-        .policy(HttpPolicy::new(
-            StatusPolicy::new()
-                .idempotency_key(false)
-                .methods(config.methods.iter().cloned())
-                .statuses(config.statuses.iter().copied()),
-        ))
-        .replay(BodyReplay::new(config.body_limit.bytes()))
-        .build()
-}
-
-/// No retries, where `[cluster.retry]` is absent. Where nothing can come back unprocessed either,
-/// nothing is kept and nothing is cloned.
-pub fn no_retry(
-    protocol: ClusterProtocol,
-) -> Result<HttpRetryLayer, tower_retry_budget::error::InvalidSetting> {
-    RetryLayer::builder(Budget::new())
-        .attempts(1)
-        .resends(resends(protocol))
-        .policy(HttpPolicy::new(StatusPolicy::new()))
-        .replay(BodyReplay::default())
-        .build()
-}
-
-/// Only an HTTP/2 endpoint can say that it has not processed what it was sent.
-fn resends(protocol: ClusterProtocol) -> u32 {
-    match protocol {
-        ClusterProtocol::Http2 | ClusterProtocol::Auto => 2,
-        ClusterProtocol::Http1 | ClusterProtocol::Tcp => 0,
-    }
 }
 
 /// Whether an error is the endpoint's, and not the client's own.

@@ -6,44 +6,45 @@ mod endpoints;
 mod fate;
 pub mod layers;
 mod retries;
+mod retry_status;
 mod route;
 mod status;
 mod steer;
 
 use std::{
     net::SocketAddr,
+    ops::Add,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use http::Request;
 use tokio::time::interval;
-use tower::util::Either;
 use tower_balance_p2c::Balance;
 use tower_layer::Layer;
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle, error::CredentialsError};
 use tower_reconnect::State;
-use tower_retry_budget::{
-    Budget, Retry, RetryStats,
-    http::{BodyReplay, ReplayBody},
-};
-use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer, deadline::Deadlines};
+use tower_retry_budget::{RetryStats, hedge::HedgeStats, http::ReplayBody};
+use tower_timeout_ewma::deadline::Deadlines;
 
 pub use self::{
     ejections::Ejections,
     endpoint_status::{EndpointState, EndpointStatus},
     fate::{Fated, FatedBody, FatedFuture},
+    retries::Retrying,
+    retry_status::{BudgetStatus, HedgeStatus, KindStatus, MemoryStatus, ThrottleStatus},
     route::{Noted, NotedFuture, RouteDeadline},
     status::{ClusterStatus, RouteLimit},
     steer::{Elsewhere, Sent},
 };
 use self::{
     endpoints::{Connections, Maker, discover},
-    retries::Retries,
+    retries::Common,
 };
+pub(crate) use self::{retries::Retries, retry_status::refused};
 use crate::{
     BoxError,
-    cluster::layers::{AtEnd, BlameEndpoint, HttpPolicy, HttpTimeoutLayer},
+    cluster::layers::{AtEnd, BlameEndpoint, HttpHedgeLayer, HttpTimeoutLayer},
     config::{
         CertificateFiles, ClusterConfig, ClusterProtocol, ForwardConfig, RetryConfig,
         TimeoutConfig, TrustFiles,
@@ -53,17 +54,17 @@ use crate::{
 };
 
 /// A request as endpoints get it.
-pub type EndpointRequest = Request<ReplayBody<ClientBody>>;
+pub type EndpointRequest = Request<EndpointBody>;
+
+/// Its body: retries keep one, and hedges keep one of what retries make of it.
+type EndpointBody = ReplayBody<ReplayBody<ClientBody>>;
 
 /// The balancer over a cluster's endpoints.
 pub type Balanced =
     Balance<SocketAddr, endpoints::Service, EndpointRequest, BlameEndpoint, AtEnd, Elsewhere>;
 
 /// The way of a request through a cluster, outermost layer first.
-pub type Stack = Deadlines<
-    Noted<Retry<Either<AdaptiveTimeout<Balanced>, Balanced>, HttpPolicy, BodyReplay>>,
-    RouteDeadline,
->;
+pub type Stack = Deadlines<Noted<Retrying>, RouteDeadline>;
 
 /// A running cluster.
 #[derive(Debug)]
@@ -75,8 +76,9 @@ pub struct Cluster {
     /// How many endpoints the configuration names.
     known: usize,
     retries: Retries,
+    retry_config: Option<RetryConfig>,
     /// Made when first something retries.
-    budget: OnceLock<Budget>,
+    common: OnceLock<Common>,
     timeout: Option<HttpTimeoutLayer>,
     timeout_config: Option<TimeoutConfig>,
     protocol: ClusterProtocol,
@@ -119,9 +121,9 @@ impl Cluster {
         };
         let ejections = Ejections::default();
         let balance = layers::balance(&config.balance, ejections.clone())?;
-        let budget = OnceLock::new();
+        let common = OnceLock::new();
         let retries = match &config.retry {
-            Some(retry) => Retries::new(retry, budget_of(&budget, retry)?, config.protocol)?,
+            Some(retry) => Retries::new(retry, common_of(&common, retry)?, config.protocol)?,
             None => Retries::none(config.protocol)?,
         };
         Ok(Self {
@@ -131,7 +133,8 @@ impl Cluster {
             ejections,
             known: config.endpoints.len(),
             retries,
-            budget,
+            retry_config: config.retry.clone(),
+            common,
             timeout,
             timeout_config: config.timeout,
             protocol: config.protocol,
@@ -156,9 +159,12 @@ impl Cluster {
     ///
     /// A setting that a layer refuses.
     pub fn route(&self, name: &str, config: &ForwardConfig) -> Result<Stack, BoxError> {
-        let retries = config.retry.as_ref().map(|retry| {
-            let budget = budget_of(&self.budget, retry)?;
-            Retries::new(retry, budget, self.protocol)
+        // What is to be hedged is learnt for each route, too.
+        let hedging = self.retry_config.as_ref();
+        let hedging = hedging.filter(|retry| retry.hedge.is_some());
+        let retries = config.retry.as_ref().or(hedging).map(|retry| {
+            let common = common_of(&self.common, retry)?;
+            Retries::new(retry, common, self.protocol)
         });
         let retries = retries.transpose()?;
         // A limit that is fixed is the same for all: there is nothing to learn for each route.
@@ -211,22 +217,20 @@ impl Cluster {
         deadline: RouteDeadline,
         timeout: Option<HttpTimeoutLayer>,
     ) -> Stack {
-        let balance = self.balance.clone();
-        let attempt = match retries.per_try {
-            Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance)),
-            None => Either::Right(balance),
-        };
-        let noted = Noted::new(retries.layer.layer(attempt), timeout, retries.go_elsewhere);
+        let retrying = retries.over(self.balance.clone());
+        let noted = Noted::new(retrying, timeout, retries.go_elsewhere);
         Deadlines::new(noted, deadline)
     }
 
-    /// Of the cluster's own layer and of its routes'.
-    fn retries(&self) -> RetryStats {
+    /// Of the cluster's own layers and of its routes'.
+    fn retries(&self) -> (RetryStats, Option<HedgeStats>) {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let of_routes = routes.iter().filter_map(|route| route.retries.as_ref());
-        of_routes.fold(self.retries.layer.stats(), |sum, retries| {
-            sum + retries.layer.stats()
-        })
+        let all = || std::iter::once(&self.retries).chain(of_routes.clone());
+        let sum = |sum, retries: &Retries| sum + retries.layer.stats();
+        let hedges = all().filter_map(|retries| retries.hedge.as_ref());
+        let hedges = hedges.map(HttpHedgeLayer::stats).reduce(Add::add);
+        (all().fold(RetryStats::default(), sum), hedges)
     }
 
     fn route_limits(&self) -> Vec<RouteLimit> {
@@ -242,13 +246,10 @@ impl Cluster {
     }
 }
 
-/// The cluster's one budget; the first that retries makes it.
-fn budget_of(
-    budget: &OnceLock<Budget>,
-    config: &RetryConfig,
-) -> Result<Budget, tower_retry_budget::error::InvalidSetting> {
-    let first = layers::budget(config)?;
-    Ok(budget.get_or_init(|| first).clone())
+/// What the cluster has once; the first that retries makes it.
+fn common_of<'a>(common: &'a OnceLock<Common>, config: &RetryConfig) -> Result<&'a Common, String> {
+    let first = Common::new(config)?;
+    Ok(common.get_or_init(|| first))
 }
 
 /// Reads a cluster's keys, where it has TLS.

@@ -2,9 +2,14 @@ use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use serde::{Serialize, Serializer};
 use tower_balance_p2c::Stats;
-use tower_retry_budget::RetryStats;
+use tower_retry_budget::{RetryStats, hedge::HedgeStats};
 
-use super::{Cluster, endpoint_status::EndpointStatus};
+use super::{
+    Cluster,
+    endpoint_status::EndpointStatus,
+    layers::SentAgain,
+    retry_status::{BudgetStatus, HedgeStatus, MemoryStatus, ThrottleStatus, refused},
+};
 
 /// What a cluster is doing at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -42,8 +47,21 @@ pub struct ClusterStatus {
     /// What became of failed attempts.
     #[serde(serialize_with = "serialize_retries")]
     pub retries: RetryStats,
-    /// Retries that the budget would pay for now.
+    /// Requests sent to endpoints: first attempts, retries, resends and hedges.
+    pub attempts: u64,
+    /// Retries sent, by what was wrong with the attempt before.
+    #[serde(serialize_with = "serialize_counts")]
+    pub retry_kinds: [(&'static str, u64); 3],
+    /// Tokens that the budget holds now.
     pub retry_budget: Option<f64>,
+    /// The budget, where something retries.
+    pub budget: Option<BudgetStatus>,
+    /// What became of slow requests, where they are hedged.
+    pub hedges: Option<HedgeStatus>,
+    /// What bodies are kept in, where something retries.
+    pub body_memory: Option<MemoryStatus>,
+    /// What is held back, where something is.
+    pub throttle: Option<ThrottleStatus>,
     /// The adaptive limit in force, in milliseconds, for what no route has brought.
     pub timeout_ms: Option<f64>,
     /// The adaptive limit in force for each route.
@@ -65,6 +83,10 @@ impl ClusterStatus {
     pub(super) fn of(cluster: &Cluster) -> Self {
         let balance = cluster.balance.stats();
         let endpoints = endpoints(cluster, &balance);
+        let (retries, hedges) = cluster.retries();
+        let common = cluster.common.get();
+        let budget = common.map(|common| BudgetStatus::of(&common.budget.stats()));
+        let throttle = common.and_then(|common| common.throttle.as_ref());
         Self {
             name: cluster.name.to_string(),
             cleartext: cluster.cleartext,
@@ -80,8 +102,16 @@ impl ClusterStatus {
             probes: balance.probes,
             ejections: cluster.ejections.by_reason(),
             spared: cluster.ejections.spared(),
-            retries: cluster.retries(),
-            retry_budget: cluster.budget.get().map(|budget| budget.stats().balance),
+            retries,
+            attempts: attempts(&retries, hedges.as_ref()),
+            retry_kinds: common
+                .map_or_else(SentAgain::default, |common| common.again.clone())
+                .by_kind(),
+            retry_budget: budget.as_ref().map(|budget| budget.balance),
+            budget,
+            hedges: hedges.as_ref().map(HedgeStatus::of),
+            body_memory: common.map(|common| MemoryStatus::of(&common.memory)),
+            throttle: throttle.map(|throttle| ThrottleStatus::of(&throttle.stats())),
             timeout_ms: cluster
                 .timeout
                 .as_ref()
@@ -105,6 +135,11 @@ fn endpoints(cluster: &Cluster, balance: &Stats<SocketAddr>) -> Vec<EndpointStat
         .collect()
 }
 
+fn attempts(retries: &RetryStats, hedges: Option<&HedgeStats>) -> u64 {
+    let hedged = hedges.map_or(0, |hedges| hedges.hedged);
+    retries.requests + retries.retries + retries.resent + hedged
+}
+
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
@@ -120,17 +155,11 @@ fn serialize_retries<S: Serializer>(
     retries: &RetryStats,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let counts = [
+    let sent = [
+        ("requests", retries.requests),
         ("sent", retries.retries),
         ("resent", retries.resent),
         ("recovered", retries.recovered),
-        ("exhausted", retries.exhausted),
-        ("not_retryable", retries.not_retryable),
-        ("not_replayable", retries.not_replayable),
-        ("not_ready", retries.not_ready),
-        ("past_deadline", retries.past_deadline),
-        ("unwanted", retries.unwanted),
-        ("out_of_attempts", retries.out_of_attempts),
     ];
-    serialize_counts(&counts, serializer)
+    serializer.collect_map(sent.into_iter().chain(refused(retries)))
 }

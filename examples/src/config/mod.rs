@@ -37,7 +37,8 @@ use self::{
 pub use self::{
     cluster::{
         BackoffConfig, BalanceConfig, ClusterConfig, ClusterProtocol, EjectConfig, EndpointConfig,
-        Expected, ReconnectConfig, RetryConfig, TimeoutConfig, UpstreamTls,
+        Expected, HedgeConfig, JitterConfig, PricesConfig, ReconnectConfig, RetryBackoffConfig,
+        RetryConfig, ThrottleConfig, TimeoutConfig, UpstreamTls,
     },
     error::ConfigError,
     limits::Limits,

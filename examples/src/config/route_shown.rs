@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 use http::{HeaderName, Method, StatusCode};
 use serde::{Serialize, Serializer};
 
-use super::{Action, BackoffConfig, RetryConfig, RouteConfig, Size};
+use super::{Action, HedgeConfig, RetryBackoffConfig, RetryConfig, RouteConfig, Size, show};
 use crate::route::FieldChanges;
 
 #[derive(Serialize)]
@@ -28,11 +28,18 @@ struct Route<'a> {
 #[derive(Serialize)]
 struct Retry<'a> {
     attempts: u32,
-    backoff: BackoffConfig,
+    backoff: RetryBackoffConfig,
     per_try: Option<Duration>,
     statuses: Vec<u16>,
+    grpc_statuses: Vec<&'a str>,
     methods: Vec<&'a str>,
+    idempotency_key: bool,
+    #[serde(serialize_with = "show::switch")]
+    retry_after: Option<Duration>,
+    attempt_header: Option<&'a str>,
     body_limit: Size,
+    #[serde(serialize_with = "show::switch")]
+    hedge: Option<HedgeConfig>,
 }
 
 #[derive(Serialize)]
@@ -91,8 +98,17 @@ fn retry(config: &RetryConfig) -> Retry<'_> {
         backoff: config.backoff,
         per_try: config.per_try,
         statuses: config.statuses.iter().map(StatusCode::as_u16).collect(),
+        grpc_statuses: config
+            .grpc_statuses
+            .iter()
+            .map(|code| code.name())
+            .collect(),
         methods: names(&config.methods),
+        idempotency_key: config.idempotency_key,
+        retry_after: config.retry_after,
+        attempt_header: config.attempt_header.as_ref().map(HeaderName::as_str),
         body_limit: config.body_limit,
+        hedge: config.hedge,
     }
 }
 

@@ -8,6 +8,7 @@ use std::{fmt::Display, net::SocketAddr, path::Path};
 use http::StatusCode;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
+use tower_retry_budget::http::GrpcCode;
 
 use super::{Clients, Config, Expected, Size, TrustFiles, UpstreamTls};
 
@@ -80,6 +81,18 @@ pub(super) fn path<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error>
 /// Values as they are written.
 pub(super) fn texts<T: Display, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
     to.collect_seq(values.iter().map(T::to_string))
+}
+
+/// A text as it is written, if there is one.
+pub(super) fn text<T: Display, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => to.collect_str(value),
+        None => to.serialize_none(),
+    }
+}
+
+pub(super) fn grpc_codes<S: Serializer>(codes: &[GrpcCode], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(codes.iter().map(|code| code.name()))
 }
 
 pub(super) fn statuses<S: Serializer>(statuses: &[StatusCode], to: S) -> Result<S::Ok, S::Error> {

@@ -1,6 +1,7 @@
 //! The values of the file: each a type or a reader that says what to write instead.
 
 mod http;
+mod switch;
 
 use std::{fmt, net::SocketAddr, num::NonZeroUsize, str::FromStr, time::Duration};
 
@@ -10,8 +11,12 @@ use serde::{
 };
 use tower_balance_p2c::Weight;
 
-pub(super) use self::http::{
-    failure_statuses, methods, redirect_status, some_failure_statuses, some_methods,
+pub(super) use self::{
+    http::{
+        failure_statuses, grpc_codes, methods, redirect_status, some_failure_statuses,
+        some_field_name, some_grpc_codes, some_methods,
+    },
+    switch::{Optional, off_or_duration, off_or_table, some_off_or_duration, some_off_or_table},
 };
 use super::words;
 
@@ -114,15 +119,14 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
         deserializer,
         "a duration such as \"250ms\", \"10s\" or \"1h\"",
     )?;
-    let duration = humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(format!(
-            "`{text}` is not a duration: write \"250ms\", \"10s\" or \"1h\""
-        ))
-    })?;
+    parse_duration(&text).map_err(D::Error::custom)
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration: write \"250ms\", \"10s\" or \"1h\""))?;
     if duration > LONGEST {
-        return Err(D::Error::custom(format!(
-            "`{text}` is too long: write at most \"365days\""
-        )));
+        return Err(format!("`{text}` is too long: write at most \"365days\""));
     }
     Ok(duration)
 }

@@ -97,6 +97,7 @@ fn expectation(expected: &str) -> &str {
         "a nonzero usize" => "a whole number above zero, such as 4",
         "usize" | "u64" | "u32" | "u16" => "a whole number, such as 4",
         "f64" => "a number, such as 0.2",
+        "struct PricesConfig" => "a table, such as { timeout = 10 }",
         "struct RetryConfig" => "a table, such as { attempts = 4 }",
         other if other.starts_with("struct ") => "a table, such as { key = \"value\" }",
         other if other.starts_with("enum ") => "one of the words that are known here, in quotes",
@@ -121,4 +122,4 @@ fn is_of_a_key(c: char) -> bool {
 }
 
 /// Known, and refused: no advice to give.
-const UNSUPPORTED: &[&str] = &["discovery", "hedge", "crl", "spiffe", "tcp"];
+const UNSUPPORTED: &[&str] = &["discovery", "crl", "spiffe", "tcp"];

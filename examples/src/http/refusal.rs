@@ -5,6 +5,7 @@ use std::error::Error;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tower_balance_p2c::error::{self, NoEndpoint};
 use tower_mtls::error::Denied;
+use tower_retry_budget::error::Held;
 use tower_timeout_ewma::error::{Elapsed, Expired};
 
 use super::body::{ClientBodyError, Overdue, Paused, ResponseBody};
@@ -51,6 +52,8 @@ pub enum Refusal {
     NotReady,
     /// Those that were ready are left alone because of their failures.
     Ejected,
+    /// Held back, because the endpoints accept too few requests.
+    HeldBack,
     /// The endpoint broke off before it answered.
     Broke,
     /// The endpoint's answer took too long.
@@ -108,6 +111,9 @@ impl Refusal {
                 error::Reason::Ejected => Self::Ejected,
                 _ => Self::NotReady,
             });
+        }
+        if error.is::<Held>() {
+            return Some(Self::HeldBack);
         }
         if error.is::<Ended>() {
             return Some(Self::NotReady);
@@ -278,6 +284,7 @@ impl Refusal {
             Self::NoEndpoint => unavailable("there is no endpoint for this request"),
             Self::NotReady => unavailable("no endpoint was ready in time"),
             Self::Ejected => unavailable("every ready endpoint is ejected for its failures"),
+            Self::HeldBack => unavailable("held back: the endpoints accept too few requests"),
             Self::Broke => Words(
                 StatusCode::BAD_GATEWAY,
                 UNAVAILABLE,

@@ -3,6 +3,7 @@
 mod clusters;
 mod endpoints;
 mod listeners;
+mod retries;
 
 use std::{fmt, sync::Arc};
 

@@ -185,7 +185,7 @@ async fn metrics_count_what_happened() {
             6.0,
         ),
         ("endpoints_ready", cluster, 1.0),
-        ("retries_total", cluster, 0.0),
+        ("attempts_total", cluster, 5.0),
         ("timeout_seconds", cluster, 20.0),
         ("endpoint_requests_total", &upstream, 5.0),
         ("endpoint_dials_total", &upstream, 1.0),

@@ -26,7 +26,7 @@ use crate::{
 async fn a_route_retries_as_it_says_and_else_as_its_cluster() {
     let (upstream, count) = failing(StatusCode::SERVICE_UNAVAILABLE).await;
     let routed = one(
-        "[cluster.retry]\nattempts = 3\nburst = 100\nbackoff = { base = \"1ms\", max = \"2ms\" }\n",
+        "[cluster.retry]\nattempts = 3\nreserve = 1000\nbackoff = { base = \"1ms\", max = \"2ms\" }\n",
         upstream,
         r#"
 [[route]]

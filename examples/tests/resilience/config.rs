@@ -2,6 +2,7 @@
 
 mod bad;
 mod bad_balance;
+mod bad_retry;
 mod bad_routes;
 
 use std::path::Path;
@@ -166,7 +167,7 @@ proptest! {
 }
 
 fn all() -> impl Iterator<Item = &'static Bad> {
-    let tables = [BAD, bad_balance::BAD, bad_routes::BAD];
+    let tables = [BAD, bad_balance::BAD, bad_retry::BAD, bad_routes::BAD];
     tables.into_iter().flatten()
 }
 

@@ -7,8 +7,12 @@ use ::http::{HeaderMap, HeaderName, header::RETRY_AFTER};
 use crate::policy::Verdict;
 
 /// `verdict`, after the longest wait that the headers ask for. If that is longer than `max`, or if
-/// one cannot be read, the retry is unwanted: earlier would be too early.
-pub(super) fn delayed(verdict: Verdict, headers: &HeaderMap, max: Duration) -> Verdict {
+/// one cannot be read, the retry is unwanted: earlier would be too early. Without `max`, headers are
+/// not asked.
+pub(super) fn delayed(verdict: Verdict, headers: &HeaderMap, max: Option<Duration>) -> Verdict {
+    let Some(max) = max else {
+        return verdict;
+    };
     let retry_after = headers.get_all(RETRY_AFTER).into_iter();
     let pushback = headers.get_all(GRPC_RETRY_PUSHBACK_MS).into_iter();
     let asked = retry_after

@@ -85,7 +85,7 @@ impl<G> GrpcPolicy<G> {
     /// The longest wait that a server may ask for. Default 10 seconds, no bound.
     #[must_use]
     pub fn max_after(mut self, max_after: Duration) -> Self {
-        self.rules.max_after = max_after;
+        self.rules.max_after = Some(max_after);
         self
     }
 
@@ -137,7 +137,8 @@ where
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) codes: Codes,
-    pub(super) max_after: Duration,
+    /// `None`: what servers ask for is not read.
+    pub(super) max_after: Option<Duration>,
 }
 
 impl Rules {
@@ -177,7 +178,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             codes: Codes::of([GrpcCode::UNAVAILABLE]),
-            max_after: Duration::from_secs(10),
+            max_after: Some(Duration::from_secs(10)),
         }
     }
 }

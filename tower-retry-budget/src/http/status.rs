@@ -165,7 +165,17 @@ impl<G> StatusPolicy<G> {
     /// The longest wait that a server may ask for. Default 10 seconds, no bound.
     #[must_use]
     pub fn max_after(mut self, max_after: Duration) -> Self {
-        self.grpc.max_after = max_after;
+        self.grpc.max_after = Some(max_after);
+        self
+    }
+
+    /// Retries after the backoff alone, whatever `retry-after` and `grpc-retry-pushback-ms` say.
+    ///
+    /// For servers that send them without meaning them: others are called upon earlier than they
+    /// can bear.
+    #[must_use]
+    pub fn ignore_after(mut self) -> Self {
+        self.grpc.max_after = None;
         self
     }
 

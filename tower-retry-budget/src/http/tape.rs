@@ -14,11 +14,17 @@ use super::{frames::Frames, memory::Charge};
 /// Kept frames, followed by the client's body from where they end.
 pub(super) struct Tape<B> {
     source: Source<B>,
-    /// Whether the source had given all that it had when it was last read.
+    /// The source after its end, until it is dropped.
+    spent: Option<Pin<Box<B>>>,
+    /// Whether the source had given all that it had when it was last read or handed over.
     ended: bool,
+    /// Attempts made after the first.
+    made: u32,
     /// The newest attempt, the only one that may read from the source.
     newest: u32,
     newest_lives: bool,
+    /// Whether it is gone and was never sent, so that an older one may be the newest again.
+    vacant: bool,
     /// How many of the frames kept the newest attempt has read.
     position: usize,
     /// Attempts that still exist.
@@ -39,9 +45,12 @@ impl<B: Body<Data = Bytes>> Tape<B> {
     pub(super) fn new(body: B, limit: usize, charge: Charge) -> Self {
         Self {
             source: Source::Live(Box::pin(body)),
+            spent: None,
             ended: false,
+            made: 0,
             newest: 0,
             newest_lives: true,
+            vacant: false,
             position: 0,
             readers: 1,
             spare: true,
@@ -70,8 +79,12 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         }
         let mut waiting = mem::take(&mut self.superseded);
         waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
-        self.newest += 1;
+        // It may have ended since it was read, and then the older ones do without the new one.
+        self.ended = self.has_ended();
+        self.made += 1;
+        self.newest = self.made;
         self.newest_lives = true;
+        self.vacant = false;
         self.position = 0;
         self.readers += 1;
         Some((self.newest, waiting))
@@ -107,7 +120,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if attempt != self.newest {
-            return self.poll_superseded(attempt, cx);
+            if !(self.vacant && self.keeping) {
+                return self.poll_superseded(attempt, cx);
+            }
+            self.succeed(attempt);
         }
         let Source::Live(body) = &mut self.source else {
             return Poll::Ready(None);
@@ -121,10 +137,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         match &frame {
             Some(Ok(frame)) => self.keep(frame),
             Some(Err(_)) => {
-                self.source = Source::Failed;
+                self.end(Source::Failed);
                 self.release();
             }
-            None => self.source = Source::Ended,
+            None => self.end(Source::Ended),
         }
         self.ended = self.has_ended();
         Poll::Ready(frame)
@@ -219,9 +235,41 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 }
 
 impl<B> Tape<B> {
+    /// The source, once, after it has ended. It is not to be dropped while the tape is locked: it is
+    /// foreign code, and may own an attempt.
+    pub(super) fn spent(&mut self) -> Option<Pin<Box<B>>> {
+        self.spent.take()
+    }
+
+    fn end(&mut self, end: Source<B>) {
+        if let Source::Live(body) = mem::replace(&mut self.source, end) {
+            self.spent = Some(body);
+        }
+    }
+
     /// There will be no attempt after those that exist.
     pub(super) fn without_spare(&mut self) {
         self.spare = false;
+        self.forget();
+    }
+
+    /// An attempt was never asked for a frame, and is about to leave. If it has taken the source from
+    /// an older one, that goes on: its answer may be the one that counts. Those given back are to be
+    /// woken.
+    pub(super) fn hand_back(&mut self, attempt: u32) -> Vec<Waiting> {
+        if attempt != self.newest || !self.keeping {
+            return Vec::new();
+        }
+        self.vacant = true;
+        mem::take(&mut self.superseded)
+    }
+
+    /// An older attempt, which has read all that is kept, takes the vacant place of the newest.
+    fn succeed(&mut self, attempt: u32) {
+        self.newest = attempt;
+        self.newest_lives = true;
+        self.vacant = false;
+        self.position = self.frames.count();
         self.forget();
     }
 
@@ -256,7 +304,7 @@ impl<B> Tape<B> {
             }
             (true, 1) => self.release(),
             // The older ones will never have what nobody reads any more.
-            (false, _) if !self.ended => self.release(),
+            (false, _) if !(self.ended || self.vacant) => self.release(),
             _ => {}
         }
     }

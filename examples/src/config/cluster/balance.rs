@@ -1,13 +1,13 @@
 //! `[cluster.balance]`: which endpoint a request goes to, and which endpoints are left alone.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error, MapAccess, Visitor, value::MapAccessDeserializer},
+use serde::{Deserialize, Serialize};
+
+use crate::config::{
+    show,
+    value::{self, Optional},
 };
-
-use crate::config::{show, value};
 
 /// `[cluster.balance]`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -31,7 +31,10 @@ pub struct BalanceConfig {
     #[serde(deserialize_with = "value::duration")]
     pub wait: Duration,
     /// When endpoints that fail are left alone; `None`: never.
-    #[serde(deserialize_with = "eject", serialize_with = "show::switch")]
+    #[serde(
+        deserialize_with = "value::off_or_table",
+        serialize_with = "show::switch"
+    )]
     pub eject: Option<EjectConfig>,
 }
 
@@ -96,30 +99,7 @@ impl Default for EjectConfig {
     }
 }
 
-/// `"off"`, or a table.
-fn eject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EjectConfig>, D::Error> {
-    deserializer.deserialize_any(EjectVisitor)
-}
-
-struct EjectVisitor;
-
-impl<'de> Visitor<'de> for EjectVisitor {
-    type Value = Option<EjectConfig>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"off\" or a table such as { consecutive = 5 }")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        if text == "off" {
-            return Ok(None);
-        }
-        Err(E::custom(format!(
-            "eject = \"{text}\" means nothing: write eject = \"off\", or a table such as {{ consecutive = 5 }}"
-        )))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        EjectConfig::deserialize(MapAccessDeserializer::new(map)).map(Some)
-    }
+impl Optional for EjectConfig {
+    const KEY: &'static str = "eject";
+    const EXAMPLE: &'static str = "{ consecutive = 5 }";
 }

@@ -2,7 +2,9 @@
 
 mod balance;
 mod endpoint;
+mod retry;
 mod settings;
+mod slow;
 mod upstream_tls;
 
 use std::fmt;
@@ -12,7 +14,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     balance::{BalanceConfig, EjectConfig},
     endpoint::EndpointConfig,
-    settings::{BackoffConfig, ReconnectConfig, RetryConfig, TimeoutConfig},
+    retry::{JitterConfig, PricesConfig, RetryBackoffConfig, RetryConfig},
+    settings::{BackoffConfig, ReconnectConfig, TimeoutConfig},
+    slow::{HedgeConfig, ThrottleConfig},
     upstream_tls::{Expected, UpstreamTls},
 };
 use self::{endpoint::check_endpoints, upstream_tls::TlsFile};
@@ -23,7 +27,7 @@ use super::{
     tls::Switch,
     value::NotYet,
 };
-use crate::cluster::{Ejections, layers};
+use crate::cluster::{Ejections, Retries, layers};
 
 /// One `[[cluster]]`.
 #[derive(Clone, Debug, Serialize)]
@@ -108,10 +112,16 @@ fn check_balance(config: &BalanceConfig) -> Result<(), tower_balance_p2c::error:
     layers::balance(config, Ejections::default()).map(drop)
 }
 
-pub(in crate::config) fn check_retry(
-    config: &RetryConfig,
-) -> Result<(), tower_retry_budget::error::InvalidSetting> {
-    layers::retry(config, layers::budget(config)?, ClusterProtocol::default()).map(drop)
+pub(in crate::config) fn check_retry(config: &RetryConfig) -> Result<(), String> {
+    Retries::check(config)?;
+    if config.body_limit.count() > config.body_memory.count() {
+        return Err(format!(
+            "`body_limit` is {} bytes, more than `body_memory` has for all bodies: use at most {}",
+            config.body_limit.count(),
+            config.body_memory.count()
+        ));
+    }
+    Ok(())
 }
 
 fn check_protocol(
@@ -154,8 +164,9 @@ pub(in crate::config) fn checked<T, L, E: fmt::Display>(
 }
 
 /// What a layer calls a setting, and what the file does.
-const RENAMED: [(&str, &str); 3] = [
+const RENAMED: [(&str, &str); 4] = [
     ("`ratio`", "`budget`"),
+    ("`price.", "`prices."),
     ("`ejection.", "`eject."),
     ("`slow_start.window`", "`slow_start`"),
 ];

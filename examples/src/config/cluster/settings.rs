@@ -2,44 +2,9 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{
-    Size, show,
-    value::{self, NotYet},
-};
-
-/// `[cluster.retry]`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RetryConfig {
-    /// In all, the first one included.
-    pub attempts: u32,
-    /// Retries per successful request.
-    pub budget: f64,
-    /// Retries per second that are always allowed.
-    pub min_per_second: f64,
-    /// Retries that may be saved up.
-    pub burst: u32,
-    /// Between two attempts.
-    pub backoff: BackoffConfig,
-    /// From one attempt's start to its response headers.
-    #[serde(deserialize_with = "value::some_duration")]
-    pub per_try: Option<Duration>,
-    /// Statuses that are worth another attempt.
-    #[serde(
-        deserialize_with = "value::failure_statuses",
-        serialize_with = "show::statuses"
-    )]
-    pub statuses: Vec<StatusCode>,
-    /// Methods that may be repeated.
-    #[serde(deserialize_with = "value::methods", serialize_with = "show::texts")]
-    pub methods: Vec<Method>,
-    /// Bytes of a request's body kept for a replay.
-    pub body_limit: Size,
-    hedge: Option<NotYet>,
-}
+use crate::config::value;
 
 /// A backoff's two ends.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -101,36 +66,6 @@ pub struct ReconnectConfig {
     /// Between two HTTP/2 PINGs of a connection in use.
     #[serde(deserialize_with = "value::keepalive")]
     pub keepalive: Duration,
-}
-
-impl Default for RetryConfig {
-    fn default() -> Self {
-        Self {
-            attempts: 4,
-            budget: 0.2,
-            min_per_second: 1.0,
-            burst: 20,
-            backoff: BackoffConfig {
-                base: Duration::from_millis(25),
-                max: Duration::from_millis(250),
-            },
-            per_try: None,
-            statuses: vec![
-                StatusCode::BAD_GATEWAY,
-                StatusCode::SERVICE_UNAVAILABLE,
-                StatusCode::GATEWAY_TIMEOUT,
-            ],
-            methods: vec![
-                Method::GET,
-                Method::HEAD,
-                Method::OPTIONS,
-                Method::PUT,
-                Method::DELETE,
-            ],
-            body_limit: Size::kibibytes(64),
-            hedge: None,
-        }
-    }
 }
 
 impl Default for TimeoutConfig {

@@ -1,7 +1,8 @@
-//! Methods and statuses.
+//! Methods, statuses and fields.
 
-use ::http::{Method, StatusCode};
+use ::http::{HeaderName, Method, StatusCode};
 use serde::{Deserializer, de::Error};
+use tower_retry_budget::http::GrpcCode;
 
 use super::expect;
 
@@ -66,4 +67,42 @@ pub(in crate::config) fn failure_statuses<'de, D: Deserializer<'de>>(
     statuses.ok_or_else(|| {
         D::Error::custom("only statuses from 400 to 599 can be retried: [502, 503, 504]")
     })
+}
+
+/// Codes of gRPC, by their names; not OK.
+pub(in crate::config) fn grpc_codes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<GrpcCode>, D::Error> {
+    let names = expect::<Vec<String>, D>(
+        deserializer,
+        "a list of gRPC's codes such as [\"UNAVAILABLE\"]",
+    )?;
+    let codes = names
+        .iter()
+        .map(|name| GrpcCode::from_name(name).filter(|code| code.number() != 0));
+    let codes: Option<Vec<GrpcCode>> = codes.collect();
+    codes.ok_or_else(|| {
+        D::Error::custom(
+            "gRPC's codes but for OK are written by their names: [\"UNAVAILABLE\", \"RESOURCE_EXHAUSTED\"]",
+        )
+    })
+}
+
+pub(in crate::config) fn some_grpc_codes<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<GrpcCode>>, D::Error> {
+    grpc_codes(deserializer).map(Some)
+}
+
+/// A field that the proxy may write into a request: none that means something to HTTP itself.
+pub(in crate::config) fn some_field_name<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<HeaderName>, D::Error> {
+    let name = expect::<String, D>(deserializer, "a field's name such as \"x-retry-attempt\"")?;
+    match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(field) if name.starts_with("x-") => Ok(Some(field)),
+        _ => Err(D::Error::custom(format!(
+            "`{name}` is no field that can be written here: write a name in small letters that begins with x-, such as \"x-retry-attempt\""
+        ))),
+    }
 }

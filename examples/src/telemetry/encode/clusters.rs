@@ -93,29 +93,6 @@ impl Families<'_> {
         )
     }
 
-    fn retries(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
-        self.counters(
-            "retries",
-            "Attempts after the first",
-            counters(clusters, |cluster| cluster.retries.retries),
-        )?;
-        self.counters(
-            "retries_recovered",
-            "Requests that succeeded by a retry",
-            counters(clusters, |cluster| cluster.retries.recovered),
-        )?;
-        self.counters(
-            "retries_exhausted",
-            "Retries that the budget refused",
-            counters(clusters, |cluster| cluster.retries.exhausted),
-        )?;
-        self.gauges(
-            "retry_budget",
-            "Retries that the budget would pay for now",
-            gauges(clusters, |cluster| cluster.retry_budget),
-        )
-    }
-
     fn timeouts(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
         self.gauges(
             "timeout_seconds",
@@ -138,9 +115,9 @@ impl Families<'_> {
     }
 }
 
-type OfCluster<'a> = [(&'static str, &'a str); 1];
+pub(super) type OfCluster<'a> = [(&'static str, &'a str); 1];
 
-fn gauges(
+pub(super) fn gauges(
     clusters: &[ClusterStatus],
     read: fn(&ClusterStatus) -> Option<f64>,
 ) -> impl Iterator<Item = (OfCluster<'_>, f64)> {
@@ -158,7 +135,7 @@ fn flags(
         .map(move |cluster| (labels(cluster), u8::from(read(cluster)).into()))
 }
 
-fn counters(
+pub(super) fn counters(
     clusters: &[ClusterStatus],
     read: fn(&ClusterStatus) -> u64,
 ) -> impl Iterator<Item = (OfCluster<'_>, u64)> {

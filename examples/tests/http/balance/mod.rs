@@ -72,7 +72,7 @@ async fn no_retry_goes_to_an_endpoint_that_the_request_has_been_sent_to() {
     let (good, seen_by_good) = answering(|| Response::new(empty())).await;
     // A choice at random: whatever the bad one costs, it gets half of the first attempts.
     let more = "balance = { eject = \"off\", choices = 1 }\n\
-                retry = { attempts = 2, burst = 1000, backoff = { base = \"1ms\", max = \"2ms\" } }";
+                retry = { attempts = 2, reserve = 1000, backoff = { base = \"1ms\", max = \"2ms\" } }";
     let mut field = Field::start(&addresses(&[bad.address, good.address]), more).await;
     for number in 0..100 {
         let status = field.get(&format!("/{number}")).await;

@@ -307,11 +307,6 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nretry = { hedge = ^{ quantile = 0.95 } }\n",
-        says: &["hedge", "not supported yet"],
-    },
-    Bad {
-        from: CLUSTER,
         to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = { max_age = ^\"1ms\" }\n",
         says: &["at least \"10ms\""],
     },
