@@ -81,7 +81,7 @@ where
 {
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&kinds);
-    let layer = RetryLayer::builder(tokens(20))
+    let layer = RetryLayer::builder(tokens(40))
         .backoff(at_once())
         .policy(policy)
         .per_try(LIMIT)
