@@ -5,7 +5,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use examples::{
@@ -18,7 +18,7 @@ use examples::{
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower_retry_budget::{Kind, Next, Policy, Prepare, http::StatusPolicy};
 
 use crate::{
@@ -185,15 +185,17 @@ async fn nothing_is_hedged_unless_the_table_says_so() {
 #[tokio::test]
 async fn each_route_learns_for_itself_and_may_have_none() {
     let directory = tempfile::tempdir().unwrap();
-    let upstream = Upstream::start(|_| async {
-        sleep(Duration::from_millis(2)).await;
+    let upstream = Upstream::start(|request: Request<Incoming>| async move {
+        let is_other = request.uri().path() == "/other";
+        sleep(Duration::from_millis(if is_other { 700 } else { 2 })).await;
         Response::new(empty())
     });
     let upstream = upstream.await;
     let cluster = format!(
-        "endpoints = [\"{}\"]\nretry = {{ hedge = {{ min_samples = 20 }} }}\n\
+        "endpoints = [\"{}\"]\nretry = {{ hedge = {{ min_samples = 20, min_delay = \"300ms\" }} }}\n\
          [[route]]\nlistener = \"web\"\npath_prefix = \"/off\"\ncluster = \"backend\"\nretry = {{ hedge = \"off\" }}\n\
-         [[route]]\nlistener = \"web\"\npath_prefix = \"/as-the-cluster\"\ncluster = \"backend\"\n",
+         [[route]]\nlistener = \"web\"\npath_prefix = \"/as-the-cluster\"\ncluster = \"backend\"\n\
+         [[route]]\nlistener = \"web\"\ncluster = \"backend\"\n",
         upstream.address
     );
     let proxy = support::start(&directory, &support::cleartext(&cluster));
@@ -210,6 +212,10 @@ async fn each_route_learns_for_itself_and_may_have_none() {
         assert!(asked < 2_000, "it does not learn");
     }
     assert!(asked >= 20);
+    let sent = || proxy.status()[0].hedges.as_ref().unwrap().sent;
+    let before = sent();
+    get(&mut client, "/other").await;
+    assert_eq!(sent(), before, "that route has learnt nothing yet");
 }
 
 #[test]
