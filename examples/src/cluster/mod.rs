@@ -162,7 +162,7 @@ impl Cluster {
         // What is to be hedged is learnt for each route, too.
         let hedging = self.retry_config.as_ref();
         let hedging = hedging.filter(|retry| retry.hedge.is_some());
-        let retries = config.retry.as_ref().or(hedging).map(|retry| {
+        let retries = config.retry.as_deref().or(hedging).map(|retry| {
             let common = common_of(&self.common, retry)?;
             Retries::new(retry, common, self.protocol)
         });

@@ -51,7 +51,7 @@ pub struct ForwardConfig {
     /// From the request's head to the end of the response; `None`: as long as the client allows.
     pub timeout: Option<Duration>,
     /// The cluster's `[cluster.retry]` with what the route says instead; `None`: the cluster's own.
-    pub retry: Option<RetryConfig>,
+    pub retry: Option<Box<RetryConfig>>,
     /// What comes in the place of the matched prefix.
     pub rewrite: Option<PathPrefix>,
 }
@@ -216,7 +216,7 @@ impl RouteFile {
         Ok(ForwardConfig {
             cluster: cluster.name.clone(),
             timeout: self.timeout.as_ref().map(|timeout| timeout.get_ref().0),
-            retry: checked(retry, check_retry)?,
+            retry: checked(retry, check_retry)?.map(Box::new),
             rewrite: rewrite.map(|rewrite| rewrite.get_ref().prefix.clone()),
         })
     }

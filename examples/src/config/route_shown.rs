@@ -76,7 +76,7 @@ impl Serialize for RouteConfig {
             cluster: self.cluster(),
             timeout: forward.and_then(|forward| forward.timeout),
             retry: forward
-                .and_then(|forward| forward.retry.as_ref())
+                .and_then(|forward| forward.retry.as_deref())
                 .map(retry),
             rewrite: forward
                 .and_then(|forward| text(forward.rewrite.as_ref()))

@@ -5,14 +5,21 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use examples::{cluster::ClusterStatus, proxy::Proxy};
+use examples::{
+    cluster::{
+        ClusterStatus,
+        layers::{HedgePolicy, HttpPolicy, SentAgain},
+    },
+    proxy::Proxy,
+};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+use tower_retry_budget::{Kind, Next, Policy, Prepare, http::StatusPolicy};
 
 use crate::{
     front::bounded,
@@ -76,18 +83,22 @@ impl Pair {
         }
     }
 
-    /// Lets the proxy learn how long answers take. A hedge on the way costs an HTTP/1 connection,
-    /// that of the loser, so both have to be there again.
-    async fn learn(&self) {
+    async fn ask(&self, requests: usize) {
         let mut client = self.client().await;
-        for _ in 0..60 {
-            let request = Request::get("/").body(empty()).unwrap();
-            let answer = bounded(client.send(request)).await.unwrap();
-            assert_eq!(answer.status(), StatusCode::OK);
-            text(answer).await;
+        for _ in 0..requests {
+            get(&mut client, "/").await;
         }
-        let both_ready = || self.status().ready == 2;
-        eventually("both endpoints are ready again", both_ready).await;
+    }
+
+    /// Lets the proxy learn how long answers take. Tells how many it took.
+    async fn learn(&self) -> u64 {
+        let mut asked = 0;
+        while self.status().hedges.unwrap().delay_ms.is_none() {
+            assert!(asked < 2_000, "it does not learn");
+            self.ask(20).await;
+            asked += 20;
+        }
+        asked
     }
 
     async fn client(&self) -> Client<TestBody> {
@@ -106,14 +117,13 @@ impl Pair {
     }
 }
 
-const HEDGE: &str = "retry = { attempts = 2, attempt_header = \"x-retry-attempt\", hedge = { quantile = 0.99, min_samples = 20 } }";
+/// Nothing but `/slow` takes so long: a hedge on the way would cost the loser's connection.
+const HEDGE: &str = "retry = { attempts = 2, attempt_header = \"x-retry-attempt\", hedge = { min_samples = 20, min_delay = \"300ms\" } }";
 
 #[tokio::test]
 async fn a_slow_request_is_hedged_at_the_other_endpoint_and_the_winner_is_counted() {
     let pair = Pair::start(HEDGE).await;
-    pair.learn().await;
-    assert!(pair.status().hedges.unwrap().delay_ms.is_some());
-    let before = pair.status().hedges.unwrap();
+    let learnt = pair.learn().await;
     let mut client = pair.client().await;
     let began = Instant::now();
     let request = Request::put("/slow").body(full("whole")).unwrap();
@@ -133,7 +143,7 @@ async fn a_slow_request_is_hedged_at_the_other_endpoint_and_the_winner_is_counte
 
     let status = pair.status();
     let hedges = status.hedges.unwrap();
-    assert_eq!(hedges.won_second, before.won_second + 1, "{hedges:?}");
+    assert_eq!(hedges.won_second, 1, "{hedges:?}");
     assert_eq!(status.retries.retries, 0, "it is no retry");
     let kinds = status.budget.unwrap().kinds;
     let paid = kinds.iter().find(|kind| kind.kind == "hedge").unwrap();
@@ -145,7 +155,7 @@ async fn a_slow_request_is_hedged_at_the_other_endpoint_and_the_winner_is_counte
     let sent = admin::metric(admin, "proxy_hedges_total{cluster=\"backend\"}").await;
     assert_eq!(sent, Some(hedges.sent as f64));
     let attempts = admin::metric(admin, "proxy_attempts_total{cluster=\"backend\"}").await;
-    assert_eq!(attempts, Some((61 + hedges.sent) as f64));
+    assert_eq!(attempts, Some((learnt + 1 + hedges.sent) as f64));
 }
 
 #[tokio::test]
@@ -163,7 +173,7 @@ async fn what_may_not_be_sent_twice_is_never_hedged() {
 #[tokio::test]
 async fn nothing_is_hedged_unless_the_table_says_so() {
     let pair = Pair::start("retry = { attempts = 2 }").await;
-    pair.learn().await;
+    pair.ask(40).await;
     let mut client = pair.client().await;
     let request = Request::get("/slow").body(empty()).unwrap();
     let waited = tokio::time::timeout(Duration::from_secs(1), client.send(request)).await;
@@ -175,25 +185,54 @@ async fn nothing_is_hedged_unless_the_table_says_so() {
 #[tokio::test]
 async fn each_route_learns_for_itself_and_may_have_none() {
     let directory = tempfile::tempdir().unwrap();
-    let upstream = Upstream::start(|_| async {
-        sleep(Duration::from_millis(2)).await;
+    let upstream = Upstream::start(|request: Request<Incoming>| async move {
+        let is_other = request.uri().path() == "/other";
+        sleep(Duration::from_millis(if is_other { 700 } else { 2 })).await;
         Response::new(empty())
     });
     let upstream = upstream.await;
     let cluster = format!(
-        "endpoints = [\"{}\"]\nretry = {{ hedge = {{ min_samples = 20 }} }}\n\
+        "endpoints = [\"{}\"]\nretry = {{ hedge = {{ min_samples = 20, min_delay = \"300ms\" }} }}\n\
          [[route]]\nlistener = \"web\"\npath_prefix = \"/off\"\ncluster = \"backend\"\nretry = {{ hedge = \"off\" }}\n\
-         [[route]]\nlistener = \"web\"\npath_prefix = \"/as-the-cluster\"\ncluster = \"backend\"\n",
+         [[route]]\nlistener = \"web\"\npath_prefix = \"/as-the-cluster\"\ncluster = \"backend\"\n\
+         [[route]]\nlistener = \"web\"\ncluster = \"backend\"\n",
         upstream.address
     );
     let proxy = support::start(&directory, &support::cleartext(&cluster));
     let mut client = Client::connect(proxy.address("web").unwrap(), Version::HTTP_11).await;
-    for (path, learns) in [("/off", false), ("/as-the-cluster", true)] {
-        for _ in 0..40 {
-            let request = Request::get(path).body(empty()).unwrap();
-            text(bounded(client.send(request)).await.unwrap()).await;
-        }
-        let hedges = proxy.status()[0].hedges.clone().unwrap();
-        assert_eq!(hedges.delay_ms.is_some(), learns, "{path}");
+    let delay = || proxy.status()[0].hedges.as_ref().unwrap().delay_ms;
+    for _ in 0..300 {
+        get(&mut client, "/off").await;
     }
+    assert_eq!(delay(), None);
+    let mut asked = 0;
+    while delay().is_none() {
+        get(&mut client, "/as-the-cluster").await;
+        asked += 1;
+        assert!(asked < 2_000, "it does not learn");
+    }
+    assert!(asked >= 20);
+    let sent = || proxy.status()[0].hedges.as_ref().unwrap().sent;
+    let before = sent();
+    get(&mut client, "/other").await;
+    assert_eq!(sent(), before, "that route has learnt nothing yet");
+}
+
+#[test]
+fn what_is_sent_again_is_not_hedged() {
+    let policy = HedgePolicy::new(HttpPolicy::new(StatusPolicy::new()));
+    let retryable = |request: &Request<()>| {
+        Policy::<_, Response<()>, support::BoxError>::retryable(&policy, request)
+    };
+    let mut request = Request::new(());
+    assert!(retryable(&request));
+    SentAgain::default().prepare(&mut request, Next::retry(2, Kind::Transient));
+    assert!(!retryable(&request));
+}
+
+async fn get(client: &mut Client<TestBody>, path: &str) {
+    let request = Request::get(path).body(empty()).unwrap();
+    let answer = bounded(client.send(request)).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    text(answer).await;
 }

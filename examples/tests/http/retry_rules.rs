@@ -1,14 +1,10 @@
 //! What `[cluster.retry]` lets be sent again, and when.
 
-use std::{
-    net::TcpListener,
-    sync::mpsc::Receiver,
-    time::{Duration, Instant},
-};
+use std::{net::TcpListener, sync::mpsc::Receiver, time::Duration};
 
 use examples::cluster::ClusterStatus;
 use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     front::{Front, bounded, get, noting},

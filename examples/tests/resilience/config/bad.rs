@@ -435,7 +435,7 @@ pub(super) const BAD: &[Bad] = &[
     Bad {
         from: CLUSTER,
         to: "endpoints = [\"127.0.0.1:9001\"]\nretry = ^{ budget = 11.0 }\n",
-        says: &["`budget`", "11", "0 to 10"],
+        says: &["`budget`", "11", "0.000001 to 10"],
     },
     Bad {
         from: CLUSTER,
