@@ -45,7 +45,7 @@ impl Builder {
         Self {
             settings: Settings {
                 budget,
-                attempts: 3,
+                attempts: 4,
                 resends: 0,
                 backoff: Backoff::default(),
                 seed: None,
@@ -59,7 +59,7 @@ impl Builder {
 }
 
 impl<P, R, T> Builder<P, R, T> {
-    /// Attempts in all, the first one included. Default 3, range 1 to 100.
+    /// Attempts in all, the first one included. Default 4, range 1 to 100.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.settings.attempts = attempts;
         self

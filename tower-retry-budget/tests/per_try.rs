@@ -82,6 +82,7 @@ where
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&kinds);
     let layer = RetryLayer::builder(tokens(40))
+        .attempts(3)
         .backoff(at_once())
         .policy(policy)
         .per_try(LIMIT)

@@ -150,7 +150,10 @@ async fn knocks(throttle: Option<Throttle>) -> usize {
     });
     let budget = Budget::builder().reserve(100_000).burst(100_000);
     let budget = budget.follow_success(false).build().unwrap();
-    let retry = RetryLayer::builder(budget).backoff(at_once()).build();
+    let retry = RetryLayer::builder(budget)
+        .attempts(3)
+        .backoff(at_once())
+        .build();
     let retry = retry.unwrap().layer(down);
     match throttle {
         Some(throttle) => {
