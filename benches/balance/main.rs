@@ -17,14 +17,16 @@ mod threads;
 
 use std::process::ExitCode;
 
-use benches::{CountingAllocator, Measured, measure, table};
+use benches::{
+    CountingAllocator, Measured, measure, table,
+    threads::{self as shared, Scaling},
+};
 use clap::Parser as _;
 use tokio::runtime::{Builder, Runtime};
 
 use self::{
     marks::{Results, Size},
     subjects::Kind,
-    threads::Scaling,
 };
 
 #[global_allocator]
@@ -79,14 +81,14 @@ fn one_thread(runtime: &Runtime, sizes: &[usize]) -> Vec<Vec<Measured>> {
 }
 
 fn two_threads(one: &Runtime, sizes: &[usize]) -> Vec<Vec<Scaling>> {
-    let two = threads::runtime().expect("a runtime can be built");
+    let two = shared::runtime().expect("a runtime can be built");
     let mut pairs = threads::floors();
     let mut ends = vec![pairs.len()];
     for &endpoints in sizes {
         pairs.extend(threads::balancers(one, &two, endpoints));
         ends.push(pairs.len());
     }
-    let mut measured = threads::measure(&mut pairs).into_iter();
+    let mut measured = shared::measure(&mut pairs).into_iter();
     let mut tables = Vec::new();
     for (index, end) in ends.iter().enumerate() {
         let begin = index.checked_sub(1).map_or(0, |before| ends[before]);
@@ -95,7 +97,7 @@ fn two_threads(one: &Runtime, sizes: &[usize]) -> Vec<Vec<Scaling>> {
             None => "floors".to_owned(),
             Some(size) => format!("shared, {} endpoints", sizes[size]),
         };
-        println!("{}", threads::table(&title, &measured));
+        println!("{}", shared::table(&title, &measured));
         tables.push(measured);
     }
     tables.split_off(1)

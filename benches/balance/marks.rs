@@ -2,13 +2,9 @@
 
 use std::fmt;
 
-use benches::Measured;
+use benches::{Measured, threads::Scaling};
 
-use super::{
-    memory::Memory,
-    subjects::Kind,
-    threads::{Scaling, UNSHARED},
-};
+use super::{memory::Memory, subjects::Kind, threads::UNSHARED};
 
 /// All that was measured.
 #[derive(Debug)]

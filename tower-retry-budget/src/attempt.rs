@@ -82,8 +82,8 @@ pub(crate) enum Cause {
 /// What the next attempt is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
-    /// Takes its price from the budget.
-    Retry,
+    /// Takes the price of its kind from the budget.
+    Retry(Kind),
     /// Takes nothing.
     Resend,
 }
@@ -101,13 +101,15 @@ impl<Spare> Kept<Spare> {
         R: Replay<Req, Spare = Spare>,
     {
         let step = match cause {
+            Cause::Failed(kind) => Step::Retry(kind),
             Cause::Unprocessed if made.resends < shared.resends => Step::Resend,
-            _ => Step::Retry,
+            // Where no resend is left, what was not processed is retried.
+            Cause::Unwanted | Cause::Unprocessed => Step::Retry(Kind::Transient),
         };
-        if let (Step::Retry, Some(refusal)) = (step, self.refusal) {
+        if let (Step::Retry(_), Some(refusal)) = (step, self.refusal) {
             return Err(refusal);
         }
-        let out_of_attempts = matches!(step, Step::Retry) && made.attempts >= shared.attempts;
+        let out_of_attempts = matches!(step, Step::Retry(_)) && made.attempts >= shared.attempts;
         let Some(spare) = self.spare.as_ref().filter(|_| !out_of_attempts) else {
             return Err(Refusal::OutOfAttempts);
         };
@@ -126,25 +128,23 @@ impl<Spare> Kept<Spare> {
         shared: &Shared<P, R>,
         made: &mut Made,
         step: Step,
-        cause: Cause,
     ) -> Result<Prepared<R::Request>, Refusal>
     where
         R: Replay<Req, Spare = Spare>,
     {
-        // Where no resend is left, what was not processed is retried.
-        let kind = match cause {
-            Cause::Failed(kind) => kind,
-            Cause::Unwanted | Cause::Unprocessed => Kind::Transient,
-        };
         let mut reservation = Reservation { withdrawal: None };
-        match step {
-            Step::Resend => made.resends += 1,
-            Step::Retry => {
+        let kind = match step {
+            Step::Resend => {
+                made.resends += 1;
+                Kind::Transient
+            }
+            Step::Retry(kind) => {
                 let withdrawal = shared.budget.try_withdraw(kind);
                 reservation.withdrawal = Some(withdrawal.map_err(|_| Refusal::Exhausted)?);
                 made.attempts += 1;
+                kind
             }
-        }
+        };
         let more_retries = self.refusal.is_none() && made.attempts < shared.attempts;
         let request = if more_retries || made.resends < shared.resends {
             let spare = self.spare.as_mut();
@@ -173,7 +173,7 @@ impl<Spare> Kept<Spare> {
 
 /// An attempt that is paid for and not yet sent.
 pub(crate) struct Prepared<Request> {
-    request: Request,
+    pub(crate) request: Request,
     reservation: Reservation,
     pub(crate) next: Next,
 }
@@ -182,6 +182,21 @@ impl<Request> Prepared<Request> {
     /// The request, and what was paid for it. From here on dropping that does not give it back.
     pub(crate) fn spend(mut self) -> (Request, Option<Withdrawal>) {
         (self.request, self.reservation.withdrawal.take())
+    }
+
+    /// Whether so much has failed since it was paid for that it is not to be sent.
+    pub(crate) fn looks_vain(&self) -> bool {
+        let withdrawal = self.reservation.withdrawal.as_ref();
+        withdrawal.is_some_and(Withdrawal::looks_vain)
+    }
+
+    /// Gives back what was paid for it, unless the budget is why it is not sent.
+    pub(crate) fn give_up(mut self, refusal: Refusal) {
+        if refusal == Refusal::Exhausted
+            && let Some(withdrawal) = self.reservation.withdrawal.take()
+        {
+            withdrawal.withhold();
+        }
     }
 }
 

@@ -84,6 +84,7 @@ impl Bucket {
             let paid = self.paid(held);
             let balance = level.wrapping_add(paid).min(cap);
             if balance < price {
+                self.doubt(level);
                 return Err(balance);
             }
             let rest = (balance - price).wrapping_sub(paid);
@@ -107,12 +108,24 @@ impl Bucket {
     pub(crate) fn look(&self, price: i64, cap: i64, held: u64) -> bool {
         let level = self.level.load(Acquire);
         let paid = self.paid(held);
-        self.enough.store(price.wrapping_sub(paid), Relaxed);
-        level.wrapping_add(paid).min(cap) >= price
+        let is_there = level.wrapping_add(paid).min(cap) >= price;
+        if is_there {
+            self.enough.store(price.wrapping_sub(paid), Relaxed);
+        } else {
+            self.doubt(level);
+        }
+        is_there
     }
 
-    /// Whether the price of the last look is there though nothing was paid in since. Reads two
-    /// words that no success writes.
+    /// Lets nothing be enough until the next look. The level alone would not tell: the price may
+    /// have risen since the last one, or the cap be below it.
+    fn doubt(&self, level: i64) {
+        let out_of_reach = level.wrapping_add(i64::MAX / 2);
+        self.enough.store(out_of_reach, Relaxed);
+    }
+
+    /// Whether the price of the last look is there though nothing was paid in since, and nothing
+    /// was refused. Reads two words that no success writes.
     pub(crate) fn still_holds(&self) -> bool {
         let (level, enough) = (self.level.load(Relaxed), self.enough.load(Relaxed));
         level.wrapping_sub(enough) >= 0

@@ -144,7 +144,7 @@ impl Checkpoint {
 }
 
 impl Outcomes {
-    fn less(self, before: Self) -> Self {
+    pub(crate) fn less(self, before: Self) -> Self {
         Self {
             funded: self.funded.saturating_sub(before.funded),
             failed: self.failed.saturating_sub(before.failed),

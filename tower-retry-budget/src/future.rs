@@ -43,7 +43,7 @@ pin_project! {
         #[pin]
         state: State<S::Future, R::Request, Result<S::Response, S::Error>>,
         kept: Retries<R::Spare>,
-        // For all retries of the request, from when the first one is wanted.
+        // For all retries of the request, from when the first one is wanted until readiness fails.
         service: Option<S>,
         made: Made,
         waits: Waits,
@@ -86,6 +86,32 @@ where
     S: Service<R::Request> + Clone,
     P: Policy<Req, S::Response, S::Error>,
 {
+    fn poll_outcome(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, S::Error>> {
+        loop {
+            let mut this = self.as_mut().project();
+            let outcome = match this.state.as_mut().project() {
+                StateProj::Calling { future } => ready!(future.poll(cx)),
+                StateProj::BackingOff { sleep, next } => {
+                    ready!(sleep.poll(cx));
+                    let next = next.take();
+                    this.state.set(State::unready(next));
+                    continue;
+                }
+                StateProj::Unready { .. } => match ready!(self.as_mut().poll_send(cx)) {
+                    Sending::Sent => continue,
+                    Sending::Failed(error) => Err(error),
+                    Sending::GivenUp(outcome) => return Poll::Ready(outcome),
+                },
+            };
+            if let Some(outcome) = self.as_mut().judge(outcome) {
+                return Poll::Ready(outcome);
+            }
+        }
+    }
+
     /// Judges the outcome of an attempt: gives it back if it is final, else prepares the next.
     fn judge(
         mut self: Pin<&mut Self>,
@@ -115,7 +141,7 @@ where
             }
             Verdict::Unprocessed => {
                 // One that is to be sent again for nothing has not failed.
-                if this.made.resends >= shared.resends {
+                if this.kept.is_err() || this.made.resends >= shared.resends {
                     shared.budget.failed(Kind::Transient);
                 }
                 (Cause::Unprocessed, None)
@@ -167,7 +193,7 @@ where
         {
             return Err(Refusal::PastDeadline);
         }
-        let prepared = kept.prepare(shared, this.made, step, cause)?;
+        let prepared = kept.prepare(shared, this.made, step)?;
         if this.service.is_none() {
             *this.service = Some(this.lane.core.service());
         }
@@ -189,23 +215,29 @@ where
             Some(due) => due.spare(&shared.latencies),
             None => Some(Duration::MAX),
         };
-        let refusal = match spare.map(|spare| (service.poll_ready(cx), spare)) {
+        let looks_vain = next.as_ref().is_some_and(|(next, _)| next.looks_vain());
+        let refusal = match spare {
             None => Some(Refusal::PastDeadline),
-            Some((Poll::Pending, spare)) => {
-                ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
-                Some(Refusal::NotReady)
-            }
-            Some((Poll::Ready(Ok(())), _)) => None,
-            Some((Poll::Ready(Err(error)), _)) => {
-                *next = None;
-                return Poll::Ready(Sending::Failed(error));
-            }
+            Some(_) if looks_vain => Some(Refusal::Exhausted),
+            Some(spare) => match service.poll_ready(cx) {
+                Poll::Pending => {
+                    ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
+                    Some(Refusal::NotReady)
+                }
+                Poll::Ready(Ok(())) => None,
+                Poll::Ready(Err(error)) => {
+                    // By tower's contract an instance that failed is not to be used again.
+                    *this.service = None;
+                    *next = None;
+                    return Poll::Ready(Sending::Failed(error));
+                }
+            },
         };
         let Some((prepared, mut outcome)) = next.take() else {
             return Poll::Pending;
         };
         if let Some(refusal) = refusal {
-            drop(prepared);
+            prepared.give_up(refusal);
             self.refuse(refusal, &mut outcome);
             return Poll::Ready(Sending::GivenUp(outcome));
         }
@@ -214,14 +246,16 @@ where
         Poll::Ready(Sending::Sent)
     }
 
-    fn send(self: Pin<&mut Self>, prepared: Prepared<R::Request>) {
+    fn send(self: Pin<&mut Self>, mut prepared: Prepared<R::Request>) {
         let mut this = self.project();
         let Some(service) = this.service else {
             return;
         };
         let shared = &this.lane.core.shared;
         let next = prepared.next;
-        let (mut request, paid) = prepared.spend();
+        // Foreign code: if it panics, nothing was sent and nothing is spent.
+        shared.replay.prepare(&mut prepared.request, next);
+        let (request, paid) = prepared.spend();
         *this.paid = paid;
         if next.resend {
             shared.counters.resent();
@@ -229,7 +263,6 @@ where
             *this.retried = true;
             shared.counters.retry();
         }
-        shared.replay.prepare(&mut request, next);
         if let Some(due) = this.due {
             due.sent();
         }
@@ -261,26 +294,12 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let mut this = self.as_mut().project();
-            let outcome = match this.state.as_mut().project() {
-                StateProj::Calling { future } => ready!(future.poll(cx)),
-                StateProj::BackingOff { sleep, next } => {
-                    ready!(sleep.poll(cx));
-                    let next = next.take();
-                    this.state.set(State::unready(next));
-                    continue;
-                }
-                StateProj::Unready { .. } => match ready!(self.as_mut().poll_send(cx)) {
-                    Sending::Sent => continue,
-                    Sending::Failed(error) => Err(error),
-                    Sending::GivenUp(outcome) => return Poll::Ready(outcome),
-                },
-            };
-            if let Some(outcome) = self.as_mut().judge(outcome) {
-                return Poll::Ready(outcome);
-            }
-        }
+        let outcome = ready!(self.as_mut().poll_outcome(cx));
+        // Not to be held for as long as this is.
+        let this = self.project();
+        *this.kept = Err(Refusal::OutOfAttempts);
+        *this.service = None;
+        Poll::Ready(outcome)
     }
 }
 

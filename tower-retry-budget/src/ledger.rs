@@ -99,6 +99,11 @@ impl Ledger {
         }
     }
 
+    /// Whether most of what came since there were so many outcomes has failed.
+    pub(crate) fn mostly_failed_since(&self, before: Outcomes) -> bool {
+        self.terms.follow_success && !self.outcomes().less(before).are_well()
+    }
+
     /// What holds at `now`, and the balance.
     pub(crate) fn state(&self, now: u64) -> (Conditions, i64) {
         let held = self.bucket.hold(now);
@@ -132,14 +137,20 @@ impl Conditions {
     pub(crate) fn price(&self, base: i64) -> i64 {
         let Outcomes { funded, failed } = self.outcomes;
         let all = funded.saturating_add(failed);
-        let well = u128::from(funded) * 100 >= u128::from(all) * u128::from(WELL_PERCENT);
-        if !self.follow_success || all < FEWEST || well {
+        if !self.follow_success || all < FEWEST || self.outcomes.are_well() {
             return base;
         }
         let dearest = base.saturating_mul(DEAREST);
         let dear = u128::from(base.unsigned_abs()) * u128::from(all);
         let price = dear.div_ceil(u128::from(funded.max(1)));
         i64::try_from(price).map_or(dearest, |price| price.min(dearest))
+    }
+}
+
+impl Outcomes {
+    fn are_well(self) -> bool {
+        let all = self.funded.saturating_add(self.failed);
+        u128::from(self.funded) * 100 >= u128::from(all) * u128::from(WELL_PERCENT)
     }
 }
 

@@ -9,6 +9,9 @@ mod bucket;
 pub mod budget;
 mod builder;
 mod checkpoints;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod coming_from_tower;
 pub mod deadline;
 pub mod error;
 pub mod future;

@@ -12,7 +12,8 @@ use crate::{
 ///
 /// Each attempt whose verdict is [`Retry`](crate::Verdict::Retry) or
 /// [`Unprocessed`](crate::Verdict::Unprocessed) either leads to a retry or a resend, or is counted
-/// under the one reason why not. A retry or a resend is counted when it is sent.
+/// under the one reason why not, unless the request is cancelled or the service fails to become ready
+/// before that. A retry or a resend is counted when it is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryStats {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     attempt::{Made, Step},
     backoff::Backoff,
+    kind::Kind,
     sync::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -28,7 +29,8 @@ impl Waits {
     ) -> Duration {
         let seed = *self.seed.get_or_insert_with(|| seeds.next());
         let backoff = match step {
-            Step::Retry => backoff.delay(made.attempts - 1, seed),
+            Step::Retry(Kind::Timeout) => backoff.delay(made.attempts - 1 + AFTER_TIMEOUT, seed),
+            Step::Retry(_) => backoff.delay(made.attempts - 1, seed),
             // A server that gives everything back is not to be hammered.
             Step::Resend => made
                 .resends
@@ -82,6 +84,10 @@ fn mixed(seed: u64, number: u64) -> u64 {
     let state = (state ^ (state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     state ^ (state >> 31)
 }
+
+/// By how many waits the backoff is further after a timeout: a queue does not go in no time, and
+/// meanwhile others' outcomes tell whether it does.
+const AFTER_TIMEOUT: u32 = 2;
 
 /// Not the number of any attempt.
 const RESENDS: u64 = u64::MAX;

@@ -170,12 +170,12 @@ fn a_refusal_says_what_there_was_and_what_to_do() {
     budget.deposit();
     let refused = budget.try_withdraw(Kind::Timeout).unwrap_err();
     assert_eq!((refused.balance(), refused.cap()), (0.4, 20.0));
-    assert_eq!((refused.kind(), refused.price()), (Kind::Timeout, 10.0));
+    assert_eq!((refused.kind(), refused.price()), (Kind::Timeout, 20.0));
     assert!(!refused.dearer());
     assert_eq!(
         refused.to_string(),
         "the retry budget holds 0.400 of at most 20.000 tokens and a retry of what timed out costs \
-         10.000: wait for successes to fund it, or raise `ratio`, `min_per_second` or `reserve`"
+         20.000: wait for successes to fund it, or raise `ratio`, `min_per_second` or `reserve`"
     );
 }
 

@@ -117,7 +117,10 @@ async fn a_second_attempt_is_touched_up_and_a_first_is_not() {
         noted.lock().expect("no panic").push(attempt);
         let answered = noted.lock().expect("no panic").len();
         let latency = if answered == 201 { 100 * MS } else { 10 * MS };
-        async move { Ok::<_, Failure>(tokio::time::sleep(latency).await) }
+        async move {
+            tokio::time::sleep(latency).await;
+            Ok::<_, Failure>(())
+        }
     }));
     for _ in 0..201 {
         service

@@ -127,7 +127,7 @@ async fn it_follows_within_a_window_when_everything_gets_faster() {
 }
 
 /// Of a hundred requests, 93 take 10 ms, four 30 ms, and three 300 ms unless their hedges win after
-/// 40 ms. Were those left out, the quantile would seem to be 10 ms; tower's hedge does that.
+/// 40 ms. Were those left out, the quantile would seem to be 10 ms.
 #[tokio::test(start_paused = true)]
 async fn superseded_losers_do_not_bias_the_quantile() {
     let (budget, backend) = (tokens(10_000), Backend::default());

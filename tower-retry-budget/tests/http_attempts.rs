@@ -2,7 +2,7 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use http::{HeaderName, Request};
+use http::{HeaderName, HeaderValue, Request};
 use tower_retry_budget::{
     Kind, Next, Prepare,
     http::{AttemptHeader, GrpcPreviousAttempts},
@@ -46,4 +46,22 @@ fn a_first_attempt_that_was_not_processed_is_still_the_first() {
     assert_eq!(prepared(&GrpcPreviousAttempts, next, name), ["9", "9"]);
     let hook = AttemptHeader::default();
     assert_eq!(prepared(&hook, next, "x-retry-attempt"), ["9", "9"]);
+}
+
+#[test]
+fn a_caller_with_as_many_headers_as_can_be_does_no_harm() {
+    let mut request = Request::new(());
+    let name = |number: u32| HeaderName::try_from(format!("x-{number}")).unwrap();
+    let headers = request.headers_mut();
+    let sent = (0..)
+        .take_while(|&number| {
+            headers
+                .try_insert(name(number), HeaderValue::from_static("1"))
+                .is_ok()
+        })
+        .count();
+    let next = Next::retry(2, Kind::Transient);
+    AttemptHeader::default().prepare(&mut request, next);
+    GrpcPreviousAttempts.prepare(&mut request, next);
+    assert_eq!(request.headers().len(), sent);
 }

@@ -2,12 +2,13 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
-use std::{error::Error, fmt, io, time::Duration};
+use std::{error::Error, fmt, future::ready, io, time::Duration};
 
 use http::{Request, Response};
-use tower::BoxError;
+use tokio::time::Instant;
+use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_retry_budget::{
-    Kind, Policy, Refusal, Verdict,
+    Budget, Kind, Policy, Refusal, RetryLayer, Verdict,
     http::{KnownErrors, NotRetried, StatusPolicy, is_refused_connection},
     throttle::{Admission, Throttle},
 };
@@ -82,6 +83,14 @@ async fn what_took_too_long_is_a_timeout() {
     let elapsed = tokio::time::timeout(Duration::from_millis(3), never).await;
     let error = Because(elapsed.unwrap_err().into()).into();
     assert_eq!(judge(&error), timeout);
+    let hanging = service_fn(|()| std::future::pending::<Result<(), BoxError>>());
+    let layer = RetryLayer::builder(Budget::new())
+        .attempts(1)
+        .per_try(Duration::from_millis(3))
+        .build()
+        .unwrap();
+    let error = layer.layer(hanging).oneshot(()).await.unwrap_err();
+    assert_eq!(judge(&Because(error).into()), timeout);
 }
 
 #[test]
@@ -93,6 +102,28 @@ fn what_a_throttle_held_back_says_nothing() {
     for error in wrapped(|| held.clone()) {
         assert_eq!(judge(&error), Verdict::Neutral, "{error:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_the_policy_holds() {
+    struct Until(Instant);
+
+    impl Policy<(), (), BoxError> for Until {
+        fn deadline(&self, (): &()) -> Option<Instant> {
+            Some(self.0)
+        }
+
+        fn classify(&self, _: Result<&(), &BoxError>) -> Verdict {
+            Verdict::retry().after(Duration::from_secs(9))
+        }
+    }
+
+    let deadline = Instant::now() + Duration::from_secs(3);
+    let layer = RetryLayer::builder(Budget::new()).policy(KnownErrors::new(Until(deadline)));
+    let layer = layer.build().unwrap();
+    let service = layer.layer(service_fn(|()| ready(Ok(()))));
+    service.oneshot(()).await.unwrap();
+    assert_eq!((layer.stats().past_deadline, layer.stats().retries), (1, 0));
 }
 
 #[test]

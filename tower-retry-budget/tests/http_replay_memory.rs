@@ -5,7 +5,11 @@ use std::{
     convert::Infallible,
     future::ready,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -16,7 +20,7 @@ use http_body_util::{
     channel::{Channel, Sender},
 };
 use tokio_test::{assert_pending, assert_ready};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_retry_budget::{
     Budget, Replay, RetryLayer,
     http::{BodyMemory, BodyReplay, ReplayBody, Spare, StatusPolicy},
@@ -110,6 +114,74 @@ async fn a_layer_holds_no_memory_after_an_early_answer() {
     assert_eq!(answer.unwrap().status(), 200);
     assert!(sent.lock().unwrap().is_some(), "it is still being sent");
     assert_eq!(memory.used(), 0);
+}
+
+#[tokio::test]
+async fn a_future_that_is_kept_beyond_its_answer_holds_no_memory() {
+    let memory = BodyMemory::new(1_000);
+    let layer = RetryLayer::builder(Budget::new())
+        .policy(StatusPolicy::new())
+        .replay(BodyReplay::default().memory(memory.clone()))
+        .build()
+        .unwrap();
+    let mut service = layer.layer(service_fn(|request: Request<ReplayBody<_>>| {
+        let mut body = Box::pin(request.into_body());
+        assert_eq!(data(&mut body).len(), 100);
+        ready(Ok::<_, Infallible>(Response::new(body)))
+    }));
+    let mut answer = std::pin::pin!(service.call(Request::new(of(100))));
+    let mut echo = answer.as_mut().await.unwrap().into_body();
+    assert_eq!(memory.used(), 0);
+    assert_eq!(rest(&mut echo).0.len(), 200);
+    assert_eq!(memory.used(), 0);
+}
+
+#[test]
+fn an_old_attempt_does_without_the_new_one_if_the_client_has_ended_since_it_was_read() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let memory = BodyMemory::new(1_000);
+    let (mut first, spare) = split(
+        &memory,
+        EndsByItself {
+            data: Some("all".into()),
+            ended: Arc::clone(&ended),
+        },
+    );
+    assert_eq!(data(&mut first), "all");
+    assert_pending!(poll(&mut first));
+    ended.store(true, Relaxed);
+    assert!(BodyReplay::default().complete(&spare));
+    let second = BodyReplay::default().last(spare).expect("replayable");
+    let mut second = Box::pin(second.into_body());
+    assert_eq!(data(&mut second), "all");
+    drop(second);
+    assert!(assert_ready!(poll(&mut first)).is_none());
+}
+
+/// Knows that it has ended before anyone polls it again, as a body of HTTP/2 may.
+struct EndsByItself {
+    data: Option<Bytes>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Body for EndsByItself {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.data.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            None if self.is_end_stream() => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
 }
 
 #[test]
@@ -213,7 +285,8 @@ fn an_old_attempt_that_nobody_can_complete_keeps_nothing() {
         .ok()
         .unwrap();
     data(&mut first);
-    let second = again(&mut spare);
+    let mut second = again(&mut spare);
+    data(&mut second);
     drop(spare);
     assert_eq!(memory.used(), 100);
     drop(second);

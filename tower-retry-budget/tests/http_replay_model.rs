@@ -79,7 +79,10 @@ struct Run {
     others: Option<Spare<Scripted>>,
     others_keep: usize,
     attempts: Vec<Attempt>,
+    made: usize,
     newest: usize,
+    /// Whether the newest is gone and was never polled.
+    vacant: bool,
     script: std::vec::IntoIter<Step>,
     source: Source,
     /// All that the client's body has given, but for empty frames.
@@ -91,6 +94,7 @@ struct Run {
 struct Attempt {
     number: usize,
     body: Pin<Box<ReplayBody<Scripted>>>,
+    polled: bool,
     /// How much of what was given it has read.
     read: usize,
 }
@@ -127,7 +131,9 @@ impl Run {
             others: None,
             others_keep: 0,
             attempts: Vec::new(),
+            made: 0,
             newest: 0,
+            vacant: false,
             script: script.into_iter(),
             source: Source::Live,
             given: Vec::new(),
@@ -138,10 +144,13 @@ impl Run {
     }
 
     fn attempt(&mut self, request: Request<ReplayBody<Scripted>>) {
-        self.newest += 1;
+        self.made += 1;
+        self.newest = self.made;
+        self.vacant = false;
         self.attempts.push(Attempt {
             number: self.newest,
             body: Box::pin(request.into_body()),
+            polled: false,
             read: 0,
         });
     }
@@ -151,7 +160,8 @@ impl Run {
         match event {
             Event::Poll(which) if !self.attempts.is_empty() => self.poll(which % count),
             Event::DropAttempt(which) if !self.attempts.is_empty() => {
-                self.attempts.swap_remove(which % count);
+                let gone = self.attempts.swap_remove(which % count);
+                self.vacant |= gone.number == self.newest && !gone.polled;
             }
             Event::Again => {
                 let spare = self.spare.as_mut();
@@ -207,8 +217,13 @@ impl Run {
     }
 
     fn expected(&mut self, which: usize, free: usize) -> Read {
-        let is_newest = self.attempts[which].number == self.newest;
-        let read = self.attempts[which].read;
+        let attempt = &mut self.attempts[which];
+        attempt.polled = true;
+        let (number, read) = (attempt.number, attempt.read);
+        if self.vacant && self.keeping && read == self.given.len() {
+            (self.newest, self.vacant) = (number, false);
+        }
+        let is_newest = number == self.newest;
         if let Some(given) = self.given.get(read).cloned()
             && (self.keeping || is_newest)
         {
@@ -255,7 +270,7 @@ impl Run {
         let newest = self.newest();
         self.keeping &= match newest {
             Some(newest) => self.attempts.len() > 1 || newest.read < self.given.len(),
-            None => !self.attempts.is_empty() && self.source == Source::Ended,
+            None => !self.attempts.is_empty() && (self.vacant || self.source == Source::Ended),
         };
     }
 

@@ -1,12 +1,24 @@
 //! Old attempts that live on, and bodies that fail.
 #![cfg(feature = "http")]
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Poll},
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::{Full, channel::Channel};
 use tokio_test::{assert_pending, assert_ready, task};
+use tower_retry_budget::{
+    Replay,
+    http::{BodyReplay, ReplayBody},
+};
 
 use bodies::{Scripted, Step, again, data, frames, poll, replayable, rest, split};
 
@@ -154,4 +166,75 @@ fn an_old_attempt_is_woken_once_when_the_body_is_no_longer_kept() {
     assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
     assert!(rest(&mut second).0.is_empty());
     assert!(!first.is_woken());
+}
+
+#[test]
+fn an_attempt_that_is_never_sent_gives_the_body_back() {
+    for last in [false, true] {
+        let (mut sender, body) = Channel::<Bytes, Infallible>::new(8);
+        let mut send = |text: &'static str| sender.try_send(Frame::data(text.into())).ok().unwrap();
+        let (first, mut spare) = split(body, 1024);
+        let mut first = task::spawn(first);
+        send("ab");
+        assert!(first.enter(|cx, body| body.poll_frame(cx)).is_ready());
+        assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+        // It waits, and meanwhile the old one, which the server has answered early, is polled.
+        let second = again(&mut spare);
+        assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+        let mut spare = Some(spare).filter(|_| !last);
+        drop(second);
+        assert!(first.is_woken());
+        assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+        send("cd");
+        assert!(first.is_woken());
+        let frame = assert_ready!(first.enter(|cx, body| body.poll_frame(cx)));
+        assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "cd");
+        // Another one takes it over again.
+        let third = spare.as_mut().map(again);
+        drop(sender);
+        if let Some(mut third) = third {
+            assert_pending!(first.enter(|cx, body| body.poll_frame(cx)));
+            assert_eq!(rest(&mut third).0, b"abcd");
+        }
+        assert!(assert_ready!(first.enter(|cx, body| body.poll_frame(cx))).is_none());
+        assert!(first.is_end_stream());
+    }
+}
+
+/// Ends at once, and drops an attempt with itself.
+struct Owner(Arc<Mutex<Option<ReplayBody<Owner>>>>);
+
+impl Body for Owner {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let owned = self.0.lock().expect("no panic").take();
+        drop(owned);
+    }
+}
+
+#[test]
+fn a_body_may_do_as_it_likes_when_it_is_dropped() {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let owned = Arc::new(Mutex::new(None));
+        let request = Request::new(Owner(Arc::clone(&owned)));
+        let (first, mut spare) = BodyReplay::default().first(request);
+        let mut second = again(spare.as_mut().unwrap());
+        *owned.lock().unwrap() = Some(first.into_body());
+        assert!(rest(&mut second).0.is_empty());
+        done.send(owned.lock().unwrap().is_none()).unwrap();
+    });
+    let dropped = is_done.recv_timeout(Duration::from_secs(10));
+    assert_eq!(dropped, Ok(true), "it waits for a lock that it holds");
 }

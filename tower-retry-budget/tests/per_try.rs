@@ -34,7 +34,7 @@ fn layer(budget: &Budget, attempts: u32) -> Timed<tower_retry_budget::OnError> {
 
 #[tokio::test(start_paused = true)]
 async fn a_try_that_takes_too_long_ends_and_the_next_one_has_the_whole_limit() {
-    let layer = layer(&tokens(20), 3);
+    let layer = layer(&tokens(40), 3);
     let world = World::answering([Answer::Never, Answer::Never, Answer::Ok("fine")]);
     let start = Instant::now();
     assert_eq!(
@@ -81,7 +81,7 @@ where
 {
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&kinds);
-    let layer = RetryLayer::builder(tokens(20))
+    let layer = RetryLayer::builder(tokens(40))
         .backoff(at_once())
         .policy(policy)
         .per_try(LIMIT)

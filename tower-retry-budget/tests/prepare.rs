@@ -1,6 +1,7 @@
 //! A hook that sees each attempt after the first before it is sent.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
@@ -92,4 +93,18 @@ async fn it_is_called_when_the_attempt_is_sent_and_not_before() {
     handle.allow(1);
     assert_pending!(response.poll());
     assert_eq!(*told.lock().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_panics_spends_nothing() {
+    let budget = tokens(20);
+    let layer = builder(&budget, BOTH).prepare(|_: &mut Request, _: Next| panic!("a broken hook"));
+    let layer = layer.build().unwrap();
+    let world = World::answering([BUSY]);
+    let mut response = task::spawn(layer.layer(world.probe()).oneshot(Request::default()));
+    let polled = catch_unwind(AssertUnwindSafe(|| response.poll().is_ready()));
+    assert!(polled.is_err());
+    drop(response);
+    assert_eq!((world.calls().len(), world.reserved()), (1, 0));
+    assert_eq!((budget.stats().balance, layer.stats().retries), (20.0, 0));
 }

@@ -103,7 +103,11 @@ async fn an_error_of_readiness_on_a_retry_is_classified_and_uses_up_an_attempt()
         .await
         .unwrap();
     assert_eq!(service.call(()).await, Ok("third"));
-    assert_eq!(world.calls(), [0, 2]);
+    assert_eq!(
+        world.calls(),
+        [0, 3],
+        "the one that failed is not used again"
+    );
     // The attempt that found no readiness was never sent.
     assert_eq!(budget.stats().withdrawn, 2);
     assert_eq!(budget.stats().refunded, 1);

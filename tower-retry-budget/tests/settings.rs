@@ -34,16 +34,16 @@ fn bad_budgets_are_errors() {
     }
 }
 
-/// It could never be paid where little succeeds.
+/// It could never be paid.
 #[test]
-fn a_price_above_the_reserve_is_refused_at_build() {
+fn a_price_above_the_burst_is_refused_at_build() {
+    let builder = || Budget::builder().reserve(2).burst(5);
     for price in [5.001, 0.0, 1e-7, -1.0, f64::NAN, f64::INFINITY] {
-        let builder = Budget::builder().reserve(5).price(Kind::Throttled, price);
-        let error = builder.build().unwrap_err();
+        let error = builder().price(Kind::Throttled, price).build().unwrap_err();
         assert_eq!(error.field(), "price.throttled");
-        assert_eq!(error.allowed(), "0.000001 to `reserve`");
+        assert_eq!(error.allowed(), "0.000001 to `burst`");
     }
-    let builder = Budget::builder().reserve(5).price(Kind::Throttled, 5.0);
+    let builder = builder().price(Kind::Throttled, 5.0);
     let prices = builder.build().unwrap().stats().kinds;
     assert_eq!((prices.throttled.price, prices.timeout.price), (5.0, 5.0));
 }

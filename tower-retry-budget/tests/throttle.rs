@@ -96,8 +96,8 @@ async fn it_lets_some_through_so_that_recovery_is_seen() {
     send(&throttle, 30_000, || false).await;
     let at_first = send(&throttle, 1_000, || true).await;
     assert!(at_first < 20, "{at_first}");
-    // A factor of e in half a window: ln(1,000) × 2.5 s.
-    send(&throttle, 24_000, || true).await;
+    // A factor of e in half a window: ln(1,000) × 1.5 s.
+    send(&throttle, 15_000, || true).await;
     assert_eq!(send(&throttle, 1_000, || true).await, 1_000);
     assert_eq!(throttle.stats().probability, 0.0);
 }
@@ -124,7 +124,7 @@ async fn idle_forgets() {
     let throttle = seeded().build().unwrap();
     send(&throttle, 20_000, || false).await;
     assert!(throttle.stats().probability > 0.9);
-    advance(Duration::from_millis(5_001)).await;
+    advance(Duration::from_millis(3_001)).await;
     let stats = throttle.stats();
     assert_eq!((stats.requests, stats.probability), (0, 0.0));
     assert!(stats.held > 10_000);

@@ -29,6 +29,7 @@ mod keep_alive;
 mod leaving;
 mod limits;
 mod malformed;
+mod peeked;
 mod pool;
 mod proxy_protocol;
 mod raw;

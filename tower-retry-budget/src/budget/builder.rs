@@ -59,7 +59,7 @@ impl Builder {
     }
 
     /// The time whose successes say how much may be saved, and whose outcomes say how dear a retry
-    /// is. Default 4 s, range 10 ms to 1 hour.
+    /// is. Default 10 s, range 10 ms to 1 hour.
     ///
     /// It is measured where something fails: at least a quarter of it apart, and along a
     /// straight line in between.
@@ -83,11 +83,13 @@ impl Builder {
 
     /// Tokens that a retry of one kind costs, kept to a millionth and never rounded down. Default
     /// 1 for [`Transient`](Kind::Transient) and [`Hedge`](Kind::Hedge), 5 for
-    /// [`Throttled`](Kind::Throttled), 10 for [`Timeout`](Kind::Timeout), or `reserve` if that is
-    /// less; range 0.000001 to `reserve`.
+    /// [`Throttled`](Kind::Throttled), 20 for [`Timeout`](Kind::Timeout), or `burst` if that is
+    /// less; range 0.000001 to `burst`.
     ///
     /// An attempt that timed out has cost the server all of its work, and the next one will again;
-    /// one that was refused cost it nearly nothing.
+    /// one that was refused cost it nearly nothing. What costs more than the
+    /// [`reserve`](Self::reserve) is only retried by a client whose successes can pay for it: with
+    /// the defaults, one with 100 of them in the [`window`](Self::window).
     pub fn price(mut self, kind: Kind, price: f64) -> Self {
         *self.prices.of_mut(kind) = Some(price);
         self
@@ -100,7 +102,8 @@ impl Builder {
         self
     }
 
-    /// Whether prices rise where most fails: see [`Budget`]. Default `true`.
+    /// Whether prices rise where most fails, and retries after a timeout are withheld then: see
+    /// [`Budget`]. Default `true`.
     pub fn follow_success(mut self, follow: bool) -> Self {
         self.follow_success = follow;
         self
@@ -135,9 +138,9 @@ impl Builder {
         }
         for (kind, price) in self.prices.iter() {
             if let Some(price) = *price
-                && !(LEAST..=f64::from(reserve)).contains(&price)
+                && !(LEAST..=f64::from(self.burst)).contains(&price)
             {
-                return bad(price_of(kind), price, "0.000001 to `reserve`");
+                return bad(price_of(kind), price, "0.000001 to `burst`");
             }
         }
         Ok(self.make())
@@ -146,7 +149,7 @@ impl Builder {
     /// The settings are within their ranges.
     pub(super) fn make(&self) -> Budget {
         let reserve = self.in_reserve();
-        let mut prices = PRICES.map(|price| at_least(price.min(f64::from(reserve))));
+        let mut prices = PRICES.map(|price| at_least(price.min(f64::from(self.burst))));
         for (kind, price) in self.prices.iter() {
             if let Some(price) = *price {
                 *prices.of_mut(kind) = at_least(price);
@@ -191,7 +194,7 @@ impl Default for Builder {
             ratio: 0.2,
             min_per_second: 1.0,
             clients: 1,
-            window: Duration::from_secs(4),
+            window: Duration::from_secs(10),
             reserve: None,
             burst: 10_000,
             prices: ByKind::default(),
@@ -225,7 +228,7 @@ fn price_of(kind: Kind) -> &'static str {
 const PRICES: ByKind<f64> = ByKind {
     transient: 1.0,
     throttled: 5.0,
-    timeout: 10.0,
+    timeout: 20.0,
     hedge: 1.0,
 };
 

@@ -40,11 +40,11 @@ use crate::{
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let budget = Budget::builder().ratio(0.2).min_per_second(0.0).build()?;
 /// (0..5).for_each(|_| budget.deposit());
-/// budget.failed(Kind::Timeout);
+/// budget.failed(Kind::Throttled);
 ///
-/// let withdrawal = budget.try_withdraw(Kind::Timeout)?;
-/// assert_eq!(withdrawal.price(), 10.0);
-/// assert!(budget.try_withdraw(Kind::Transient).is_err(), "a new one has ten tokens");
+/// let withdrawal = budget.try_withdraw(Kind::Throttled)?;
+/// assert_eq!(withdrawal.price(), 5.0);
+/// assert!(budget.try_withdraw(Kind::Timeout).is_err(), "a new one has ten tokens");
 /// // It was not sent.
 /// withdrawal.refund();
 /// assert!(budget.looks_affordable());
@@ -66,6 +66,11 @@ use crate::{
 /// price is divided by that share: at one success in four, a retry costs four times as much, and
 /// 16 times at the most. So the floor and the reserves of many clients together do not keep down
 /// a server that is nearly down. [`follow_success`](Builder::follow_success) turns it off.
+///
+/// A price can only rise after much has failed. So a retry after a [`Timeout`](Kind::Timeout),
+/// which would join the queue that the attempt before was lost in, is looked at once more before
+/// it is sent ([`Withdrawal::looks_vain`]): it is withheld if less than 80 % of what came since it
+/// was paid for succeeded. Its price stays spent.
 ///
 /// # Sharing it
 ///
@@ -148,6 +153,7 @@ impl Budget {
             refused: 0,
             refunded: 0,
             refunded_succeeded: 0,
+            withheld: 0,
             kinds: shared.prices.map(|base| KindStats {
                 price: tokens(conditions.price(*base)),
                 ..KindStats::default()
@@ -162,9 +168,11 @@ impl Budget {
         if self.shared.dry.load(Relaxed) && self.shared.dry.swap(false, Relaxed) {
             tracing::debug!("the retry budget grants retries again");
         }
+        let after = (kind == Kind::Timeout).then(|| self.shared.ledger.outcomes());
         Withdrawal {
             budget: self.clone(),
             price,
+            after,
         }
     }
 
@@ -204,6 +212,8 @@ impl fmt::Debug for Budget {
 pub struct Withdrawal {
     budget: Budget,
     price: i64,
+    // What there was before, where what comes after it matters.
+    after: Option<Outcomes>,
 }
 
 impl Withdrawal {
@@ -217,6 +227,18 @@ impl Withdrawal {
         let shared = &*self.budget.shared;
         shared.ledger.refund(self.price);
         shared.decisions.unsent(self.price);
+    }
+
+    /// Whether less than 80 % of the outcomes since the withdrawal were successes, for a retry after
+    /// a [`Timeout`](Kind::Timeout): see [`Budget`]. Then it is better withheld than sent.
+    pub fn looks_vain(&self) -> bool {
+        let ledger = &self.budget.shared.ledger;
+        (self.after).is_some_and(|before| ledger.mostly_failed_since(before))
+    }
+
+    /// Leaves the price spent, for a retry that was not sent because it looked vain.
+    pub fn withhold(self) {
+        self.budget.shared.decisions.withheld();
     }
 
     /// Says that the retry was sent and succeeded. The price is given back if

@@ -33,6 +33,9 @@ pub struct BudgetStats {
     /// Withdrawals given back, because their retry succeeded: see
     /// [`refund_succeeded`](super::Builder::refund_succeeded).
     pub refunded_succeeded: u64,
+    /// Withdrawals whose retry was never sent, because so much failed while it waited. Their price
+    /// stays taken.
+    pub withheld: u64,
     /// The decisions, kind by kind.
     pub kinds: ByKind<KindStats>,
 }
@@ -103,6 +106,7 @@ impl<T> ByKind<T> {
 pub(super) struct Decisions {
     kinds: ByKind<OfKind>,
     unsent: AtomicU64,
+    withheld: AtomicU64,
     succeeded: AtomicU64,
     spent: AtomicI64,
 }
@@ -131,6 +135,10 @@ impl Decisions {
         self.spent.fetch_sub(price, Relaxed);
     }
 
+    pub(super) fn withheld(&self) {
+        self.withheld.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn succeeded(&self, price: i64) {
         self.succeeded.fetch_add(1, Relaxed);
         self.spent.fetch_sub(price, Relaxed);
@@ -140,6 +148,7 @@ impl Decisions {
     pub(super) fn tell(&self, stats: &mut BudgetStats) {
         stats.spent = tokens(self.spent.load(Relaxed));
         stats.refunded = self.unsent.load(Relaxed);
+        stats.withheld = self.withheld.load(Relaxed);
         stats.refunded_succeeded = self.succeeded.load(Relaxed);
         for kind in KINDS {
             let (counts, told) = (self.kinds.of(kind), stats.kinds.of_mut(kind));

@@ -92,6 +92,7 @@ where
             return Poll::Pending;
         }
         this.second.set(Second::Over);
+        *this.plan = None;
         if *this.hedged {
             this.watch.counters.ended(if is_answer(verdict) {
                 End::WonFirst
@@ -156,10 +157,15 @@ where
                     return Poll::Ready(first);
                 }
             };
-            this.second.set(next.unwrap_or_else(|refusal| {
+            let next = next.unwrap_or_else(|refusal| {
                 this.watch.counters.refused(refusal);
                 Second::Over
-            }));
+            });
+            if matches!(next, Second::Over) {
+                // Nobody will need it, and it may hold memory of others.
+                *this.plan = None;
+            }
+            this.second.set(next);
         }
     }
 }

@@ -107,7 +107,8 @@
 //! | an early error | wins | waits for the other attempt |
 //! | losers | not learnt from, so that the quantile comes out too low | counted as longer |
 //! | data | a mutex for each answer and each request, milliseconds | lanes, microseconds |
-//! | readiness | needs two instances ready for each request | asks for a second one when there is to be a hedge |
+//! | failures | learnt from, if they are an `Ok` | no answers |
+//! | the second instance | cloned for each request; an error of its readiness fails the request | cloned when there is to be a hedge; then the first attempt goes on |
 //! | shape | a service that cannot be cloned | a layer, and a service that is `Clone` |
 //!
 //! What `tower::hedge` has and this has not: a policy that can change its mind about a request

@@ -30,7 +30,7 @@ impl<B> Prepare<Request<B>> for AttemptHeader {
     fn prepare(&self, request: &mut Request<B>, next: Next) {
         if next.attempt > 1 {
             let number = HeaderValue::from(next.attempt);
-            request.headers_mut().insert(self.name.clone(), number);
+            tell(request, self.name.clone(), number);
         }
     }
 }
@@ -44,11 +44,14 @@ impl<B> Prepare<Request<B>> for GrpcPreviousAttempts {
     fn prepare(&self, request: &mut Request<B>, next: Next) {
         if next.attempt > 1 {
             let previous = HeaderValue::from(next.attempt - 1);
-            request
-                .headers_mut()
-                .insert(GRPC_PREVIOUS_RPC_ATTEMPTS, previous);
+            tell(request, GRPC_PREVIOUS_RPC_ATTEMPTS, previous);
         }
     }
+}
+
+fn tell<B>(request: &mut Request<B>, name: HeaderName, value: HeaderValue) {
+    // Where a caller has sent as many headers as can be, the server is not told.
+    let _ = request.headers_mut().try_insert(name, value);
 }
 
 const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =

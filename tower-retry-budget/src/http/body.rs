@@ -23,7 +23,8 @@ pin_project! {
     /// the newest attempt reads from the client's body. An older one that is still being sent,
     /// because the server answered early, is woken when the whole body was kept and finishes;
     /// otherwise it stays pending until its connection drops it. It never ends as if it were
-    /// complete.
+    /// complete. If the newest is dropped before it was ever polled, as one that is given up before it
+    /// is sent, an older one reads on in its place: the answer that counts may be the older one's.
     ///
     /// If the client's body fails, the attempt that reads it gets the error, and there is no
     /// other attempt.
@@ -62,6 +63,7 @@ impl<B: Body<Data = Bytes>> ReplayBody<B> {
                 reader: Reader {
                     tape,
                     attempt,
+                    polled: false,
                     position: 0,
                     read: 0,
                 },
@@ -184,6 +186,7 @@ impl<B> Drop for Kept<B> {
 struct Reader<B> {
     tape: SharedTape<B>,
     attempt: u32,
+    polled: bool,
     /// Frames read of those that are kept.
     position: usize,
     /// Bytes of data in them.
@@ -192,6 +195,7 @@ struct Reader<B> {
 
 impl<B: Body<Data = Bytes>> Reader<B> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.polled = true;
         let mut tape = lock(&self.tape);
         let polled = match tape.kept(self.position) {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
@@ -203,8 +207,9 @@ impl<B: Body<Data = Bytes>> Reader<B> {
             self.position += 1;
             self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        let settled = tape.settled();
+        let (settled, spent) = (tape.settled(), tape.spent());
         drop(tape);
+        drop(spent);
         wake(settled);
         polled
     }
@@ -212,8 +217,16 @@ impl<B: Body<Data = Bytes>> Reader<B> {
 
 impl<B> Drop for Reader<B> {
     fn drop(&mut self) {
-        let waiting = lock(&self.tape).leave(self.attempt);
+        let mut tape = lock(&self.tape);
+        let heirs = if self.polled {
+            Vec::new()
+        } else {
+            tape.hand_back(self.attempt)
+        };
+        let waiting = tape.leave(self.attempt);
+        drop(tape);
         drop(waiting);
+        wake(heirs);
     }
 }
 

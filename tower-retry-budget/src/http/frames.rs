@@ -30,9 +30,14 @@ impl Frames {
         }
     }
 
+    /// How many there are, those that were forgotten included.
+    pub(super) fn count(&self) -> usize {
+        self.data.len() + usize::from(self.trailers.is_some())
+    }
+
     /// Whether there is a frame at `position`.
     pub(super) fn holds(&self, position: usize) -> bool {
-        position < self.data.len() + usize::from(self.trailers.is_some())
+        position < self.count()
     }
 
     pub(super) fn get(&self, position: usize) -> Option<Frame<Bytes>> {

@@ -51,6 +51,7 @@ mod memory;
 mod peek;
 mod refused;
 mod replay;
+mod source;
 mod status;
 mod tape;
 

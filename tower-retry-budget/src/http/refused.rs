@@ -2,8 +2,10 @@
 
 use std::{error::Error, io, iter};
 
+use tokio::time::Instant;
+
 use crate::{
-    error::{BoxError, Held},
+    error::{BoxError, Held, TryElapsed},
     kind::Kind,
     policy::{Policy, Refusal, Verdict},
 };
@@ -13,7 +15,7 @@ use crate::{
 /// | cause | verdict |
 /// | --- | --- |
 /// | a [refused connection](is_refused_connection) | [`Unprocessed`](Verdict::Unprocessed) |
-/// | `tokio`'s `Elapsed`, or an `io::Error` that says `TimedOut` | retry, [`Kind::Timeout`] |
+/// | [`TryElapsed`], `tokio`'s `Elapsed`, or an `io::Error` that says `TimedOut` | retry, [`Kind::Timeout`] |
 /// | [`Held`], of a [throttle](crate::throttle) | [`Neutral`](Verdict::Neutral) |
 /// | anything else | that of the policy |
 ///
@@ -55,6 +57,10 @@ where
         true
     }
 
+    fn deadline(&self, request: &Req) -> Option<Instant> {
+        self.policy.deadline(request)
+    }
+
     fn classify(&self, result: Result<&Res, &BoxError>) -> Verdict {
         let known = result.err().and_then(|error| classify(error.as_ref()));
         known.unwrap_or_else(|| self.policy.classify(result))
@@ -76,8 +82,8 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Verdict> {
         let timed_out = cause
             .downcast_ref()
             .is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut);
-        (timed_out || cause.is::<tokio::time::error::Elapsed>())
-            .then(|| Verdict::retry().kind(Kind::Timeout))
+        let elapsed = cause.is::<TryElapsed>() || cause.is::<tokio::time::error::Elapsed>();
+        (timed_out || elapsed).then(|| Verdict::retry().kind(Kind::Timeout))
     })
 }
 

@@ -9,16 +9,22 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{frames::Frames, memory::Charge};
+use super::{frames::Frames, memory::Charge, source::Source};
 
 /// Kept frames, followed by the client's body from where they end.
 pub(super) struct Tape<B> {
     source: Source<B>,
-    /// Whether the source had given all that it had when it was last read.
+    /// The source after its end, until it is dropped.
+    spent: Option<Pin<Box<B>>>,
+    /// Whether the source had given all that it had when it was last read or handed over.
     ended: bool,
+    /// Attempts made after the first.
+    made: u32,
     /// The newest attempt, the only one that may read from the source.
     newest: u32,
     newest_lives: bool,
+    /// Whether it is gone and was never sent, so that an older one may be the newest again.
+    vacant: bool,
     /// How many of the frames kept the newest attempt has read.
     position: usize,
     /// Attempts that still exist.
@@ -39,9 +45,12 @@ impl<B: Body<Data = Bytes>> Tape<B> {
     pub(super) fn new(body: B, limit: usize, charge: Charge) -> Self {
         Self {
             source: Source::Live(Box::pin(body)),
+            spent: None,
             ended: false,
+            made: 0,
             newest: 0,
             newest_lives: true,
+            vacant: false,
             position: 0,
             readers: 1,
             spare: true,
@@ -59,7 +68,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 
     /// Whether the whole body is kept.
     pub(super) fn is_complete(&self) -> bool {
-        self.keeping && self.has_ended()
+        self.keeping && self.source.has_ended()
     }
 
     /// Hands the source to a new attempt, if that can have the whole body. The source will wake
@@ -70,8 +79,12 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         }
         let mut waiting = mem::take(&mut self.superseded);
         waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
-        self.newest += 1;
+        // It may have ended since it was read, and then the older ones do without the new one.
+        self.ended = self.source.has_ended();
+        self.made += 1;
+        self.newest = self.made;
         self.newest_lives = true;
+        self.vacant = false;
         self.position = 0;
         self.readers += 1;
         Some((self.newest, waiting))
@@ -79,7 +92,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 
     /// The older attempts for which there is nothing more to wait for. They are to be woken.
     pub(super) fn settled(&mut self) -> Vec<Waiting> {
-        if self.superseded.is_empty() || (self.keeping && !self.has_ended()) {
+        if self.superseded.is_empty() || (self.keeping && !self.source.has_ended()) {
             return Vec::new();
         }
         mem::take(&mut self.superseded)
@@ -107,7 +120,10 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if attempt != self.newest {
-            return self.poll_superseded(attempt, cx);
+            if !(self.vacant && self.keeping) {
+                return self.poll_superseded(attempt, cx);
+            }
+            self.succeed(attempt);
         }
         let Source::Live(body) = &mut self.source else {
             return Poll::Ready(None);
@@ -121,12 +137,12 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         match &frame {
             Some(Ok(frame)) => self.keep(frame),
             Some(Err(_)) => {
-                self.source = Source::Failed;
+                self.end(Source::Failed);
                 self.release();
             }
-            None => self.source = Source::Ended,
+            None => self.end(Source::Ended),
         }
-        self.ended = self.has_ended();
+        self.ended = self.source.has_ended();
         Poll::Ready(frame)
     }
 
@@ -150,10 +166,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         } else {
             0
         };
-        let source = match &self.source {
-            Source::Live(body) => body.size_hint(),
-            Source::Ended | Source::Failed => SizeHint::with_exact(0),
-        };
+        let source = self.source.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(source.lower().saturating_add(rest));
         if let Some(upper) = source.upper().and_then(|upper| upper.checked_add(rest)) {
@@ -174,7 +187,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if !self.keeping {
             return Poll::Pending;
         }
-        if self.has_ended() {
+        if self.source.has_ended() {
             return Poll::Ready(None);
         }
         match self.waiting_place(attempt) {
@@ -182,15 +195,6 @@ impl<B: Body<Data = Bytes>> Tape<B> {
             None => self.superseded.push((attempt, cx.waker().clone())),
         }
         Poll::Pending
-    }
-
-    /// Whether the source has given all that it had.
-    fn has_ended(&self) -> bool {
-        match &self.source {
-            Source::Live(body) => body.is_end_stream(),
-            Source::Ended => true,
-            Source::Failed => false,
-        }
     }
 
     /// Whether an attempt that reads the tape to its end will have had the whole body.
@@ -203,25 +207,49 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if !self.keeping || frame.data_ref().is_some_and(Bytes::is_empty) {
             return;
         }
-        let announced = self.announced();
+        let announced = self.source.size_hint().lower();
         if self.frames.push(frame, announced).is_err() {
             self.release();
-        }
-    }
-
-    /// What the source says is still to come.
-    fn announced(&self) -> u64 {
-        match &self.source {
-            Source::Live(body) => body.size_hint().lower(),
-            Source::Ended | Source::Failed => 0,
         }
     }
 }
 
 impl<B> Tape<B> {
+    /// The source, once, after it has ended. It is not to be dropped while the tape is locked: it is
+    /// foreign code, and may own an attempt.
+    pub(super) fn spent(&mut self) -> Option<Pin<Box<B>>> {
+        self.spent.take()
+    }
+
+    fn end(&mut self, end: Source<B>) {
+        if let Source::Live(body) = mem::replace(&mut self.source, end) {
+            self.spent = Some(body);
+        }
+    }
+
     /// There will be no attempt after those that exist.
     pub(super) fn without_spare(&mut self) {
         self.spare = false;
+        self.forget();
+    }
+
+    /// An attempt was never asked for a frame, and is about to leave. If it has taken the source from
+    /// an older one, that goes on: its answer may be the one that counts. Those given back are to be
+    /// woken.
+    pub(super) fn hand_back(&mut self, attempt: u32) -> Vec<Waiting> {
+        if attempt != self.newest || !self.keeping {
+            return Vec::new();
+        }
+        self.vacant = true;
+        mem::take(&mut self.superseded)
+    }
+
+    /// An older attempt, which has read all that is kept, takes the vacant place of the newest.
+    fn succeed(&mut self, attempt: u32) {
+        self.newest = attempt;
+        self.newest_lives = true;
+        self.vacant = false;
+        self.position = self.frames.count();
         self.forget();
     }
 
@@ -256,7 +284,7 @@ impl<B> Tape<B> {
             }
             (true, 1) => self.release(),
             // The older ones will never have what nobody reads any more.
-            (false, _) if !self.ended => self.release(),
+            (false, _) if !(self.ended || self.vacant) => self.release(),
             _ => {}
         }
     }
@@ -269,10 +297,3 @@ impl<B> Tape<B> {
 
 /// The number of an attempt, and where it waits.
 pub(super) type Waiting = (u32, Waker);
-
-enum Source<B> {
-    /// In a box, because it is pinned while the attempts that read it come and go.
-    Live(Pin<Box<B>>),
-    Ended,
-    Failed,
-}

@@ -21,7 +21,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// A throttle with the default settings: twice what is accepted of 5 seconds, and 1 request a
+    /// A throttle with the default settings: twice what is accepted of 3 seconds, and 1 request a
     /// second in any case.
     pub fn new() -> Self {
         Self::from_settings(&Builder::default())

@@ -50,8 +50,8 @@
 //!
 //! Around the retries: what is held back then never reaches them, so it is neither retried nor
 //! counted against the budget, and a request that a retry has saved counts as accepted. Inside, a
-//! [`Held`](crate::error::Held) error has to be a [`Failure`](crate::Verdict::Failure) to the
-//! policy of the retries.
+//! [`Held`](crate::error::Held) error has to be [`Neutral`](crate::Verdict::Neutral) to the policy
+//! of the retries, so that it is neither retried nor taken for a failure of the backend.
 //!
 //! # What counts
 //!

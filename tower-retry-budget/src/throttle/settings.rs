@@ -17,7 +17,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How far back the throttle looks. Default 5 s, range 1 s to 1 h.
+    /// How far back the throttle looks. Default 3 s, range 1 s to 1 h.
     ///
     /// It is how fast the throttle turns: a backend that accepted everything and then nothing is
     /// held back from after half a window, with the default [`multiplier`](Self::multiplier), and
@@ -101,7 +101,7 @@ impl Builder {
 impl Default for Builder {
     fn default() -> Self {
         Self {
-            window: Duration::from_secs(5),
+            window: Duration::from_secs(3),
             multiplier: 2.0,
             min_per_second: 1.0,
             patience: None,

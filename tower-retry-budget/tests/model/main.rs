@@ -14,6 +14,7 @@ mod checkpoints;
 #[path = "../../src/lanes/sum.rs"]
 mod lanes;
 #[path = "../../src/ledger.rs"]
+#[allow(dead_code, reason = "a part is covered elsewhere")]
 mod ledger;
 mod reference;
 #[path = "../../src/sync.rs"]

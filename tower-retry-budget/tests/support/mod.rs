@@ -97,10 +97,11 @@ impl Clone for Request {
 }
 
 /// Ready only for the instance that was polled, not for its clones; reserves while it is ready;
-/// panics if it is called without.
+/// panics if it is called without, or used again after an error of readiness.
 #[derive(Debug)]
 pub struct Probe {
     instance: usize,
+    failed: bool,
     reservation: Option<Reservation>,
     world: World,
 }
@@ -135,6 +136,7 @@ impl World {
         self.state().instances += 1;
         Probe {
             instance: 0,
+            failed: false,
             reservation: None,
             world: self.clone(),
         }
@@ -183,6 +185,7 @@ impl Clone for Probe {
         state.instances += 1;
         Self {
             instance: state.instances - 1,
+            failed: false,
             reservation: None,
             world: self.world.clone(),
         }
@@ -195,6 +198,7 @@ impl<Req> Service<Req> for Probe {
     type Future = Attempt;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        assert!(!self.failed, "used again after an error of readiness");
         let mut state = self.world.state();
         state.polls += 1;
         if self.reservation.is_some() {
@@ -210,7 +214,10 @@ impl<Req> Service<Req> for Probe {
                 state.wakers.push(cx.waker().clone());
                 Poll::Pending
             }
-            Readiness::Err(text) => Poll::Ready(Err(Failure(text))),
+            Readiness::Err(text) => {
+                self.failed = true;
+                Poll::Ready(Err(Failure(text)))
+            }
         }
     }
 
