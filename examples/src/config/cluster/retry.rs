@@ -131,7 +131,7 @@ impl Default for RetryConfig {
             budget: 0.2,
             min_per_second: 1.0,
             clients: 1,
-            window: Duration::from_secs(4),
+            window: Duration::from_secs(10),
             reserve: None,
             burst: 10_000,
             prices: PricesConfig::default(),
