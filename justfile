@@ -16,6 +16,7 @@ ci:
 bench:
     cargo bench -p benches --bench layers
     cargo bench -p benches --bench balance
+    cargo bench -p benches --bench retry
     cargo bench -p benches --bench simulator
     cargo bench -p benches --bench storm
 

@@ -1,6 +1,6 @@
 //! What each layer costs a request that succeeds at once, beside tower's own layer for the same
-//! purpose: `cargo bench -p benches --bench layers`. The balancer, which has more to measure, has a
-//! bench of its own: `--bench balance`.
+//! purpose: `cargo bench -p benches --bench layers`. The balancer and retries, which have more to
+//! measure, have benches of their own: `--bench balance`, `--bench retry`.
 //!
 //! One thread, a service that is always ready and answers at the first poll, a `()` request. Results
 //! of one run are in `docs/evaluation.md`.
@@ -22,14 +22,9 @@ use tokio::runtime::Runtime;
 use tower::{
     Layer, Service, ServiceExt,
     reconnect::Reconnect as TowerReconnect,
-    retry::{
-        Policy, Retry as TowerRetry,
-        budget::{Budget as _, TpsBudget},
-    },
     timeout::Timeout as TowerTimeout,
 };
 use tower_reconnect::ReconnectLayer;
-use tower_retry_budget::{Budget, RetryLayer};
 use tower_timeout_ewma::AdaptiveTimeoutLayer;
 
 #[global_allocator]
@@ -41,20 +36,8 @@ fn main() {
         .build();
     let runtime = runtime.expect("a runtime can be built");
     let _entered = runtime.enter();
-    println!("{}", retry());
     println!("{}", reconnect(&runtime));
     println!("{}", timeout());
-}
-
-fn retry() -> String {
-    let ours = RetryLayer::new(Budget::new()).layer(Bare);
-    let tower = TowerRetry::new(TowerPolicy::default(), Bare);
-    let measured = measure(vec![
-        bare(),
-        subject("tower-retry-budget", ours),
-        subject(TOWER_RETRY, tower),
-    ]);
-    table("retry, nothing to retry", &measured, TOWER_RETRY)
 }
 
 fn reconnect(runtime: &Runtime) -> String {
@@ -110,25 +93,5 @@ impl Service<()> for Maker {
     }
 }
 
-#[derive(Clone, Default)]
-struct TowerPolicy(std::sync::Arc<TpsBudget>);
-
-impl Policy<(), (), Infallible> for TowerPolicy {
-    type Future = Ready<()>;
-
-    fn retry(&mut self, (): &mut (), result: &mut Result<(), Infallible>) -> Option<Ready<()>> {
-        if result.is_ok() {
-            self.0.deposit();
-            return None;
-        }
-        self.0.withdraw().then(|| ready(()))
-    }
-
-    fn clone_request(&mut self, (): &()) -> Option<()> {
-        Some(())
-    }
-}
-
-const TOWER_RETRY: &str = "tower Retry + TpsBudget";
 const TOWER_RECONNECT: &str = "tower Reconnect, not cloneable";
 const TOWER_TIMEOUT: &str = "tower Timeout";
