@@ -20,8 +20,7 @@ use benches::{
 };
 use tokio::runtime::Runtime;
 use tower::{
-    Layer, Service, ServiceExt,
-    reconnect::Reconnect as TowerReconnect,
+    Layer, Service, ServiceExt, reconnect::Reconnect as TowerReconnect,
     timeout::Timeout as TowerTimeout,
 };
 use tower_reconnect::ReconnectLayer;

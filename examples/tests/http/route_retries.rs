@@ -120,14 +120,17 @@ retry = { attempts = 9, backoff = { base = "1ms", max = "2ms" } }
 #[tokio::test]
 async fn an_attempt_may_take_as_long_as_its_route_or_else_its_cluster_says() {
     for (cluster, route) in [
-        ("", "retry = { per_try = \"200ms\" }\n"),
-        ("retry = { per_try = \"200ms\" }\n", ""),
         (
-            "retry = { per_try = \"200ms\" }\n",
+            "retry = { attempts = 1, reserve = 20 }\n",
+            "retry = { attempts = 2, per_try = \"200ms\" }\n",
+        ),
+        ("retry = { per_try = \"200ms\", reserve = 20 }\n", ""),
+        (
+            "retry = { per_try = \"200ms\", reserve = 20 }\n",
             "retry = { attempts = 2 }\n",
         ),
         (
-            "retry = { per_try = \"100s\" }\n",
+            "retry = { per_try = \"100s\", reserve = 20 }\n",
             "retry = { per_try = \"200ms\" }\n",
         ),
     ] {
