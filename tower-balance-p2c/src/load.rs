@@ -17,8 +17,8 @@ use crate::{
 /// Belongs to a key rather than to a service: it outlives the service when discovery inserts the
 /// key again.
 ///
-/// What each choice reads of an endpoint, which is most of what each request writes, shares a cache
-/// line, the first: of a big set a choice brings in no more, and threads pass no more around.
+/// What each choice reads of an endpoint, which is most of what each request writes, is the first
+/// cache line.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Load<K: ?Sized> {

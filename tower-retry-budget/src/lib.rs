@@ -32,6 +32,7 @@ mod shortest;
 mod state;
 mod stats;
 mod sync;
+mod template;
 pub mod throttle;
 mod waits;
 

@@ -3,7 +3,7 @@
 use std::{
     any::type_name,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
     policy::{OnError, Policy},
     replay::{CloneRequest, Replay},
     stats::{Counters, RetryStats},
+    template::Template,
     waits::Seeds,
 };
 
@@ -34,7 +35,7 @@ impl<S, P, R> Retry<S, P, R> {
     where
         S: Clone,
     {
-        let template = Mutex::new(inner.clone());
+        let template = Template::of(&inner);
         Self {
             inner,
             lanes: Arc::new(Lanes::new(Core { template, shared })),
@@ -101,16 +102,14 @@ impl<S: fmt::Debug, P, R> fmt::Debug for Retry<S, P, R> {
 
 /// What a service, its clones and their requests have in common.
 pub(crate) struct Core<S, P, R> {
-    /// Never polled and never called: only cloned, when a request has to be sent again.
-    template: Mutex<S>,
+    template: Template<S>,
     pub(crate) shared: Arc<Shared<P, R>>,
 }
 
 impl<S: Clone, P, R> Core<S, P, R> {
     /// For the retries of a request.
     pub(crate) fn service(&self) -> S {
-        let template = self.template.lock().unwrap_or_else(PoisonError::into_inner);
-        template.clone()
+        self.template.service()
     }
 }
 

@@ -216,8 +216,9 @@ impl<M: Member + ?Sized> Register<M> {
         self.eject(&mut cases, member, reason, Some(nanos), around)
     }
 
-    /// A probe has ended without a verdict: its place is free, unless another has taken it. If it has `hung` the next one waits
-    /// as long as the ejection was, else it may come at once, and later each time.
+    /// A probe has ended without a verdict: its place is free, unless another has taken it. If it
+    /// has `hung` the next one waits as long as the ejection was, else it may come at once, and later
+    /// each time.
     pub(crate) fn unproven(&self, member: &Arc<M>, ticket: Ticket, hung: bool, now: u64) {
         let mut cases = self.lock();
         let Some(case) = current(&mut cases, member, ticket) else {

@@ -48,14 +48,6 @@ impl Standing {
     #[inline]
     pub(crate) fn state(&self) -> State {
         match self.word.load(Ordering::Relaxed) {
-            // The usual one first.
-            ADMITTED => State::Admitted,
-            other => Self::of(other),
-        }
-    }
-
-    fn of(word: u64) -> State {
-        match word {
             ADMITTED => State::Admitted,
             EJECTED => State::Ejected,
             PROBING => State::Probing,

@@ -3,7 +3,7 @@
 use std::{
     any::type_name,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,6 +23,7 @@ use crate::{
     policy::{Policy, Refusal},
     replay::{CloneRequest, Replay},
     sync::thread_number,
+    template::Template,
 };
 
 /// Sends a second attempt beside one that is slow. Made by a [`HedgeLayer`](super::HedgeLayer).
@@ -36,7 +37,7 @@ impl<S, P, R> Hedge<S, P, R> {
     where
         S: Clone,
     {
-        let template = Mutex::new(inner.clone());
+        let template = Template::of(&inner);
         Self {
             inner,
             lanes: Arc::new(Lanes::new(Shared { common, template })),
@@ -129,14 +130,12 @@ impl<S: fmt::Debug, P, R> fmt::Debug for Hedge<S, P, R> {
 /// What the clones of one service have in common.
 pub(super) struct Shared<S, P, R> {
     pub(super) common: Arc<Common<P, R>>,
-    /// Never called: second attempts are sent by clones of it.
-    template: Mutex<S>,
+    template: Template<S>,
 }
 
 impl<S: Clone, P, R> Shared<S, P, R> {
     pub(super) fn service(&self) -> S {
-        let template = self.template.lock();
-        template.unwrap_or_else(PoisonError::into_inner).clone()
+        self.template.service()
     }
 }
 
