@@ -131,24 +131,35 @@ impl<K, S> Choice<'_, K, S> {
         avoids: &impl Fn(&K) -> bool,
     ) -> Option<Found> {
         let entries = self.snapshot.entries();
-        let is_candidate = |entry: &Entry<K, S>, rng: &mut SmallRng| {
-            self.can_be_used(&entry.endpoint)
-                && (!terms.health || entry.load.may_serve(self.lens.now))
-                && (!terms.slow_start || self.takes_part(&entry.load, rng))
-                && (!terms.avoidance || !avoids(&entry.load.key))
-        };
         self.common
             .chance
             .with(|rng| match self.choices.of(sampler.len()) {
                 None => scan::<B, _>(sampler, rng, |index, rng| {
                     let entry = &entries[index];
-                    is_candidate(entry, rng).then(|| self.offer::<B>(&entry.load))
+                    self.has(entry, terms, avoids, rng)
+                        .then(|| self.offer::<B>(&entry.load))
                 }),
                 Some(choices) => sample::<B, _>(sampler, choices, rng, |index, rng| {
                     let entry = &entries[index];
-                    is_candidate(entry, rng).then(|| self.drawn_offer::<B>(&entry.load, rng))
+                    self.has(entry, terms, avoids, rng)
+                        .then(|| self.drawn_offer::<B>(&entry.load, rng))
                 }),
             })
+    }
+
+    /// Whether it is a candidate. For most it is a look at four words.
+    #[inline(always)]
+    fn has(
+        &self,
+        entry: &Entry<K, S>,
+        terms: Terms,
+        avoids: &impl Fn(&K) -> bool,
+        rng: &mut SmallRng,
+    ) -> bool {
+        self.can_be_used(&entry.endpoint)
+            && (!terms.health || entry.load.may_serve(self.lens.now))
+            && (!terms.slow_start || self.takes_part(&entry.load, rng))
+            && (!terms.avoidance || !avoids(&entry.load.key))
     }
 
     /// Of one that is looked at because all are.
@@ -202,6 +213,10 @@ impl<K, S> Choice<'_, K, S> {
     /// Whether a newcomer is a candidate this time.
     #[inline]
     fn takes_part(&self, load: &Load<K>, rng: &mut SmallRng) -> bool {
+        !load.joined() || self.is_its_turn(load, rng)
+    }
+
+    fn is_its_turn(&self, load: &Load<K>, rng: &mut SmallRng) -> bool {
         !load.is_newcomer(self.lens.now) || rng.random::<f64>() < load.share(self.lens.now)
     }
 }

@@ -1,6 +1,6 @@
 //! What it costs to send one more request to an endpoint. A pure function.
 
-use crate::latency::places;
+use crate::latency::{float, places};
 
 /// What is known of an endpoint at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -62,12 +62,15 @@ pub(crate) fn cost(signals: Signals, typical: f64, differences: Differences) -> 
 /// How much longer than it needs an endpoint is taken to take because it is silent.
 #[inline]
 fn doubt(needs: f64, silence: u64, drift: u64, typical: f64) -> f64 {
-    let silence = silence as f64;
+    if silence == 0 {
+        return 0.0;
+    }
+    let silence = float(silence);
     if silence <= needs {
         return 0.0;
     }
     let most = silence.min(needs.max(typical) * MOST_SILENT);
-    let forgotten = silence / drift.max(1) as f64;
+    let forgotten = silence / float(drift.max(1));
     (most - needs).max(0.0) * (1.0 - forgotten).max(0.0)
 }
 

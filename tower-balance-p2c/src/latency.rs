@@ -45,7 +45,7 @@ impl Latency {
         } else {
             (1.0 - fade(elapsed, decay)).max(LEAST_GAIN)
         };
-        let latency = latency as f64;
+        let latency = float(latency);
         let places = places(ahead);
         let before = self.estimates();
         let expected = before.per_place * places;
@@ -74,7 +74,7 @@ impl Latency {
     /// only where that is news. It then counts in full, however short the queue: what hangs is not
     /// waiting for its turn. `typical` is what an endpoint without samples is taken for.
     pub(crate) fn record_at_least(&self, age: u64, ahead: u32, typical: f64, now: u64, drift: u64) {
-        let age = age as f64;
+        let age = float(age);
         let kept = fade(
             now.saturating_sub(self.updated.load(Ordering::Relaxed)),
             drift,
@@ -151,10 +151,16 @@ pub(crate) fn fade(elapsed: u64, decay: u64) -> f64 {
         return 1.0;
     }
     // A quarter of the way, four times.
-    let x = elapsed as f64 / (decay.max(1) as f64 * 4.0);
+    let x = float(elapsed) / (float(decay.max(1)) * 4.0);
     let quarter = 1.0 / (1.0 + x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x / 24.0))));
     let half = quarter * quarter;
     half * half
+}
+
+/// In one instruction, where all of a `u64` would take seven: what is cut off is beyond 292 years.
+#[inline]
+pub(crate) fn float(nanos: u64) -> f64 {
+    nanos.min(i64::MAX as u64) as i64 as f64
 }
 
 /// `(ahead + 1)^0.625`.

@@ -8,7 +8,7 @@ use crate::{
     cost::{Signals, cost, expected},
     flights::Flights,
     health::{Member, Probe, Report, Spared, Standing, State, Surroundings, Ticket},
-    latency::{Latency, places},
+    latency::{Latency, float, places},
     outcomes::Outcomes,
     sync::{AtomicU64, Ordering},
     weights::level,
@@ -80,7 +80,7 @@ impl<K: ?Sized> Load<K> {
     /// An answer has begun well.
     pub(crate) fn answered_well(&self, latency: u64, ahead: u32, now: u64) {
         let typical = &self.common.typical;
-        typical.first(latency as f64 / places(ahead));
+        typical.first(float(latency) / places(ahead));
         self.latency.record(latency, ahead, now, typical.decay());
     }
 
@@ -88,7 +88,7 @@ impl<K: ?Sized> Load<K> {
     pub(crate) fn cancelled(&self, age: u64, ahead: u32, now: u64) -> bool {
         let typical = &self.common.typical;
         let (usual, drift) = (typical.per_place(), typical.drift());
-        let hung = age as f64 > self.per_place(now) * places(ahead);
+        let hung = float(age) > self.per_place(now) * places(ahead);
         self.latency.record_at_least(age, ahead, usual, now, drift);
         hung
     }
@@ -157,6 +157,12 @@ impl<K: ?Sized> Load<K> {
         self.common.slow_start.share(age(began, now))
     }
 
+    /// Whether it has joined others, be it long ago.
+    #[inline]
+    pub(crate) fn joined(&self) -> bool {
+        self.began.load(Ordering::Relaxed) != OLD
+    }
+
     #[inline]
     pub(crate) fn is_newcomer(&self, now: u64) -> bool {
         let began = self.began.load(Ordering::Relaxed);
@@ -175,8 +181,12 @@ impl<K: ?Sized> Load<K> {
     /// Whether it may get a request as far as its health goes.
     #[inline]
     pub(crate) fn may_serve(&self, now: u64) -> bool {
-        self.standing.is_admitted()
-            || matches!(self.standing.state(), State::Probation(most) if self.has_room(most, now))
+        self.standing.is_admitted() || self.is_on_probation_with_room(now)
+    }
+
+    #[cold]
+    fn is_on_probation_with_room(&self, now: u64) -> bool {
+        matches!(self.standing.state(), State::Probation(most) if self.has_room(most, now))
     }
 
     /// Requests that take long, be it that others were answered meanwhile, or that they have been

@@ -148,11 +148,32 @@ impl Drawn {
 }
 
 /// Where all weigh the same.
-#[derive(Default)]
 pub(crate) struct BestOfEqual {
     index: usize,
     cost: f64,
+    /// Below it is a new best.
+    better: f64,
+    /// Up to it is an equal.
+    equal: f64,
     equals: f64,
+}
+
+impl BestOfEqual {
+    fn new(index: usize, cost: f64, equals: f64) -> Self {
+        Self {
+            index,
+            cost,
+            better: cost * (1.0 - TIE),
+            equal: cost * (1.0 + TIE),
+            equals,
+        }
+    }
+}
+
+impl Default for BestOfEqual {
+    fn default() -> Self {
+        Self::new(0, f64::INFINITY, 0.0)
+    }
 }
 
 impl Best for BestOfEqual {
@@ -161,18 +182,13 @@ impl Best for BestOfEqual {
     #[inline]
     fn take<R: Rng + ?Sized>(&mut self, index: usize, offer: Offer, rng: &mut R) {
         let cost = offer.cost;
-        if self.equals == 0.0 || cost < self.cost * (1.0 - TIE) {
-            *self = Self {
-                index,
-                cost,
-                equals: 1.0,
-            };
-        } else if cost <= self.cost * (1.0 + TIE) {
-            self.cost = self.cost.min(cost);
-            self.equals += 1.0;
-            if rng.random::<f64>() * self.equals < 1.0 {
-                self.index = index;
-            }
+        if cost < self.better {
+            *self = Self::new(index, cost, 1.0);
+        } else if cost <= self.equal {
+            let equals = self.equals + 1.0;
+            let replaces = rng.random::<f64>() * equals < 1.0;
+            let index = if replaces { index } else { self.index };
+            *self = Self::new(index, self.cost.min(cost), equals);
         }
     }
 
@@ -180,6 +196,7 @@ impl Best for BestOfEqual {
         (self.equals > 0.0).then_some(Found { index: self.index })
     }
 }
+
 /// Costs nearer to each other than 5 % say nothing about which endpoint is better.
 pub(crate) const TIE: f64 = 0.05;
 /// The biggest set of which all are compared: `docs/evaluation.md` shows what it costs and brings.
