@@ -98,6 +98,7 @@ pub struct EndpointStats<K> {
     /// For how long it has owed an answer without giving any.
     pub silence: Duration,
     /// One for an endpoint that has not failed lately, less with each failure, 0.01 at the least.
+    /// An ejection stands for the failures before it: after it the endpoint begins anew.
     pub success: f64,
     /// What one more request is taken to cost: nanoseconds of latency, times the requests that
     /// would be in flight, divided by the third power of `success`. The lowest is picked.
