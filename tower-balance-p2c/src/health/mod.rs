@@ -4,12 +4,14 @@ mod case;
 mod evidence;
 mod owed;
 mod register;
+mod report;
 mod settings;
 mod standing;
 
 pub use self::evidence::EjectionReason;
 pub(crate) use self::{
-    register::{Member, Register, Report, Surroundings, Ticket},
+    register::{Member, Register},
+    report::{Report, Surroundings, Ticket},
     settings::EjectionNanos,
     standing::{Probe, Spared, Standing, State},
 };
