@@ -113,12 +113,16 @@ where
         loop {
             let next = match this.second.as_mut().project() {
                 SecondProj::Over => return Poll::Pending,
-                SecondProj::Unset => Ok(match (this.watch.begin(), &this.plan) {
-                    (Some(then), Some(_)) => Second::Waiting {
-                        delay: sleep_until(then),
-                    },
-                    _ => Second::Over,
-                }),
+                SecondProj::Unset => {
+                    if let Some(then) = this.watch.begin()
+                        && this.plan.is_some()
+                    {
+                        let delay = sleep_until(then);
+                        this.second.as_mut().set(Second::Waiting { delay });
+                        continue;
+                    }
+                    Ok(Second::Over)
+                }
                 SecondProj::Waiting { delay } => {
                     ready!(delay.poll(cx));
                     may_send(this.watch, this.plan).map(|()| Second::Unready {
