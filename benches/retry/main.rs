@@ -1,6 +1,9 @@
 //! What retrying and hedging cost a request that needs neither, beside tower's:
 //! `cargo bench -p benches --bench retry`.
 //!
+//! Hedges are measured when they have learnt when to send a second attempt: before that, neither sets a
+//! timer, and tower's does not clone.
+//!
 //! The service is always ready. It answers a `()` at the first poll, or at the second where the table
 //! says so; [`http`](self::http) has requests with headers and bodies. Results of one run are in
 //! `docs/evaluation.md`.
@@ -13,13 +16,13 @@ mod subjects;
 
 use benches::{
     CountingAllocator, measure,
-    service::{Bare, bare, subject},
+    service::{Bare, bare, send, subject},
     table,
     threads::{self, Pair},
 };
 
 use self::subjects::{
-    OURS, OURS_HEDGE, TOWER, TOWER_HEDGE, hedge, retry, tower_hedge, tower_retry,
+    OURS, OURS_HEDGE, TOWER, TOWER_HEDGE, armed, hedge, retry, tower_hedge, tower_retry,
 };
 
 #[global_allocator]
@@ -53,7 +56,7 @@ fn on_two_threads() -> String {
         Pair::of_service("bare service", &Bare),
         Pair::of_service(OURS, &retry(Bare)),
         Pair::of_service(TOWER, &tower_retry(Bare)),
-        Pair::of_service(OURS_HEDGE, &hedge(Bare)),
+        Pair::of_service(OURS_HEDGE, &armed(hedge(Bare), send)),
     ];
     threads::table(
         "retry, nothing to retry, one budget",
@@ -64,7 +67,7 @@ fn on_two_threads() -> String {
 fn hedges() -> String {
     let measured = measure(vec![
         bare(),
-        subject(OURS_HEDGE, hedge(Bare)),
+        subject(OURS_HEDGE, armed(hedge(Bare), send)),
         subject(TOWER_HEDGE, tower_hedge(Bare)),
     ]);
     table("hedge, answer at once", &measured, TOWER_HEDGE)
