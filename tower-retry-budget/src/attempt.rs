@@ -1,7 +1,5 @@
 //! What later attempts are made from, and what they cost.
 
-use tower_service::Service;
-
 use crate::{
     budget::Withdrawal,
     kind::Kind,
@@ -22,29 +20,43 @@ pub(crate) struct Kept<Spare> {
     refusal: Option<Refusal>,
 }
 
-/// The first attempt, and what later ones are made from: the spare is taken here only if a
-/// retry is allowed and looks affordable, or for a resend.
-pub(crate) fn split<S, P, R, Req>(
-    shared: &Shared<P, R>,
-    request: Req,
-) -> (R::Request, Retries<R::Spare>)
+/// What is to be kept of a request.
+pub(crate) enum Keep {
+    /// Nothing: there can be no other attempt.
+    Nothing(Refusal),
+    /// A spare, for resends only if there is to be no retry.
+    Spare(Option<Refusal>),
+}
+
+/// A spare is kept only if a retry is allowed and looks affordable, or for a resend.
+pub(crate) fn keep<P, R, Req, Res, Err>(shared: &Shared<P, R>, request: &Req) -> Keep
 where
-    R: Replay<Req>,
-    S: Service<R::Request>,
-    P: Policy<Req, S::Response, S::Error>,
+    P: Policy<Req, Res, Err>,
 {
-    let refusal = if !shared.policy.retryable(&request) {
+    let refusal = if !shared.policy.retryable(request) {
         Some(Refusal::NotRetryable)
     } else if shared.attempts <= 1 {
         Some(Refusal::OutOfAttempts)
     } else {
         (!shared.budget.looks_affordable()).then_some(Refusal::Exhausted)
     };
-    if let Some(refusal) = refusal
-        && !(shared.resends > 0 && shared.policy.resendable(&request))
-    {
-        return (shared.replay.plain(request), Err(refusal));
+    match refusal {
+        Some(refusal) if !(shared.resends > 0 && shared.policy.resendable(request)) => {
+            Keep::Nothing(refusal)
+        }
+        refusal => Keep::Spare(refusal),
     }
+}
+
+/// The first attempt, and what later ones are made from.
+pub(crate) fn split<P, R, Req>(
+    shared: &Shared<P, R>,
+    request: Req,
+    refusal: Option<Refusal>,
+) -> (R::Request, Retries<R::Spare>)
+where
+    R: Replay<Req>,
+{
     let (first, spare) = shared.replay.first(request);
     let kept = spare.map(|spare| Kept {
         spare: Some(spare),
