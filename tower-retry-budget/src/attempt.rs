@@ -1,11 +1,11 @@
 //! What later attempts are made from, and what they cost.
 
 use crate::{
-    budget::Withdrawal,
     kind::Kind,
     policy::{Policy, Refusal},
     prepare::Next,
     replay::Replay,
+    reservation::Reservation,
     service::Shared,
 };
 
@@ -144,17 +144,16 @@ impl<Spare> Kept<Spare> {
     where
         R: Replay<Req, Spare = Spare>,
     {
-        let mut reservation = Reservation { withdrawal: None };
-        let kind = match step {
+        let (kind, reservation) = match step {
             Step::Resend => {
                 made.resends += 1;
-                Kind::Transient
+                (Kind::Transient, Reservation::free())
             }
             Step::Retry(kind) => {
                 let withdrawal = shared.budget.try_withdraw(kind);
-                reservation.withdrawal = Some(withdrawal.map_err(|_| Refusal::Exhausted)?);
+                let withdrawal = withdrawal.map_err(|_| Refusal::Exhausted)?;
                 made.attempts += 1;
-                kind
+                (kind, withdrawal.into())
             }
         };
         let more_retries = self.refusal.is_none() && made.attempts < shared.attempts;
@@ -186,41 +185,6 @@ impl<Spare> Kept<Spare> {
 /// An attempt that is paid for and not yet sent.
 pub(crate) struct Prepared<Request> {
     pub(crate) request: Request,
-    reservation: Reservation,
+    pub(crate) reservation: Reservation,
     pub(crate) next: Next,
-}
-
-impl<Request> Prepared<Request> {
-    /// The request, and what was paid for it. From here on dropping that does not give it back.
-    pub(crate) fn spend(mut self) -> (Request, Option<Withdrawal>) {
-        (self.request, self.reservation.withdrawal.take())
-    }
-
-    /// Whether so much has failed since it was paid for that it is not to be sent.
-    pub(crate) fn looks_vain(&self) -> bool {
-        let withdrawal = self.reservation.withdrawal.as_ref();
-        withdrawal.is_some_and(Withdrawal::looks_vain)
-    }
-
-    /// Gives back what was paid for it, unless the budget is why it is not sent.
-    pub(crate) fn give_up(mut self, refusal: Refusal) {
-        if refusal == Refusal::Exhausted
-            && let Some(withdrawal) = self.reservation.withdrawal.take()
-        {
-            withdrawal.withhold();
-        }
-    }
-}
-
-/// Gives back what it holds unless it is spent.
-struct Reservation {
-    withdrawal: Option<Withdrawal>,
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(withdrawal) = self.withdrawal.take() {
-            withdrawal.refund();
-        }
-    }
 }

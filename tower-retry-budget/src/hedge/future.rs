@@ -18,6 +18,7 @@ use crate::{
     policy::{Policy, Refusal, Verdict},
     prepare::Next,
     replay::Replay,
+    reservation::Reservation,
 };
 
 pin_project! {
@@ -134,7 +135,7 @@ where
                         *this.hedged = true;
                         Second::Calling {
                             future: service.call(request),
-                            paid: Some(paid),
+                            paid,
                         }
                     }),
                     // The first attempt may still succeed.
@@ -268,15 +269,16 @@ fn may_send<P, R: Replay<Req>, Req>(
 fn pay<P, R: Replay<Req>, Req>(
     common: &Common<P, R>,
     plan: Plan<R::Spare>,
-) -> Result<(R::Request, Withdrawal), Refusal> {
+) -> Result<(R::Request, Option<Withdrawal>), Refusal> {
     let spare = plan.ok_or(Refusal::NotReplayable)??;
     let mut request = common.replay.last(spare).ok_or(Refusal::NotReplayable)?;
     let paid = common.budget.try_withdraw(Kind::Hedge);
-    let paid = paid.map_err(|_| Refusal::Exhausted)?;
+    let reservation = Reservation::from(paid.map_err(|_| Refusal::Exhausted)?);
+    // Foreign code: if it panics, nothing was sent and nothing is spent.
     common.replay.prepare(&mut request, SECOND);
     common.counters.hedged();
     tracing::trace!("a second attempt is sent");
-    Ok((request, paid))
+    Ok((request, reservation.spend()))
 }
 
 const SECOND: Next = Next {

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tower_retry_budget::{Backoff, Budget, Kind};
+use tower_retry_budget::{Backoff, Budget, Kind, Replay};
 use tower_service::Service;
 
 /// A budget of so many tokens that is paid by nothing.
@@ -93,6 +93,31 @@ impl Clone for Request {
         Self {
             clones: Arc::clone(&self.clones),
         }
+    }
+}
+
+/// Has a spare that turns out to be of no use.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent;
+
+impl Replay<Request> for Spent {
+    type Request = Request;
+    type Spare = ();
+
+    fn plain(&self, request: Request) -> Request {
+        request
+    }
+
+    fn first(&self, request: Request) -> (Request, Option<()>) {
+        (request, Some(()))
+    }
+
+    fn replayable(&self, (): &()) -> bool {
+        false
+    }
+
+    fn again(&self, (): &mut ()) -> Option<Request> {
+        None
     }
 }
 
