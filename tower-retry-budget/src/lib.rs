@@ -23,6 +23,7 @@ mod kind;
 mod lanes;
 mod layer;
 mod ledger;
+mod nanos;
 pub mod per_try;
 mod policy;
 pub mod prepare;

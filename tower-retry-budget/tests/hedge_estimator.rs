@@ -15,6 +15,9 @@ mod sync {
 #[path = "../src/hedge/estimator.rs"]
 #[allow(dead_code, reason = "the core is compiled a second time")]
 mod estimator;
+#[path = "../src/nanos.rs"]
+#[allow(dead_code, reason = "a part is used elsewhere")]
+mod nanos;
 #[path = "../src/hedge/windows.rs"]
 mod windows;
 

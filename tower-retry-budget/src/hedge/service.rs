@@ -20,6 +20,7 @@ use super::{
 use crate::{
     budget::Budget,
     lanes::Lanes,
+    nanos::nanos_since,
     policy::{Policy, Refusal},
     replay::{CloneRequest, Replay},
     sync::thread_number,
@@ -172,8 +173,7 @@ impl<P, R> Common<P, R> {
     }
 
     pub(super) fn nanos(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.epoch);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        nanos_since(self.epoch, now)
     }
 
     pub(super) fn debug<'f, 'a, 'b>(
