@@ -9,20 +9,24 @@ use std::{
     time::Duration,
 };
 
-use benches::{Subject, measure, table};
+use benches::Subject;
 use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
-use super::subjects::{OURS_HEDGE, TOWER_HEDGE, armed, hedge, tower_hedge};
+use super::{
+    Table,
+    subjects::{OURS_HEDGE, TOWER_HEDGE, armed, hedge, tower_hedge},
+};
 
-pub(super) fn hedges() -> String {
-    let measured = measure(vec![
-        subject("bare service", Later),
-        subject(OURS_HEDGE, armed(hedge(Later), send)),
-        Subject::new(LEAST, least),
-        subject(TOWER_HEDGE, tower_hedge(Later)),
-    ]);
-    table("hedge, answer at the second poll", &measured, TOWER_HEDGE)
+pub(super) fn hedges() -> Table {
+    Table::new("hedge, answer at the second poll", TOWER_HEDGE, || {
+        vec![
+            subject("bare service", Later),
+            subject(OURS_HEDGE, armed(hedge(Later), send)),
+            Subject::new(LEAST, least),
+            subject(TOWER_HEDGE, tower_hedge(Later)),
+        ]
+    })
 }
 
 /// Always ready, answers at the second poll.
