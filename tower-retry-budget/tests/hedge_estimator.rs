@@ -134,8 +134,9 @@ fn what_hedges_hide_is_not_missed() {
         let hedged = 50_000 + hedge;
         if first <= hedged {
             let answered = Sample::Answered(first);
-            [&mut all, &mut without, &mut as_answers, &mut hedges_own]
-                .map(|samples| samples.push(answered));
+            for samples in [&mut all, &mut without, &mut as_answers, &mut hedges_own] {
+                samples.push(answered);
+            }
         } else {
             all.push(Sample::Outlived(hedged));
             as_answers.push(Sample::Answered(hedged));
