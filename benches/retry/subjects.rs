@@ -38,6 +38,10 @@ pub(super) fn hedge<S: Clone>(service: S) -> Hedge<S, OnError> {
 /// # Panics
 ///
 /// If it does not learn that from them.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the answers are to be apart in real time, and there is no other task"
+)]
 pub(super) fn armed<S: Clone>(
     mut hedge: Hedge<S, OnError>,
     send: impl Fn(&mut Hedge<S, OnError>, u32),
