@@ -5,7 +5,7 @@ use tower_retry_budget::{Builder, Policy, Refusal, Replay, RetryLayer, Verdict};
 
 mod support;
 
-use support::{Answer, Failure, Readiness, Request, Spent, World, at_once, spent, tokens};
+use support::{Answer, Broken, Failure, Readiness, Request, World, at_once, spent, tokens};
 
 /// Retries errors but "bad", and writes into them why there was no retry.
 struct Marking {
@@ -91,7 +91,7 @@ async fn not_ready_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn not_replayable() {
-    let layer = builder().replay(Spent).build().unwrap();
+    let layer = builder().replay(Broken { known: true }).build().unwrap();
     assert_eq!(outcome(layer, &failing()).await, Err("not replayable"));
 }
 

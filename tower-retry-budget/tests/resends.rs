@@ -9,7 +9,7 @@ use tower_test::{assert_request_eq, mock};
 mod support;
 
 use support::{
-    Failure, Readiness, Request, Spent, World,
+    Broken, Failure, Readiness, Request, World,
     resends::{BOTH, BUSY, FINE, May, ONLY_RESEND, ONLY_RETRY, REFUSED, builder, layer, refusals},
     rules::send,
     spent, tokens,
@@ -90,8 +90,8 @@ async fn what_cannot_be_sent_again_after_all_has_failed() {
     let world = || World::answering([REFUSED]);
     let builder = || builder(&budget, ONLY_RESEND).resends(1);
 
-    let spent = builder().replay(Spent).build().unwrap();
-    let counted = refused_once(&budget, spent, &world()).await;
+    let broken = builder().replay(Broken { known: true }).build().unwrap();
+    let counted = refused_once(&budget, broken, &world()).await;
     assert_eq!(counted, (1, vec![("not_replayable", 1)]));
 
     let now = Instant::now();

@@ -96,11 +96,14 @@ impl Clone for Request {
     }
 }
 
-/// Has a spare that turns out to be of no use.
-#[derive(Clone, Copy, Debug)]
-pub struct Spent;
+/// Has a spare, but nothing can be made from it when it comes to that.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Whether that is known before it comes to that.
+    pub known: bool,
+}
 
-impl Replay<Request> for Spent {
+impl Replay<Request> for Broken {
     type Request = Request;
     type Spare = ();
 
@@ -112,11 +115,11 @@ impl Replay<Request> for Spent {
         (request, Some(()))
     }
 
-    fn replayable(&self, (): &()) -> bool {
-        false
+    fn replayable(&self, _spare: &()) -> bool {
+        !self.known
     }
 
-    fn again(&self, (): &mut ()) -> Option<Request> {
+    fn again(&self, _spare: &mut ()) -> Option<Request> {
         None
     }
 }
