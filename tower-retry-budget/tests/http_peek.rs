@@ -208,3 +208,10 @@ async fn an_error_of_the_service_is_passed_on_and_the_future_ends_once() {
     assert!(assert_ready!(response.poll()).is_ok());
     assert_pending!(response.poll());
 }
+
+#[test]
+fn the_inner_service_can_be_had() {
+    let mut service = PeekTrailersLayer::new().layer(7);
+    *service.get_mut() += 1;
+    assert_eq!((*service.get_ref(), service.into_inner()), (8, 8));
+}
