@@ -218,7 +218,8 @@ impl Cluster {
         timeout: Option<HttpTimeoutLayer>,
     ) -> Stack {
         let retrying = retries.over(self.balance.clone());
-        let noted = Noted::new(retrying, timeout, retries.go_elsewhere);
+        let noted = Noted::new(retrying, timeout, retries.go_elsewhere)
+            .attempt_header(retries.attempt_header.clone());
         Deadlines::new(noted, deadline)
     }
 

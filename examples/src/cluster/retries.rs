@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use http::Request;
+use http::{HeaderName, Request};
 use tower::util::{Either, MapRequest};
 use tower_layer::Layer;
 use tower_retry_budget::{
@@ -46,6 +46,7 @@ pub(crate) struct Retries {
     per_try: Option<Duration>,
     /// Whether there is anything to keep a [`Sent`](super::Sent) for.
     pub(super) go_elsewhere: bool,
+    pub(super) attempt_header: Option<HeaderName>,
 }
 
 /// What all that tries again in a cluster has in common.
@@ -82,6 +83,7 @@ impl Retries {
             throttle: throttle.map(|layer| layer.policy(layers::rules(config))),
             per_try: config.per_try,
             go_elsewhere: config.attempts > 1 || config.hedge.is_some(),
+            attempt_header: config.attempt_header.clone(),
         })
     }
 
@@ -92,6 +94,7 @@ impl Retries {
             throttle: None,
             per_try: None,
             go_elsewhere: false,
+            attempt_header: None,
         })
     }
 

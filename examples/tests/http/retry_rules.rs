@@ -83,22 +83,67 @@ async fn an_idempotency_key_lets_any_method_be_sent_again() {
 
 #[tokio::test]
 async fn attempts_are_numbered_where_that_is_asked_for() {
-    for (table, numbers) in [
-        ("", [None, None, None]),
-        (
-            "attempt_header = \"x-retry-attempt\", ",
-            [None, Some("2"), Some("3")],
-        ),
+    for (table, theirs, numbers) in [
+        ("", None, [None, None, None]),
+        ("", Some("7"), [Some("7"), Some("7"), Some("7")]),
+        (NUMBERED, None, [None, Some("2"), Some("3")]),
+        (NUMBERED, Some("7"), [None, Some("2"), Some("3")]),
     ] {
         let (upstream, heads) = noting(|| answer(503, &[])).await;
         let table = format!("retry = {{ {table}attempts = 3, {QUICK} }}");
-        ask(&front(&upstream, &table, ""), get("/")).await;
-        let heads: Vec<_> = heads.try_iter().collect();
-        let seen = heads.iter().map(|head| {
-            let number = head.headers.get("x-retry-attempt")?;
-            number.to_str().ok()
-        });
-        assert_eq!(seen.collect::<Vec<_>>(), numbers, "{table}");
+        let mut request = get("/");
+        if let Some(theirs) = theirs {
+            let fields = request.headers_mut();
+            fields.append("x-retry-attempt", theirs.parse().unwrap());
+            fields.append("x-retry-attempt", theirs.parse().unwrap());
+        }
+        ask(&front(&upstream, &table, ""), request).await;
+        assert_eq!(seen(&heads, "x-retry-attempt"), numbers, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_numbers_attempts_is_only_ours_where_nothing_is_retried_too() {
+    let (upstream, heads) = noting(|| answer(200, &[])).await;
+    let table = format!("retry = {{ {NUMBERED}attempts = 1 }}");
+    let mut request = get("/");
+    let fields = request.headers_mut();
+    fields.insert("x-retry-attempt", "7".parse().unwrap());
+    ask(&front(&upstream, &table, ""), request).await;
+    assert_eq!(seen(&heads, "x-retry-attempt"), [None]);
+}
+
+#[tokio::test]
+async fn a_grpc_call_tells_how_many_attempts_there_were_before_the_clients_own_included() {
+    for (content_type, theirs, numbers) in [
+        ("application/grpc", None, [None, Some("1"), Some("2")]),
+        ("application/grpc+proto", None, [None, Some("1"), Some("2")]),
+        (
+            "application/grpc",
+            Some("3"),
+            [Some("3"), Some("4"), Some("5")],
+        ),
+        (
+            "application/grpc",
+            Some("x"),
+            [Some("x"), Some("1"), Some("2")],
+        ),
+        ("application/json", None, [None, None, None]),
+        (
+            "application/json",
+            Some("3"),
+            [Some("3"), Some("3"), Some("3")],
+        ),
+    ] {
+        let (upstream, heads) = noting(|| answer(503, &[])).await;
+        let table = format!("retry = {{ attempts = 3, methods = [\"POST\"], {QUICK} }}");
+        let mut call = Request::post("/a.B/C").header("content-type", content_type);
+        if let Some(theirs) = theirs {
+            call = call.header(PREVIOUS, theirs);
+        }
+        let front = front(&upstream, &table, "");
+        ask(&front, call.body(empty()).unwrap()).await;
+        assert_eq!(seen(&heads, PREVIOUS), numbers, "{content_type} {theirs:?}");
     }
 }
 
@@ -257,8 +302,19 @@ fn count(heads: &Receiver<Parts>) -> usize {
     heads.try_iter().count()
 }
 
+/// What each attempt had under `name`: its values, or none.
+fn seen(heads: &Receiver<Parts>, name: &str) -> Vec<Option<&'static str>> {
+    let value = |head: Parts| {
+        let value = head.headers.get(name)?.to_str().unwrap().to_owned();
+        Some(&*value.leak())
+    };
+    heads.try_iter().map(value).collect()
+}
+
 fn status(front: &Front) -> ClusterStatus {
     front.proxy.status().remove(0)
 }
 
 const QUICK: &str = "backoff = { base = \"1ms\", max = \"2ms\" }";
+const NUMBERED: &str = "attempt_header = \"x-retry-attempt\", ";
+const PREVIOUS: &str = "grpc-previous-rpc-attempts";
