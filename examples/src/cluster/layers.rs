@@ -25,8 +25,8 @@ pub use self::{
     again::{Again, SentAgain},
     policy::{HedgePolicy, HttpPolicy},
     retry::{
-        HttpHedgeLayer, HttpReplay, HttpRetryLayer, HttpThrottleLayer, budget, hedge, no_retry,
-        retry, throttle,
+        HttpHedgeLayer, HttpReplay, HttpRetryLayer, HttpThrottleLayer, budget, hedge, no_peek,
+        no_retry, peek, retry, throttle,
     },
 };
 use super::{Ejections, Elsewhere, EndpointRequest};

@@ -1,4 +1,5 @@
-//! What stands between a route and its balancer: throttle, retries, hedges, a limit for each attempt.
+//! What stands between a route and its balancer: throttle, retries, hedges, a look into each
+//! attempt's answer, a limit for it.
 
 use std::{fmt, time::Duration};
 
@@ -9,7 +10,7 @@ use tower_retry_budget::{
     Budget, Retry,
     error::InvalidSetting,
     hedge::Hedge,
-    http::{BodyMemory, ReplayBody},
+    http::{BodyMemory, PeekTrailers, PeekTrailersLayer, ReplayBody},
     throttle::{Throttle, ThrottleLayer, Throttled},
 };
 use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer};
@@ -35,7 +36,8 @@ type Retried =
 /// Without a second attempt.
 type Alone = MapRequest<Attempt, fn(Request<ReplayBody<ClientBody>>) -> EndpointRequest>;
 
-type Attempt = Either<AdaptiveTimeout<Balanced>, Balanced>;
+/// Its limit is for the head of an answer, and not for the look at what comes with that.
+type Attempt = PeekTrailers<Either<AdaptiveTimeout<Balanced>, Balanced>>;
 
 /// How a cluster or a route tries again.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) struct Retries {
     pub(super) layer: HttpRetryLayer,
     pub(super) hedge: Option<HttpHedgeLayer>,
     throttle: Option<HttpThrottleLayer>,
+    peek: PeekTrailersLayer,
     per_try: Option<Duration>,
     /// Whether there is anything to keep a [`Sent`](super::Sent) for.
     pub(super) go_elsewhere: bool,
@@ -81,6 +84,7 @@ impl Retries {
                 .transpose()
                 .map_err(|error| of_table("hedge", &error))?,
             throttle: throttle.map(|layer| layer.policy(layers::rules(config))),
+            peek: layers::peek(config),
             per_try: config.per_try,
             go_elsewhere: config.attempts > 1 || config.hedge.is_some(),
             attempt_header: config.attempt_header.clone(),
@@ -92,6 +96,7 @@ impl Retries {
             layer: layers::no_retry(protocol)?,
             hedge: None,
             throttle: None,
+            peek: layers::no_peek(),
             per_try: None,
             go_elsewhere: false,
             attempt_header: None,
@@ -109,6 +114,7 @@ impl Retries {
             Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance)),
             None => Either::Right(balance),
         };
+        let attempt = self.peek.layer(attempt);
         let attempts = match &self.hedge {
             Some(hedge) => Either::Left(hedge.layer(attempt)),
             None => Either::Right(MapRequest::new(attempt, alone as _)),

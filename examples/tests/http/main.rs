@@ -22,6 +22,7 @@ mod forwarded;
 mod frames;
 mod goaway;
 mod grpc;
+mod grpc_retries;
 mod hedges;
 mod injected;
 mod interim;

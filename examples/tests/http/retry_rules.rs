@@ -1,6 +1,6 @@
 //! What `[cluster.retry]` lets be sent again, and when.
 
-use std::{net::TcpListener, sync::mpsc::Receiver, time::Duration};
+use std::{sync::mpsc::Receiver, time::Duration};
 
 use examples::cluster::ClusterStatus;
 use http::{HeaderMap, Request, Response, StatusCode, Version, request::Parts};
@@ -12,6 +12,7 @@ use crate::{
         body::{TestBody, empty, full},
         client::read,
         eventually,
+        port::ReservedPort,
         upstream::Upstream,
     },
 };
@@ -114,64 +115,10 @@ async fn a_field_that_numbers_attempts_is_only_ours_where_nothing_is_retried_too
 }
 
 #[tokio::test]
-async fn a_grpc_call_tells_how_many_attempts_there_were_before_the_clients_own_included() {
-    for (content_type, theirs, numbers) in [
-        ("application/grpc", None, [None, Some("1"), Some("2")]),
-        ("application/grpc+proto", None, [None, Some("1"), Some("2")]),
-        (
-            "application/grpc",
-            Some("3"),
-            [Some("3"), Some("4"), Some("5")],
-        ),
-        (
-            "application/grpc",
-            Some("x"),
-            [Some("x"), Some("1"), Some("2")],
-        ),
-        ("application/json", None, [None, None, None]),
-        (
-            "application/json",
-            Some("3"),
-            [Some("3"), Some("3"), Some("3")],
-        ),
-    ] {
-        let (upstream, heads) = noting(|| answer(503, &[])).await;
-        let table = format!("retry = {{ attempts = 3, methods = [\"POST\"], {QUICK} }}");
-        let mut call = Request::post("/a.B/C").header("content-type", content_type);
-        if let Some(theirs) = theirs {
-            call = call.header(PREVIOUS, theirs);
-        }
-        let front = front(&upstream, &table, "");
-        ask(&front, call.body(empty()).unwrap()).await;
-        assert_eq!(seen(&heads, PREVIOUS), numbers, "{content_type} {theirs:?}");
-    }
-}
-
-#[tokio::test]
-async fn the_codes_of_grpc_are_retried_that_the_table_names() {
-    for (table, code, attempts) in [
-        ("", "14", 3),
-        ("", "8", 1),
-        ("grpc_statuses = [\"RESOURCE_EXHAUSTED\"], ", "8", 3),
-        ("grpc_statuses = [\"RESOURCE_EXHAUSTED\"], ", "14", 1),
-    ] {
-        let fields = [("content-type", "application/grpc"), ("grpc-status", code)];
-        let (upstream, heads) = noting(move || answer(200, &fields)).await;
-        let table = format!("retry = {{ {table}attempts = 3, methods = [\"POST\"], {QUICK} }}");
-        let front = front(&upstream, &table, "");
-        let call = Request::post("/a.B/C").header("content-type", "application/grpc");
-        ask(&front, call.body(empty()).unwrap()).await;
-        assert_eq!(count(&heads), attempts, "{table} {code}");
-    }
-}
-
-#[tokio::test]
 async fn what_could_be_sent_to_no_endpoint_is_not_tried_again() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
+    let nobody = ReservedPort::new();
     let more = format!("retry = {{ {QUICK} }}\n[cluster.balance]\nwait = \"300ms\"\n");
-    let front = Front::start("http1", address, &more);
+    let front = Front::start("http1", nobody.address, &more);
     let began = Instant::now();
     let answer = ask(&front, get("/")).await;
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -317,4 +264,3 @@ fn status(front: &Front) -> ClusterStatus {
 
 const QUICK: &str = "backoff = { base = \"1ms\", max = \"2ms\" }";
 const NUMBERED: &str = "attempt_header = \"x-retry-attempt\", ";
-const PREVIOUS: &str = "grpc-previous-rpc-attempts";

@@ -25,7 +25,7 @@ use super::{
     error::{At, Problem},
     show,
     tls::Switch,
-    value::NotYet,
+    value::{NotYet, Size},
 };
 use crate::cluster::{Ejections, Retries, layers};
 
@@ -121,6 +121,13 @@ pub(in crate::config) fn check_retry(config: &RetryConfig) -> Result<(), String>
             config.body_memory.count()
         ));
     }
+    if config.grpc_trailers.count() > MOST_PEEKED.count() {
+        return Err(format!(
+            "`grpc_trailers` is {} bytes, which is much to hold back of an answer: use 0 to {}",
+            config.grpc_trailers.count(),
+            MOST_PEEKED.count()
+        ));
+    }
     Ok(())
 }
 
@@ -170,3 +177,6 @@ const RENAMED: [(&str, &str); 4] = [
     ("`ejection.", "`eject."),
     ("`slow_start.window`", "`slow_start`"),
 ];
+
+/// Of each answer, in `grpc_trailers`.
+const MOST_PEEKED: Size = Size::kibibytes(64);
