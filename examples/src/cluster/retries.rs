@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     config::{ClusterProtocol, RetryConfig},
+    endpoint::Resend,
     http::body::ClientBody,
 };
 
@@ -37,7 +38,10 @@ type Retried =
 type Alone = MapRequest<Attempt, fn(Request<ReplayBody<ClientBody>>) -> EndpointRequest>;
 
 /// Its limit is for the head of an answer, and not for the look at what comes with that.
-type Attempt = PeekTrailers<Either<AdaptiveTimeout<Balanced>, Balanced>>;
+type Attempt = PeekTrailers<Either<AdaptiveTimeout<Sending>, Sending>>;
+
+/// To one endpoint, and to another where that could not be connected to.
+type Sending = Resend<Balanced>;
 
 /// How a cluster or a route tries again.
 #[derive(Debug)]
@@ -109,10 +113,10 @@ impl Retries {
         Self::new(config, &common, ClusterProtocol::default()).map(drop)
     }
 
-    pub(super) fn over(&self, balance: Balanced) -> Retrying {
+    pub(super) fn over(&self, sending: Sending) -> Retrying {
         let attempt = match self.per_try {
-            Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance)),
-            None => Either::Right(balance),
+            Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(sending)),
+            None => Either::Right(sending),
         };
         let attempt = self.peek.layer(attempt);
         let attempts = match &self.hedge {

@@ -49,3 +49,4 @@ mod streams;
 mod timeouts;
 mod trailers;
 mod tunnel;
+mod unsent;
