@@ -94,3 +94,21 @@ impl<B> Error for Unsent<B> {
         Some(&self.ended)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_came_back_tells_whether_its_connection_had_worked() {
+        for worked in [true, false] {
+            let ended = Ended::new(worked, "closing");
+            let unsent: BoxError = Unsent::new(Request::new(()), ended).into();
+            assert_eq!(Ended::caused_by_work(unsent.as_ref()), worked);
+            let (_, ended) = Unsent::<()>::recover(unsent).unwrap();
+            assert_eq!(Ended::caused_by_work(&ended), worked);
+        }
+        let other: BoxError = "reset".into();
+        assert!(!Ended::caused_by_work(other.as_ref()));
+    }
+}

@@ -149,7 +149,7 @@ fn check_protocol(
     }
 }
 
-/// Lets the layer itself judge its settings: what it refuses is refused here, at its table.
+/// Lets the layer itself judge its settings: what it refuses is refused here, at its place.
 pub(in crate::config) fn checked<T, L, E: fmt::Display>(
     table: Option<Span<T>>,
     build: impl FnOnce(&T) -> Result<L, E>,
@@ -165,7 +165,7 @@ pub(in crate::config) fn checked<T, L, E: fmt::Display>(
                 .fold(error.to_string(), |text, (layers, ours)| {
                     text.replace(layers, ours)
                 });
-            Err(table.problem(text))
+            Err(table.problem(text).of_key())
         }
     }
 }
