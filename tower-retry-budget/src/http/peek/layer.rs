@@ -59,7 +59,8 @@ impl PeekTrailersLayer {
         Self { settings }
     }
 
-    /// An answer with more bytes than that is passed on without its trailers. Default 4,096.
+    /// An answer with more bytes than that is passed on without its trailers. Default 4,096. With 0
+    /// no answer is looked into.
     ///
     /// The frame that goes beyond it has been read by then. Each counts for at least 64 bytes.
     pub const fn limit(mut self, limit: usize) -> Self {
