@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod backoff;
+mod chance;
 mod connector;
 pub mod error;
 pub mod future;

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  from        on                              to
-//!  Idle        next, with demand               Connecting   (dial)
+//!  Idle        next, when due, with demand     Connecting   (dial)
 //!  Connecting  connected                       Connected
 //!  Connecting  failed                          BackingOff   (failures + 1)
 //!  Connected   lost, after `stable_after`      Idle         (failures = 0)
@@ -15,11 +15,13 @@
 //!  any         close                           Closed
 //! ```
 //!
-//! Whatever else happens changes nothing.
+//! Whatever else happens changes nothing. A backoff runs from the beginning of the dial that it
+//! follows, not from its end: so clients that dial one after another and lose their connections
+//! together still dial one after another.
 
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, spread};
 
 /// A connection's life, with causes of type `C`.
 #[derive(Debug)]
@@ -33,6 +35,12 @@ pub(crate) struct Machine<C> {
     version: u64,
     backoff: Backoff,
     stable_after: Duration,
+    first_dial_jitter: Duration,
+    /// Where in its steps this client dials.
+    place: u64,
+    /// When a dial that follows no failure, and is wanted, is due.
+    due: Option<Duration>,
+    dialled_at: Duration,
 }
 
 #[derive(Debug)]
@@ -94,6 +102,19 @@ impl<C: Clone> Machine<C> {
             version: 0,
             backoff,
             stable_after: stable_after.max(backoff.base()),
+            first_dial_jitter: Duration::ZERO,
+            place: 0,
+            due: None,
+            dialled_at: Duration::ZERO,
+        }
+    }
+
+    /// Puts off each dial that follows no failure by up to `jitter`; `random` says by how much.
+    pub(crate) fn with_first_dial_jitter(self, jitter: Duration, random: u64) -> Self {
+        Self {
+            first_dial_jitter: jitter,
+            place: random,
+            ..self
         }
     }
 
@@ -125,7 +146,12 @@ impl<C: Clone> Machine<C> {
                 return Step::Sleep(until.saturating_sub(now));
             }
             Phase::Idle | Phase::BackingOff { .. } if demand => {
+                if let Some(delay) = self.put_off(now) {
+                    return Step::Sleep(delay);
+                }
                 self.stats.dials += 1;
+                self.due = None;
+                self.dialled_at = now;
                 self.enter(Phase::Connecting);
                 return Step::Dial;
             }
@@ -154,7 +180,10 @@ impl<C: Clone> Machine<C> {
             return None;
         };
         self.stats.failures += 1;
-        Some(self.back_off(now, cause, random))
+        let delay = self.next_delay(random);
+        // A dial may take longer than the whole step.
+        let rest = self.rest_of(delay, now).max(delay / 2);
+        Some(self.back_off(now, cause, rest))
     }
 
     /// The connection of this `generation` is dead. Only the first report of it counts.
@@ -171,7 +200,9 @@ impl<C: Clone> Machine<C> {
             return Loss::Stable;
         }
         self.stats.unstable += 1;
-        let delay = self.back_off(now, cause, random);
+        let delay = self.next_delay(random);
+        let rest = self.rest_of(delay, now);
+        let delay = self.back_off(now, cause, rest);
         Loss::Unstable { delay }
     }
 
@@ -197,8 +228,31 @@ impl<C: Clone> Machine<C> {
         open
     }
 
-    fn back_off(&mut self, now: Duration, cause: C, random: u64) -> Duration {
-        let delay = self.backoff.delay(self.failures, random);
+    /// How long a dial that is wanted now, and follows no failure, has to wait.
+    fn put_off(&mut self, now: Duration) -> Option<Duration> {
+        if self.failures > 0 || self.first_dial_jitter.is_zero() {
+            return None;
+        }
+        let wait = spread(self.first_dial_jitter, self.place);
+        let due = *self.due.get_or_insert(now.saturating_add(wait));
+        let rest = due.saturating_sub(now);
+        (!rest.is_zero()).then_some(rest)
+    }
+
+    /// From the beginning of the last dial to that of the next. The first failure decides the place
+    /// of all that follow.
+    fn next_delay(&mut self, random: u64) -> Duration {
+        if self.failures == 0 {
+            self.place = random;
+        }
+        self.backoff.delay(self.failures, self.place, random)
+    }
+
+    fn rest_of(&self, delay: Duration, now: Duration) -> Duration {
+        delay.saturating_sub(now.saturating_sub(self.dialled_at))
+    }
+
+    fn back_off(&mut self, now: Duration, cause: C, delay: Duration) -> Duration {
         self.failures = self.failures.saturating_add(1);
         self.last_cause = Some(cause.clone());
         let until = now.saturating_add(delay);

@@ -22,6 +22,7 @@ use tokio::{
 };
 
 use crate::{
+    chance::Chance,
     error::{BoxError, Cause, Closed, NoRuntime, Unavailable},
     future::Refusal,
     layer::Mode,
@@ -43,6 +44,7 @@ pub(crate) struct Shared<S> {
     task: OnceLock<AbortHandle>,
     publisher: watch::Sender<Published>,
     epoch: Instant,
+    chance: Chance,
     mode: Mode,
     retired: Retired,
     name: Option<Arc<str>>,
@@ -79,6 +81,7 @@ pub(crate) enum Access {
 impl<S> Shared<S> {
     pub(crate) fn new(
         machine: Machine<Cause>,
+        chance: Chance,
         mode: Mode,
         retired: Retired,
         name: Option<Arc<str>>,
@@ -99,6 +102,7 @@ impl<S> Shared<S> {
             task: OnceLock::new(),
             publisher,
             epoch,
+            chance,
             mode,
             retired,
             name,
@@ -153,7 +157,7 @@ impl<S> Shared<S> {
     pub(crate) fn lose(&self, generation: u64, cause: BoxError) {
         let cause = Cause::from(cause);
         let now = self.now();
-        let random = rand::random();
+        let random = self.chance.draw();
         let retired = self.retired.is(&*cause);
         let (loss, connection) = self.change(|inner| {
             let loss = match retired {

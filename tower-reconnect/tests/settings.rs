@@ -15,7 +15,8 @@ fn the_bounds_themselves_are_allowed() {
         let builder = ReconnectLayer::builder("peer")
             .connect_timeout(timeout)
             .backoff(base, max)
-            .stable_after(stable);
+            .stable_after(stable)
+            .first_dial_jitter(stable);
         assert!(builder.build().is_ok());
     }
 }
@@ -66,6 +67,12 @@ fn a_bad_setting_is_named_with_its_value_and_range() {
         (
             builder().stable_after(more),
             "stable_after",
+            "86400.000000001s",
+            "0 to 24 h",
+        ),
+        (
+            builder().first_dial_jitter(more),
+            "first_dial_jitter",
             "86400.000000001s",
             "0 to 24 h",
         ),

@@ -73,7 +73,7 @@ impl<S> Shared<S> {
 
     fn failed(&self, cause: &Cause) {
         let now = self.now();
-        let random = rand::random();
+        let random = self.chance.draw();
         let (delay, failures, wakers) = self.change(|inner| {
             let delay = inner.machine.failed(now, cause.clone(), random);
             let wakers = match self.mode {
