@@ -125,7 +125,7 @@ impl<T> Builder<T> {
     /// at least, however long the dial took.
     ///
     /// 125 ms and 8 s by default, 1 ms to 24 h each: 10,000 clients of one server are no more than
-    /// 1,500 dials a second then after an outage of 8 s or more, and all are back within 8 s.
+    /// 1,500 dials in a second then when it returns after 10 s or more, and all are back within 8 s.
     pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
         self.settings.base = base;
         self.settings.max = max;
