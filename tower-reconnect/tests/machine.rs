@@ -12,8 +12,12 @@ use self::{
 
 #[path = "../src/backoff.rs"]
 mod backoff;
+#[path = "../src/limits.rs"]
+mod limits;
 #[path = "../src/machine.rs"]
 mod machine;
+#[path = "../src/stats.rs"]
+mod stats;
 
 #[test]
 fn nothing_is_dialled_without_demand() {
@@ -151,7 +155,7 @@ proptest! {
                         dialling = true;
                     }
                     Step::Sleep(delay) => prop_assert_eq!(now + delay, earliest),
-                    Step::Wait => {}
+                    Step::Wait | Step::Look => {}
                 },
                 Event::Connected => {
                     let connected = machine.connected(now);
@@ -171,7 +175,7 @@ proptest! {
                     }
                 }
                 Event::Lost(random) => match machine.lost(generation, now, "reset", random) {
-                    Loss::Known => {}
+                    Loss::Known | Loss::Renewing => {}
                     Loss::Stable => {
                         prop_assert!(now - since >= ms(5000));
                         failures = 0;

@@ -15,7 +15,10 @@ fn the_bounds_themselves_are_allowed() {
         let builder = ReconnectLayer::builder("peer")
             .connect_timeout(timeout)
             .backoff(base, max)
-            .stable_after(stable);
+            .stable_after(stable)
+            .max_age(base)
+            .idle(max)
+            .mode(Mode::BoundedWait(timeout));
         assert!(builder.build().is_ok());
     }
 }
@@ -68,6 +71,20 @@ fn a_bad_setting_is_named_with_its_value_and_range() {
             "stable_after",
             "86400.000000001s",
             "0 to 24 h",
+        ),
+        (builder().max_age(less), "max_age", "999.999µs", range),
+        (builder().idle(more), "idle", "86400.000000001s", range),
+        (
+            builder().idle(DAY).eager(true),
+            "idle",
+            "86400s with `eager`",
+            "nothing with `eager`",
+        ),
+        (
+            builder().mode(Mode::BoundedWait(Duration::ZERO)),
+            "mode.bounded_wait",
+            "0ns",
+            range,
         ),
     ] {
         let error: InvalidSetting = builder.build().unwrap_err();
