@@ -3,13 +3,20 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use crate::{
-    backoff::Backoff, error::InvalidSetting, layer::ReconnectLayer, limits::Limits, mode::Mode,
-    observer::Observer, observer::Told, rule::Rule, shared::Policy,
+    backoff::Backoff,
+    error::InvalidSetting,
+    exclusive::ExclusiveLayer,
+    layer::ReconnectLayer,
+    limits::Limits,
+    mode::Mode,
+    observer::{Observer, Told},
+    policy::Policy,
+    rule::Rule,
 };
 
-/// The settings of a [`ReconnectLayer`].
+/// The settings of a [`ReconnectLayer`] or of an [`ExclusiveLayer`].
 ///
-/// Nothing is checked before [`build`](Self::build).
+/// Nothing is checked before [`build`](Self::build) or [`build_exclusive`](Self::build_exclusive).
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder<T> {
@@ -126,7 +133,17 @@ impl<T> Builder<T> {
         self
     }
 
-    /// The layer.
+    /// How many dials may be under way at once for connections that belong to one handle each,
+    /// while none fails. Only [`build_exclusive`](Self::build_exclusive) heeds it: a shared
+    /// connection is dialled once at a time.
+    ///
+    /// 4 by default, 1 to 1024.
+    pub fn max_dials(mut self, dials: usize) -> Self {
+        self.settings.max_dials = dials;
+        self
+    }
+
+    /// The layer for one connection that all handles share, as HTTP/2 has it: it must be `Clone`.
     ///
     /// # Errors
     ///
@@ -134,6 +151,17 @@ impl<T> Builder<T> {
     pub fn build(self) -> Result<ReconnectLayer<T>, InvalidSetting> {
         self.settings.check()?;
         Ok(ReconnectLayer::with(self.target, self.settings))
+    }
+
+    /// The layer for connections that belong to one handle each, as HTTP/1 and databases have
+    /// them: see [`exclusive`](crate::exclusive).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSetting`] when a setting is out of its range.
+    pub fn build_exclusive(self) -> Result<ExclusiveLayer<T>, InvalidSetting> {
+        self.settings.check()?;
+        Ok(ExclusiveLayer::with(self.target, self.settings))
     }
 }
 
@@ -154,6 +182,7 @@ pub(crate) struct Settings {
     max_age: Option<Duration>,
     idle: Option<Duration>,
     eager: bool,
+    pub(crate) max_dials: usize,
     mode: Mode,
     retired: Rule,
     unsent: Rule,
@@ -213,6 +242,10 @@ impl Settings {
                 return Err(InvalidSetting::new("idle", value, "nothing with `eager`"));
             }
         }
+        if !(1..=1024).contains(&self.max_dials) {
+            let value = self.max_dials.to_string();
+            return Err(InvalidSetting::new("max_dials", value, "1 to 1024"));
+        }
         match self.mode {
             Mode::BoundedWait(limit) => require("mode.bounded_wait", limit, SHORTEST),
             Mode::Balanced | Mode::FailFast => Ok(()),
@@ -230,6 +263,7 @@ impl Default for Settings {
             max_age: None,
             idle: None,
             eager: false,
+            max_dials: 4,
             mode: Mode::default(),
             retired: Rule::default(),
             unsent: Rule::default(),
@@ -249,6 +283,7 @@ impl fmt::Debug for Settings {
             .field("max_age", &self.max_age)
             .field("idle", &self.idle)
             .field("eager", &self.eager)
+            .field("max_dials", &self.max_dials)
             .field("mode", &self.mode)
             .field("retired", &self.retired)
             .field("unsent", &self.unsent)

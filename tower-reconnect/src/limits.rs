@@ -51,6 +51,16 @@ impl Limits {
         })
     }
 
+    /// When to close a connection that nobody has from `now` on: after the idle time and up to half
+    /// of that.
+    pub(crate) fn spare_until(&self, now: Duration, connection: u64) -> Duration {
+        let Some(idle) = self.idle else {
+            return Duration::MAX;
+        };
+        let jitter = fraction(idle / 2, self.random(!connection));
+        now.saturating_add(idle).saturating_add(jitter)
+    }
+
     /// Whether a connection has been unused for the idle time, when it was `used` or not since
     /// the last look.
     pub(crate) fn is_over(&self, usage: &mut Usage, now: Duration, used: bool) -> bool {

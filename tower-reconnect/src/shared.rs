@@ -18,10 +18,9 @@ use crate::{
     error::{BoxError, Cause},
     future::Refusal,
     machine::{Loss, Machine, Phase as MachinePhase},
-    mode::Mode,
     observer::Event,
+    policy::Policy,
     reporter::Reporter,
-    rule::Rule,
     waiters::Waiters,
     watch::{Phase, View, Watch},
 };
@@ -48,18 +47,6 @@ struct Inner {
     waiters: Waiters,
     /// Whether a request was refused since the last dial: demand that has nothing to wake.
     refused: bool,
-}
-
-/// What does not change.
-pub(crate) struct Policy {
-    pub(crate) mode: Mode,
-    /// Whether a connection is wanted even if nobody asks for it.
-    pub(crate) eager: bool,
-    /// Whether a handle lets go of its clone with each request, so that it keeps no connection
-    /// alive that has been replaced or closed.
-    pub(crate) releases: bool,
-    pub(crate) retired: Rule,
-    pub(crate) unsent: Rule,
 }
 
 /// A connection, and which one of those that there have been.

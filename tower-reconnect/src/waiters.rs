@@ -26,6 +26,11 @@ impl Waiters {
         !self.waiting.is_empty()
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Makes `waker` the one to wake for `key`, in place of the one from an earlier poll. A new
     /// wait ends at `until` at the latest.
     pub(crate) fn register(
@@ -77,5 +82,12 @@ impl Waiters {
             expired.extend(self.take_first().map(|(_, waker)| waker));
         }
         expired
+    }
+}
+
+/// Not to be called under a lock.
+pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        waker.wake();
     }
 }

@@ -80,6 +80,8 @@ fn a_bad_setting_is_named_with_its_value_and_range() {
             "86400s with `eager`",
             "nothing with `eager`",
         ),
+        (builder().max_dials(0), "max_dials", "0", "1 to 1024"),
+        (builder().max_dials(1025), "max_dials", "1025", "1 to 1024"),
         (
             builder().mode(Mode::BoundedWait(Duration::ZERO)),
             "mode.bounded_wait",
@@ -87,6 +89,7 @@ fn a_bad_setting_is_named_with_its_value_and_range() {
             range,
         ),
     ] {
+        assert!(builder.clone().build_exclusive().is_err());
         let error: InvalidSetting = builder.build().unwrap_err();
         assert_eq!(error.clone(), error);
         let names: [&'static str; 2] = [error.field(), error.allowed()];

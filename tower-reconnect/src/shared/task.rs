@@ -1,6 +1,9 @@
 //! What the task that dials does with the shared state.
 
-use std::{sync::atomic::Ordering, task::Waker, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{Connection, NONE, Shared};
 use crate::{
@@ -9,6 +12,7 @@ use crate::{
     machine::Step,
     mode::Mode,
     observer::Event,
+    waiters::wake_all,
 };
 
 impl<S: Send + Sync + 'static> Drive for Shared<S> {
@@ -146,17 +150,11 @@ impl<S> Shared<S> {
     }
 
     /// Like [`replace`](Self::replace) for a connection that is not known to be dead.
-    fn drain(&self, connection: Option<Connection<S>>) -> Option<std::sync::Arc<Connection<S>>> {
+    fn drain(&self, connection: Option<Connection<S>>) -> Option<Arc<Connection<S>>> {
         let current = self.current.load(Ordering::Relaxed);
         if current != NONE {
             self.draining.store(current, Ordering::Release);
         }
         self.replace(connection)
-    }
-}
-
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
-    for waker in wakers {
-        waker.wake();
     }
 }
