@@ -49,10 +49,10 @@ impl Backoff {
     pub(crate) fn delay(&self, retries: u32, place: u64, random: u64) -> Duration {
         let step = nanoseconds(self.step(retries));
         let longest = match retries <= self.doublings {
-            true => step - up_to(step / 2, place),
+            true => step - step / 2 + up_to(step / 2, place),
             false => step,
         };
-        Duration::from_nanos(longest - up_to(longest / 8, random))
+        Duration::from_nanos(longest - longest / 8 + up_to(longest / 8, random))
     }
 }
 

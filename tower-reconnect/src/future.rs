@@ -8,7 +8,10 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use crate::error::{BoxError, Closed, NoRuntime, NotReady, Unavailable};
+use crate::{
+    error::{BoxError, Closed, NoRuntime, NotReady, NotSent, Unavailable},
+    rule::Rule,
+};
 
 pin_project! {
     /// The response of a [`Reconnect`](crate::Reconnect), or the reason why the request was not
@@ -27,15 +30,17 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<F> {
-        Sent { #[pin] response: F },
+        Sent { #[pin] response: F, unsent: Rule },
         Refused { refusal: Refusal },
         NotReady,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn sent(response: F) -> Self {
-        let kind = Kind::Sent { response };
+    /// `unsent` tells the errors of requests that were not sent after all.
+    pub(crate) fn sent(response: F, unsent: &Rule) -> Self {
+        let unsent = unsent.clone();
+        let kind = Kind::Sent { response, unsent };
         Self { kind }
     }
 
@@ -59,7 +64,13 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProj::Sent { response } => response.poll(context).map_err(Into::into),
+            KindProj::Sent { response, unsent } => response.poll(context).map_err(|error| {
+                let error = error.into();
+                match unsent.is_true_for(&*error) {
+                    true => NotSent::new(error).into(),
+                    false => error,
+                }
+            }),
             KindProj::Refused { refusal } => Poll::Ready(Err(refusal.clone().into())),
             KindProj::NotReady => Poll::Ready(Err(NotReady.into())),
         }

@@ -3,20 +3,34 @@
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
 
+mod admission;
 mod backoff;
+mod builder;
 mod chance;
 mod connector;
+mod driver;
 pub mod error;
+pub mod exclusive;
 pub mod future;
 mod layer;
+mod limits;
 mod machine;
-mod retired;
+mod mode;
+mod observer;
+mod pace;
+mod policy;
+mod reporter;
+mod rule;
 mod service;
 mod shared;
+mod stats;
 mod waiters;
 mod watch;
 
-pub use self::layer::{Builder, Mode, ReconnectLayer};
-pub use self::machine::Stats;
+pub use self::builder::Builder;
+pub use self::layer::ReconnectLayer;
+pub use self::mode::Mode;
+pub use self::observer::{Event, Observer};
 pub use self::service::Reconnect;
+pub use self::stats::Stats;
 pub use self::watch::{State, Watch};

@@ -9,6 +9,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
+    admission::Wait,
     error::BoxError,
     future::{Refusal, ResponseFuture},
     shared::{Access, Connection, Shared},
@@ -28,8 +29,10 @@ pub struct Reconnect<S> {
     shared: Arc<Shared<S>>,
     /// Our own clone of the connection.
     connection: Option<Connection<S>>,
-    /// Where we are registered while there is no connection.
-    waiter: Option<u64>,
+    /// Whether it has said so and was not called since.
+    ready: bool,
+    /// While there is no connection.
+    wait: Wait,
     /// We said that we are ready, to refuse the next request.
     refusal: Option<Refusal>,
 }
@@ -39,7 +42,8 @@ impl<S> Reconnect<S> {
         Self {
             shared,
             connection: None,
-            waiter: None,
+            ready: false,
+            wait: Wait::default(),
             refusal: None,
         }
     }
@@ -47,6 +51,15 @@ impl<S> Reconnect<S> {
     /// Sees the connection's state and its changes. It keeps neither alive nor busy.
     pub fn watch(&self) -> Watch {
         self.shared.watch()
+    }
+
+    /// Forgets the failures of the past: a backoff that is under way ends, and the next one is as
+    /// short as the first.
+    ///
+    /// For whoever has news of the other end, as when discovery names it again. Without demand
+    /// nothing is dialled by this.
+    pub fn reset_backoff(&self) {
+        self.shared.reset_backoff();
     }
 
     /// Ready with nothing when the connection is, or with the reason to refuse the next request.
@@ -60,16 +73,20 @@ impl<S> Reconnect<S> {
         loop {
             if let Some(connection) = self.live() {
                 match connection.service.poll_ready(context) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(None),
+                    Poll::Ready(Ok(())) => {
+                        self.ready = true;
+                        return Poll::Ready(None);
+                    }
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(cause)) => {
                         let generation = connection.generation;
                         self.connection = None;
+                        self.ready = false;
                         self.shared.lose(generation, cause.into());
                     }
                 }
             }
-            match self.shared.demand(&mut self.waiter, context) {
+            match self.shared.demand(&mut self.wait, context) {
                 Access::Connected => {}
                 Access::Waiting => return Poll::Pending,
                 Access::Refused(refusal) => return Poll::Ready(Some(refusal)),
@@ -77,18 +94,23 @@ impl<S> Reconnect<S> {
         }
     }
 
-    /// Our clone of the connection, or a new one when ours is known to be dead.
+    /// Our clone of the connection, or a new one when ours is not to be used any more.
     fn live(&mut self) -> Option<&mut Connection<S>>
     where
         S: Clone,
     {
         let shared = &self.shared;
-        let ours = self.connection.as_ref();
-        if !ours.is_some_and(|ours| shared.is_current(ours.generation)) {
+        let usable = self.connection.as_ref().is_some_and(|ours| {
+            shared.is_current(ours.generation)
+                // What was promised is kept, by the one who promised.
+                || self.ready && shared.is_draining(ours.generation)
+        });
+        if !usable {
+            self.ready = false;
             self.connection = shared.connection();
             // Whoever waited for it has been woken, and counts as waiting no more.
             if self.connection.is_some() {
-                self.waiter = None;
+                self.wait = Wait::default();
             }
         }
         self.connection.as_mut()
@@ -120,10 +142,17 @@ where
             return ResponseFuture::refused(refusal);
         }
         // The instance that was polled, even if others have seen it die since: it alone knows.
-        match &mut self.connection {
-            Some(connection) => ResponseFuture::sent(connection.service.call(request)),
-            None => ResponseFuture::not_ready(),
+        let Some(connection) = &mut self.connection else {
+            return ResponseFuture::not_ready();
+        };
+        self.shared.touch();
+        let policy = self.shared.policy();
+        let response = ResponseFuture::sent(connection.service.call(request), &policy.unsent);
+        self.ready = false;
+        if policy.releases {
+            self.connection = None;
         }
+        response
     }
 }
 
@@ -136,8 +165,8 @@ impl<S> Clone for Reconnect<S> {
 
 impl<S> Drop for Reconnect<S> {
     fn drop(&mut self) {
-        if self.waiter.is_some() {
-            self.shared.leave(&mut self.waiter);
+        if self.wait.key.is_some() {
+            self.shared.leave(&mut self.wait);
         }
     }
 }

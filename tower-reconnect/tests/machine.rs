@@ -8,12 +8,19 @@ use proptest::prelude::*;
 use self::{
     backoff::Backoff,
     machine::{Loss, Machine, Phase, Step},
+    pace::Pace,
 };
 
 #[path = "../src/backoff.rs"]
 mod backoff;
+#[path = "../src/limits.rs"]
+mod limits;
 #[path = "../src/machine.rs"]
 mod machine;
+#[path = "../src/pace.rs"]
+mod pace;
+#[path = "../src/stats.rs"]
+mod stats;
 
 #[test]
 fn nothing_is_dialled_without_demand() {
@@ -29,10 +36,10 @@ fn nothing_is_dialled_without_demand() {
 fn a_failed_dial_backs_off_even_under_demand() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    assert_eq!(machine.failed(ms(10), "refused", 0), Some(ms(90)));
+    assert_eq!(machine.failed(ms(10), "refused", u64::MAX), Some(ms(90)));
     assert_eq!(machine.next(ms(11), true), Step::Sleep(ms(89)));
     assert_eq!(machine.next(ms(100), true), Step::Dial);
-    assert_eq!(machine.failed(ms(100), "refused", 0), Some(ms(200)));
+    assert_eq!(machine.failed(ms(100), "refused", u64::MAX), Some(ms(200)));
     assert_eq!(machine.failures(), 2);
 }
 
@@ -40,23 +47,26 @@ fn a_failed_dial_backs_off_even_under_demand() {
 fn a_dial_that_took_long_is_followed_by_half_of_its_delay() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    assert_eq!(machine.failed(ms(70), "timeout", 0), Some(ms(50)));
+    assert_eq!(machine.failed(ms(70), "timeout", u64::MAX), Some(ms(50)));
     machine.next(ms(120), true);
-    assert_eq!(machine.failed(ms(9120), "timeout", 0), Some(ms(100)));
+    assert_eq!(machine.failed(ms(9120), "timeout", u64::MAX), Some(ms(100)));
 }
 
 /// Clients that failed together differ by their first failure, and keep the difference.
 #[test]
 fn the_first_failure_decides_the_place_of_all_that_follow() {
-    for (first, delays) in [(0, [100, 200, 400, 800]), (1 << 63, [75, 150, 300, 600])] {
+    for (first, delays) in [
+        (u64::MAX, [100, 200, 400, 800]),
+        (1 << 63, [75, 150, 300, 600]),
+    ] {
         let mut machine = machine();
         let mut now = ms(0);
         for (failures, delay) in delays.into_iter().enumerate() {
             assert_eq!(machine.next(now, true), Step::Dial);
-            let random = if failures == 0 { first } else { 0 };
+            let random = if failures == 0 { first } else { u64::MAX };
             let measured = machine.failed(now, "refused", random).unwrap();
             // The first draw shortens the first delay by its own eighth, too.
-            let eighth = if random == 0 { 0 } else { delay / 16 };
+            let eighth = if random == u64::MAX { 0 } else { delay / 16 };
             assert!(
                 measured.abs_diff(ms(delay - eighth)) <= ms(1),
                 "{measured:?}"
@@ -68,13 +78,13 @@ fn the_first_failure_decides_the_place_of_all_that_follow() {
 
 #[test]
 fn without_jitter_the_first_dial_is_at_once() {
-    let mut machine = machine().with_first_dial_jitter(ms(0), u64::MAX);
+    let mut machine = put_off(ms(0), u64::MAX);
     assert_eq!(machine.next(ms(7), true), Step::Dial);
 }
 
 #[test]
 fn the_first_dial_waits_for_its_jitter_from_when_it_is_wanted() {
-    let mut machine = machine().with_first_dial_jitter(ms(1000), 1 << 63);
+    let mut machine = put_off(ms(1000), 1 << 63);
     assert_eq!(machine.next(ms(100), false), Step::Wait);
     assert_eq!(machine.next(ms(200), true), Step::Sleep(ms(500)));
     assert_eq!(machine.next(ms(400), true), Step::Sleep(ms(300)));
@@ -85,7 +95,7 @@ fn the_first_dial_waits_for_its_jitter_from_when_it_is_wanted() {
     assert_eq!(machine.next(ms(800), true), Step::Dial);
     let generation = machine.connected(ms(800)).unwrap();
     // A stable connection is lost by all clients at once.
-    machine.lost(generation, ms(9000), "reset", 0);
+    machine.lost(generation, ms(9000), "reset", u64::MAX);
     assert_eq!(machine.next(ms(9000), true), Step::Sleep(ms(500)));
     assert_eq!(machine.next(ms(9500), true), Step::Dial);
 }
@@ -94,21 +104,21 @@ fn the_first_dial_waits_for_its_jitter_from_when_it_is_wanted() {
 fn a_backoff_without_demand_ends_idle_and_remembers_its_failures() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    machine.failed(ms(0), "refused", 0);
+    machine.failed(ms(0), "refused", u64::MAX);
     assert_eq!(machine.next(ms(101), false), Step::Wait);
     assert!(matches!(machine.phase(), Phase::Idle));
     assert_eq!(machine.next(ms(9000), true), Step::Dial);
-    assert_eq!(machine.failed(ms(9000), "refused", 0), Some(ms(200)));
+    assert_eq!(machine.failed(ms(9000), "refused", u64::MAX), Some(ms(200)));
 }
 
 #[test]
 fn a_connection_that_died_young_is_a_failure() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    machine.failed(ms(0), "refused", 0);
+    machine.failed(ms(0), "refused", u64::MAX);
     machine.next(ms(100), true);
     let generation = machine.connected(ms(100)).unwrap();
-    let loss = machine.lost(generation, ms(150), "reset", 0);
+    let loss = machine.lost(generation, ms(150), "reset", u64::MAX);
     let delay = ms(150);
     assert_eq!(loss, Loss::Unstable { delay }, "200 ms after the dial");
     assert!(matches!(
@@ -125,7 +135,7 @@ fn a_loss_is_followed_by_what_is_left_of_the_step_of_its_dial() {
         let mut machine = machine();
         machine.next(ms(0), true);
         let generation = machine.connected(ms(0)).unwrap();
-        let loss = machine.lost(generation, ms(lived), "reset", 0);
+        let loss = machine.lost(generation, ms(lived), "reset", u64::MAX);
         assert_eq!(loss, Loss::Unstable { delay: ms(rest) });
         assert_eq!(machine.failures(), 1, "it counts");
     }
@@ -135,13 +145,16 @@ fn a_loss_is_followed_by_what_is_left_of_the_step_of_its_dial() {
 fn a_stable_connection_ends_the_backoff() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    machine.failed(ms(0), "refused", 0);
+    machine.failed(ms(0), "refused", u64::MAX);
     machine.next(ms(100), true);
     let generation = machine.connected(ms(100)).unwrap();
-    assert_eq!(machine.lost(generation, ms(5100), "reset", 0), Loss::Stable);
+    assert_eq!(
+        machine.lost(generation, ms(5100), "reset", u64::MAX),
+        Loss::Stable
+    );
     assert_eq!(machine.last_cause(), Some(&"reset"));
     assert_eq!(machine.next(ms(5100), true), Step::Dial, "at once");
-    assert_eq!(machine.failed(ms(5100), "refused", 0), Some(ms(100)));
+    assert_eq!(machine.failed(ms(5100), "refused", u64::MAX), Some(ms(100)));
 }
 
 #[test]
@@ -149,12 +162,21 @@ fn only_the_first_report_of_a_loss_counts() {
     let mut machine = machine();
     machine.next(ms(0), true);
     let first = machine.connected(ms(0)).unwrap();
-    assert_eq!(machine.lost(first, ms(6000), "reset", 0), Loss::Stable);
-    assert_eq!(machine.lost(first, ms(6000), "reset", 0), Loss::Known);
+    assert_eq!(
+        machine.lost(first, ms(6000), "reset", u64::MAX),
+        Loss::Stable
+    );
+    assert_eq!(
+        machine.lost(first, ms(6000), "reset", u64::MAX),
+        Loss::Known
+    );
     machine.next(ms(6000), true);
     let second = machine.connected(ms(6000)).unwrap();
     assert_ne!(first, second);
-    assert_eq!(machine.lost(first, ms(6001), "reset", 0), Loss::Known);
+    assert_eq!(
+        machine.lost(first, ms(6001), "reset", u64::MAX),
+        Loss::Known
+    );
     assert!(matches!(machine.phase(), Phase::Connected { .. }));
     assert_eq!(machine.stats().lost, 1);
 }
@@ -165,12 +187,12 @@ fn with_no_time_to_be_stable_the_first_backoff_step_is_it() {
     for (failures, rest) in [(1, 1), (2, 101), (3, 301)] {
         machine.next(ms(failures * 20_000), true);
         let generation = machine.connected(ms(failures * 20_000)).unwrap();
-        let loss = machine.lost(generation, ms(failures * 20_000 + 99), "reset", 0);
+        let loss = machine.lost(generation, ms(failures * 20_000 + 99), "reset", u64::MAX);
         assert_eq!(loss, Loss::Unstable { delay: ms(rest) });
     }
     machine.next(ms(100_000), true);
     let generation = machine.connected(ms(100_000)).unwrap();
-    let loss = machine.lost(generation, ms(100_100), "reset", 0);
+    let loss = machine.lost(generation, ms(100_100), "reset", u64::MAX);
     assert_eq!(loss, Loss::Stable);
 }
 
@@ -179,7 +201,7 @@ fn a_clock_that_steps_back_is_harmless() {
     let mut machine = machine();
     machine.next(ms(1000), true);
     let generation = machine.connected(ms(1000)).unwrap();
-    let loss = machine.lost(generation, ms(10), "reset", 0);
+    let loss = machine.lost(generation, ms(10), "reset", u64::MAX);
     assert_eq!(loss, Loss::Unstable { delay: ms(100) });
     assert_eq!(machine.next(ms(5), true), Step::Sleep(ms(105)));
     assert_eq!(machine.next(Duration::MAX, true), Step::Dial);
@@ -193,7 +215,7 @@ fn closed_is_final() {
     assert!(machine.close());
     let version = machine.version();
     assert_eq!(machine.connected(ms(1)), None);
-    assert_eq!(machine.failed(ms(1), "refused", 0), None);
+    assert_eq!(machine.failed(ms(1), "refused", u64::MAX), None);
     assert_eq!(machine.next(ms(100_000), true), Step::Wait);
     assert!(!machine.close(), "twice");
     assert_eq!(machine.version(), version);
@@ -221,7 +243,7 @@ proptest! {
                         (dialling, dialled_at) = (true, now);
                     }
                     Step::Sleep(delay) => prop_assert_eq!(now + delay, earliest),
-                    Step::Wait => {}
+                    Step::Wait | Step::Look => {}
                 },
                 Event::Connected => {
                     let connected = machine.connected(now);
@@ -242,7 +264,7 @@ proptest! {
                     }
                 }
                 Event::Lost(random) => match machine.lost(generation, now, "reset", random) {
-                    Loss::Known => {}
+                    Loss::Known | Loss::Renewing => {}
                     Loss::Stable => {
                         prop_assert!(now - since >= ms(5000));
                         failures = 0;
@@ -280,6 +302,11 @@ fn event() -> impl Strategy<Value = Event> {
         any::<u64>().prop_map(Event::Failed),
         any::<u64>().prop_map(Event::Lost),
     ]
+}
+
+fn put_off(jitter: Duration, random: u64) -> Machine<&'static str> {
+    let backoff = Backoff::new(ms(100), ms(6_400));
+    Machine::new(Pace::new(backoff, jitter, random), ms(5000))
 }
 
 fn machine() -> Machine<&'static str> {

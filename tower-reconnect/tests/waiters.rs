@@ -1,4 +1,5 @@
 //! Every waiter has its own waker.
+#![allow(dead_code)]
 
 use std::{
     sync::{
@@ -18,7 +19,7 @@ fn all_are_woken_and_then_nobody_waits() {
     let mut waiters = Waiters::default();
     let wakers: Vec<_> = (0..64).map(|_| Counter::new()).collect();
     for (_, waker) in &wakers {
-        assert!(waiters.register(&mut None, waker).is_none());
+        assert!(waiters.register(&mut None, waker, None).is_none());
     }
     assert!(waiters.any());
     waiters.take_all().into_iter().for_each(Waker::wake);
@@ -34,9 +35,9 @@ fn the_waker_of_the_last_poll_counts() {
     let (first, first_waker) = Counter::new();
     let (second, second_waker) = Counter::new();
     let mut key = None;
-    assert!(waiters.register(&mut key, &first_waker).is_none());
-    assert!(waiters.register(&mut key, &first_waker).is_none());
-    assert!(waiters.register(&mut key, &second_waker).is_some());
+    assert!(waiters.register(&mut key, &first_waker, None).is_none());
+    assert!(waiters.register(&mut key, &first_waker, None).is_none());
+    assert!(waiters.register(&mut key, &second_waker, None).is_some());
     waiters.take_all().into_iter().for_each(Waker::wake);
     assert_eq!((first.wakes(), second.wakes()), (0, 1));
 }
@@ -47,8 +48,8 @@ fn whoever_leaves_is_neither_woken_nor_counted() {
     let (gone, gone_waker) = Counter::new();
     let (there, there_waker) = Counter::new();
     let (mut gone_key, mut there_key) = (None, None);
-    waiters.register(&mut gone_key, &gone_waker);
-    waiters.register(&mut there_key, &there_waker);
+    waiters.register(&mut gone_key, &gone_waker, None);
+    waiters.register(&mut there_key, &there_waker, None);
     assert!(waiters.remove(&mut gone_key).is_some());
     assert!(waiters.any());
     waiters.take_all().into_iter().for_each(Waker::wake);
@@ -60,9 +61,9 @@ fn a_key_that_was_woken_belongs_to_nobody_else() {
     let mut waiters = Waiters::default();
     let (_, waker) = Counter::new();
     let mut woken = None;
-    waiters.register(&mut woken, &waker);
+    waiters.register(&mut woken, &waker, None);
     waiters.take_all();
-    waiters.register(&mut None, &waker);
+    waiters.register(&mut None, &waker, None);
     assert!(waiters.remove(&mut woken).is_none());
     assert!(waiters.any(), "it took the place of another");
 }
