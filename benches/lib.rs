@@ -2,6 +2,7 @@
 //!
 //! What is reported is the median over many short rounds, beside a peer in the same run. Absolute times do not travel between machines; ratios and allocations do.
 
+pub mod instructions;
 pub mod service;
 pub mod threads;
 
