@@ -29,7 +29,7 @@ pub(crate) fn refusal(
 ) -> Option<Refusal> {
     if let Phase::Closed = view.phase {
         let name = reporter.name().cloned();
-        return Some(Refusal::Closed(Closed { name }));
+        return Some(Refusal::Closed(Box::new(Closed { name })));
     }
     let now = reporter.now();
     let backoff = match view.phase {
@@ -48,11 +48,11 @@ pub(crate) fn refusal(
             backoff.unwrap_or_else(|| (outage.cloned().unwrap_or_else(still), now))
         }
     };
-    Some(Refusal::Unavailable(Unavailable {
+    Some(Refusal::Unavailable(Box::new(Unavailable {
         name: reporter.name().cloned(),
         cause,
         failures: view.failures,
         wait: due.saturating_sub(now),
         next_attempt: reporter.at(due),
-    }))
+    })))
 }

@@ -44,13 +44,10 @@ impl<F> ResponseFuture<F> {
         Self { kind }
     }
 
-    pub(crate) fn refused(refusal: Refusal) -> Self {
-        let kind = Kind::Refused { refusal };
-        Self { kind }
-    }
-
-    pub(crate) fn not_ready() -> Self {
-        let kind = Kind::NotReady;
+    /// For this reason, or because the caller did not wait for readiness.
+    #[cold]
+    pub(crate) fn refused(refusal: Option<Refusal>) -> Self {
+        let kind = refusal.map_or(Kind::NotReady, |refusal| Kind::Refused { refusal });
         Self { kind }
     }
 }
@@ -83,20 +80,20 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     }
 }
 
-/// Why a request will not be sent.
+/// Why a request will not be sent. Small, as it has a place in each handle and each response.
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
-    Unavailable(Unavailable),
+    Unavailable(Box<Unavailable>),
     NoRuntime(NoRuntime),
-    Closed(Closed),
+    Closed(Box<Closed>),
 }
 
 impl From<Refusal> for BoxError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Unavailable(error) => error.into(),
+            Refusal::Unavailable(error) => error,
             Refusal::NoRuntime(error) => error.into(),
-            Refusal::Closed(error) => error.into(),
+            Refusal::Closed(error) => error,
         }
     }
 }

@@ -63,6 +63,8 @@ impl<S> Reconnect<S> {
     }
 
     /// Ready with nothing when the connection is, or with the reason to refuse the next request.
+    #[cold]
+    #[inline(never)]
     fn poll_connection<Request>(&mut self, context: &mut Context<'_>) -> Poll<Option<Refusal>>
     where
         S: Service<Request> + Clone,
@@ -78,12 +80,7 @@ impl<S> Reconnect<S> {
                         return Poll::Ready(None);
                     }
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(cause)) => {
-                        let generation = connection.generation;
-                        self.connection = None;
-                        self.ready = false;
-                        self.shared.lose(generation, cause.into());
-                    }
+                    Poll::Ready(Err(cause)) => self.lose(cause.into()),
                 }
             }
             match self.shared.demand(&mut self.wait, context) {
@@ -94,7 +91,18 @@ impl<S> Reconnect<S> {
         }
     }
 
+    /// Our connection is dead.
+    #[cold]
+    #[inline(never)]
+    fn lose(&mut self, cause: BoxError) {
+        self.ready = false;
+        if let Some(connection) = self.connection.take() {
+            self.shared.lose(connection.generation, cause);
+        }
+    }
+
     /// Our clone of the connection, or a new one when ours is not to be used any more.
+    #[inline]
     fn live(&mut self) -> Option<&mut Connection<S>>
     where
         S: Clone,
@@ -106,14 +114,22 @@ impl<S> Reconnect<S> {
                 || self.ready && shared.is_draining(ours.generation)
         });
         if !usable {
-            self.ready = false;
-            self.connection = shared.connection();
-            // Whoever waited for it has been woken, and counts as waiting no more.
-            if self.connection.is_some() {
-                self.wait = Wait::default();
-            }
+            self.renew();
         }
         self.connection.as_mut()
+    }
+
+    #[inline(never)]
+    fn renew(&mut self)
+    where
+        S: Clone,
+    {
+        self.ready = false;
+        self.connection = self.shared.connection();
+        // Whoever waited for it has been woken, and counts as waiting no more.
+        if self.connection.is_some() {
+            self.wait = Wait::default();
+        }
     }
 }
 
@@ -127,7 +143,21 @@ where
     type Future = ResponseFuture<S::Future>;
 
     /// Never an error: see the [crate's documentation](crate#readiness).
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // Apart from what happens without a connection, of which a request is to pay nothing.
+        if self.refusal.is_none()
+            && let Some(connection) = self.live()
+        {
+            match connection.service.poll_ready(context) {
+                Poll::Ready(Ok(())) => {
+                    self.ready = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(cause)) => self.lose(cause.into()),
+            }
+        }
         match self.poll_connection(context) {
             Poll::Ready(refusal) => self.refusal = refusal,
             Poll::Pending if self.refusal.is_none() => return Poll::Pending,
@@ -137,13 +167,14 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        if let Some(refusal) = self.refusal.take() {
-            return ResponseFuture::refused(refusal);
+        if self.refusal.is_some() {
+            return ResponseFuture::refused(self.refusal.take());
         }
         // The instance that was polled, even if others have seen it die since: it alone knows.
         let Some(connection) = &mut self.connection else {
-            return ResponseFuture::not_ready();
+            return ResponseFuture::refused(None);
         };
         self.shared.touch();
         let policy = self.shared.policy();

@@ -138,11 +138,11 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        if let Some(refusal) = self.refusal.take() {
-            return ResponseFuture::refused(refusal);
+        if self.refusal.is_some() {
+            return ResponseFuture::refused(self.refusal.take());
         }
         let Some(held) = &mut self.connection else {
-            return ResponseFuture::not_ready();
+            return ResponseFuture::refused(None);
         };
         self.called = true;
         self.ready = false;
