@@ -116,7 +116,7 @@ where
         Exclusive::new(Pool::new(
             gate,
             limits,
-            |first| Reporter::new(settings.told(), first),
+            Reporter::new(settings.told()),
             Driver::new(connector),
             settings.policy(),
         ))

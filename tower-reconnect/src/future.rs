@@ -59,18 +59,25 @@ where
 {
     type Output = Result<T, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProj::Sent { response, unsent } => response.poll(context).map_err(|error| {
-                let error = error.into();
-                match unsent.is_true_for(&*error) {
-                    true => NotSent::new(error).into(),
-                    false => error,
-                }
-            }),
+            KindProj::Sent { response, unsent } => match response.poll(context) {
+                Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(failure(error.into(), unsent))),
+                Poll::Pending => Poll::Pending,
+            },
             KindProj::Refused { refusal } => Poll::Ready(Err(refusal.clone().into())),
             KindProj::NotReady => Poll::Ready(Err(NotReady.into())),
         }
+    }
+}
+
+#[cold]
+fn failure(error: BoxError, unsent: &Rule) -> BoxError {
+    match unsent.is_true_for(&*error) {
+        true => NotSent::new(error).into(),
+        false => error,
     }
 }
 

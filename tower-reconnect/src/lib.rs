@@ -13,6 +13,7 @@ pub mod error;
 pub mod exclusive;
 pub mod future;
 mod layer;
+mod lent;
 mod limits;
 mod machine;
 mod mode;

@@ -1,28 +1,31 @@
 //! Where the state and its changes become visible, and whose clock counts.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
     observer::{Event, Told},
-    watch::{Published, View, Watch},
+    watch::{Published, State, View, Watch},
 };
 
 /// The moments of a state machine count from its epoch.
 pub(crate) struct Reporter {
     epoch: Instant,
-    publisher: watch::Sender<Published>,
+    /// Made for the first watch: it is as big as all the rest of a connection's state.
+    publisher: OnceLock<watch::Sender<Published>>,
     told: Told,
 }
 
 impl Reporter {
-    pub(crate) fn new(told: Told, first: &View<'_>) -> Self {
-        let epoch = Instant::now();
-        let (publisher, _) = watch::channel(Published::new(first, epoch));
+    pub(crate) fn new(told: Told) -> Self {
         Self {
-            epoch,
-            publisher,
+            epoch: Instant::now(),
+            publisher: OnceLock::new(),
             told,
         }
     }
@@ -40,17 +43,29 @@ impl Reporter {
         self.told.name.as_ref()
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        Watch::new(self.publisher.subscribe())
+    /// Sees what there is now and will be. To be called under the lock under which it changes.
+    pub(crate) fn watch(&self, now: &View<'_>) -> Watch {
+        let first = || watch::Sender::new(Published::new(now, self.epoch));
+        Watch::new(self.publisher.get_or_init(first).subscribe())
     }
 
-    /// What there will be to see. It may be made under a lock, and shown only without.
-    pub(crate) fn see(&self, view: &View<'_>) -> Published {
-        Published::new(view, self.epoch)
+    /// What there will be to see, if anybody looks. It may be made under a lock, and shown only
+    /// without.
+    pub(crate) fn see(&self, view: &View<'_>) -> Option<Published> {
+        self.publisher.get()?;
+        Some(Published::new(view, self.epoch))
+    }
+
+    /// What there is to see now.
+    pub(crate) fn state(&self, view: &View<'_>) -> State {
+        Published::new(view, self.epoch).state
     }
 
     pub(crate) fn publish(&self, mut next: Published) {
-        self.publisher.send_if_modified(|latest| {
+        let Some(publisher) = self.publisher.get() else {
+            return;
+        };
+        publisher.send_if_modified(|latest| {
             // Two changes may arrive here in the wrong order.
             let newer = next.version > latest.version;
             if newer {

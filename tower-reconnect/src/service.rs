@@ -12,6 +12,7 @@ use crate::{
     admission::Wait,
     error::BoxError,
     future::{Refusal, ResponseFuture},
+    lent::Lent,
     shared::{Access, Connection, Shared},
     watch::Watch,
 };
@@ -26,7 +27,7 @@ use crate::{
 /// wake every clone that waits in `poll_ready`: a handle that is pending there is woken by its own
 /// clone alone, not by the report of another handle.
 pub struct Reconnect<S> {
-    shared: Arc<Shared<S>>,
+    shared: Lent<Shared<S>>,
     /// Our own clone of the connection.
     connection: Option<Connection<S>>,
     /// Whether it has said so and was not called since.
@@ -39,6 +40,10 @@ pub struct Reconnect<S> {
 
 impl<S> Reconnect<S> {
     pub(crate) fn new(shared: Arc<Shared<S>>) -> Self {
+        Self::with(Lent::new(shared))
+    }
+
+    fn with(shared: Lent<Shared<S>>) -> Self {
         Self {
             shared,
             connection: None,
@@ -190,7 +195,7 @@ where
 impl<S> Clone for Reconnect<S> {
     /// The clone takes its own clone of the connection when it is polled, not now.
     fn clone(&self) -> Self {
-        Self::new(self.shared.clone())
+        Self::with(self.shared.clone())
     }
 }
 
@@ -206,7 +211,7 @@ impl<S> fmt::Debug for Reconnect<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconnect")
             .field("name", &self.shared.name())
-            .field("state", &self.watch().state())
+            .field("state", &self.shared.state())
             .finish_non_exhaustive()
     }
 }

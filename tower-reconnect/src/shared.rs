@@ -22,7 +22,7 @@ use crate::{
     policy::Policy,
     reporter::Reporter,
     waiters::Waiters,
-    watch::{Phase, View, Watch},
+    watch::{Phase, State, View, Watch},
 };
 
 /// Owned by the handles, so that dropping the last handle drops the connection and ends the task.
@@ -72,11 +72,10 @@ pub(crate) enum Access {
 impl<S> Shared<S> {
     pub(crate) fn new(
         machine: Machine<Cause>,
-        reporter: impl FnOnce(&View<'_>) -> Reporter,
+        reporter: Reporter,
         driver: Driver<Self>,
         policy: Policy,
     ) -> Arc<Self> {
-        let reporter = reporter(&view(&machine));
         let eager = policy.eager;
         let shared = Arc::new(Self {
             current: AtomicU64::new(NONE),
@@ -189,7 +188,11 @@ impl<S> Shared<S> {
 
 impl<S> Shared<S> {
     pub(crate) fn watch(&self) -> Watch {
-        self.reporter.watch()
+        self.reporter.watch(&view(&self.lock().machine))
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.reporter.state(&view(&self.lock().machine))
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
@@ -247,7 +250,7 @@ impl<S> Shared<S> {
         let changed = inner.machine.version() != before;
         let seen = changed.then(|| self.reporter.see(&view(&inner.machine)));
         drop(inner);
-        if let Some(seen) = seen {
+        if let Some(seen) = seen.flatten() {
             self.reporter.publish(seen);
         }
         result
