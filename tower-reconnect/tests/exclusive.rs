@@ -110,7 +110,8 @@ async fn health_returns_with_a_connection_that_has_lasted() {
     assert_ready_ok!(first[0].poll_ready());
     let _waiting = waiters(&service, 20);
     pass(Duration::from_secs(4)).await;
-    assert_eq!(peer.dialling(), (1, 1));
+    assert!(peer.dials() > 4);
+    assert_eq!(peer.dialling().1, 1);
     pass(Duration::from_secs(2)).await;
     assert_eq!(peer.dialling().1, 4);
 }
