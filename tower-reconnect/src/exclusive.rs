@@ -27,7 +27,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let dial = service_fn(|address: &'static str| async move {
 //!     let mut count = 0; // of this connection: it is not `Clone`
-//!     let connection = tower::util::service_fn(move |request: u32| {
+//!     let connection = service_fn(move |request: u32| {
 //!         count += request;
 //!         std::future::ready(Ok::<_, Infallible>(format!("{address} counts {count}")))
 //!     });
