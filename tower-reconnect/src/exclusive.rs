@@ -14,7 +14,8 @@
 //!
 //! Dials run in tasks of their own. Who waits longest gets the first connection, whoever began the
 //! dial. What nobody waits for is kept for the next handle, and so is the connection of a handle
-//! that was dropped before it was called. Once a handle has called its connection, they end
+//! that was dropped before it was called: for the [`idle`](crate::Builder::idle) time if there is
+//! one, else until it is taken or the last handle is gone. Once a handle has called its connection, they end
 //! together: nobody else gets a connection in the middle of something. Whoever wants to use one
 //! again keeps the handle, as a pool does.
 //!
@@ -118,7 +119,7 @@ where
         Exclusive::new(Pool::new(
             gate,
             limits,
-            |first| Reporter::new(settings.told(), first),
+            Reporter::new(settings.told()),
             Driver::new(connector),
             settings.policy(),
         ))

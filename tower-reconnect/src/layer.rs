@@ -58,7 +58,7 @@ where
         let connector = Connector::new(maker, self.target.clone(), settings.connect_timeout);
         Reconnect::new(Shared::new(
             machine.limited(settings.limits()),
-            |first| Reporter::new(settings.told(), first),
+            Reporter::new(settings.told()),
             Driver::new(connector),
             settings.policy(),
         ))

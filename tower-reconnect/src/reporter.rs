@@ -1,28 +1,31 @@
 //! Where the state and its changes become visible, and whose clock counts.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
     observer::{Event, Told},
-    watch::{Published, View, Watch},
+    watch::{Published, State, View, Watch},
 };
 
 /// The moments of a state machine count from its epoch.
 pub(crate) struct Reporter {
     epoch: Instant,
-    publisher: watch::Sender<Published>,
+    /// Made when somebody watches: it is bigger than all the rest.
+    publisher: OnceLock<watch::Sender<Published>>,
     told: Told,
 }
 
 impl Reporter {
-    pub(crate) fn new(told: Told, first: &View<'_>) -> Self {
-        let epoch = Instant::now();
-        let (publisher, _) = watch::channel(Published::new(first, epoch));
+    pub(crate) fn new(told: Told) -> Self {
         Self {
-            epoch,
-            publisher,
+            epoch: Instant::now(),
+            publisher: OnceLock::new(),
             told,
         }
     }
@@ -40,17 +43,28 @@ impl Reporter {
         self.told.name.as_ref()
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        Watch::new(self.publisher.subscribe())
+    pub(crate) fn state(&self, view: &View<'_>) -> State {
+        Published::new(view, self.epoch).state
     }
 
-    /// What there will be to see. It may be made under a lock, and shown only without.
-    pub(crate) fn see(&self, view: &View<'_>) -> Published {
-        Published::new(view, self.epoch)
+    /// Only to be called under the lock of what is viewed, so that no change is missed.
+    pub(crate) fn watch(&self, view: &View<'_>) -> Watch {
+        let first = || watch::channel(Published::new(view, self.epoch)).0;
+        Watch::new(self.publisher.get_or_init(first).subscribe())
     }
 
-    pub(crate) fn publish(&self, mut next: Published) {
-        self.publisher.send_if_modified(|latest| {
+    /// What there is to see now, if anybody watches. Only to be called under the lock of what is
+    /// viewed, and [shown](Self::publish) only without.
+    pub(crate) fn see(&self, view: &View<'_>) -> Option<Published> {
+        let watched = self.publisher.get().is_some();
+        watched.then(|| Published::new(view, self.epoch))
+    }
+
+    pub(crate) fn publish(&self, next: Option<Published>) {
+        let (Some(publisher), Some(mut next)) = (self.publisher.get(), next) else {
+            return;
+        };
+        publisher.send_if_modified(|latest| {
             // Two changes may arrive here in the wrong order.
             let newer = next.version > latest.version;
             if newer {

@@ -175,7 +175,7 @@ impl<S> fmt::Debug for Reconnect<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconnect")
             .field("name", &self.shared.name())
-            .field("state", &self.watch().state())
+            .field("state", &self.shared.state())
             .finish_non_exhaustive()
     }
 }

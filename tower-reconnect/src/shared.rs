@@ -22,7 +22,7 @@ use crate::{
     policy::Policy,
     reporter::Reporter,
     waiters::Waiters,
-    watch::{Phase, View, Watch},
+    watch::{Phase, State, View, Watch},
 };
 
 /// Owned by the handles, so that dropping the last handle drops the connection and ends the task.
@@ -68,11 +68,10 @@ pub(crate) enum Access {
 impl<S> Shared<S> {
     pub(crate) fn new(
         machine: Machine<Cause>,
-        reporter: impl FnOnce(&View<'_>) -> Reporter,
+        reporter: Reporter,
         driver: Driver<Self>,
         policy: Policy,
     ) -> Arc<Self> {
-        let reporter = reporter(&view(&machine));
         let eager = policy.eager;
         let shared = Arc::new(Self {
             current: AtomicU64::new(NONE),
@@ -185,7 +184,13 @@ impl<S> Shared<S> {
 
 impl<S> Shared<S> {
     pub(crate) fn watch(&self) -> Watch {
-        self.reporter.watch()
+        let inner = self.lock();
+        self.reporter.watch(&view(&inner.machine))
+    }
+
+    pub(crate) fn state(&self) -> State {
+        let inner = self.lock();
+        self.reporter.state(&view(&inner.machine))
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
@@ -243,9 +248,7 @@ impl<S> Shared<S> {
         let changed = inner.machine.version() != before;
         let seen = changed.then(|| self.reporter.see(&view(&inner.machine)));
         drop(inner);
-        if let Some(seen) = seen {
-            self.reporter.publish(seen);
-        }
+        self.reporter.publish(seen.flatten());
         result
     }
 

@@ -274,6 +274,22 @@ async fn to_fail_fast_is_to_wait_for_a_dial_but_not_for_a_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn to_fail_fast_is_to_wait_for_the_dials_that_are_under_way_beside_one_that_fails() {
+    let accept = Dial::AcceptAfter(TICK * 50);
+    let peer = Peer::new(&[accept, Dial::RefuseAfter(TICK * 5), accept]);
+    let service = peer_with(&peer, |builder| builder.mode(Mode::FailFast).max_dials(3));
+    let mut waiting = waiters(&service, 4);
+    pass(TICK * 7).await;
+    let woken: Vec<_> = waiting.iter().map(Spawn::is_woken).collect();
+    assert_eq!(woken, [false, false, true, true]);
+    assert_ready_ok!(waiting[3].poll_ready());
+    assert!(waiting[3].call(1).await.unwrap_err().is::<Unavailable>());
+    pass(TICK * 50).await;
+    assert_ready_ok!(waiting[0].poll_ready());
+    assert!(waiting[0].call(1).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bounded_wait_ends() {
     let peer = Peer::new(&[Dial::Hang]);
     let bound = Duration::from_millis(300);

@@ -145,6 +145,11 @@ impl<C: Clone> Gate<C> {
         }
     }
 
+    /// How many dials are under way.
+    pub(crate) fn dialling(&self) -> usize {
+        self.dialling
+    }
+
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }

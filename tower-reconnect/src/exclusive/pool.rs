@@ -21,7 +21,7 @@ use crate::{
     policy::Policy,
     reporter::Reporter,
     waiters::{Waiters, wake_all},
-    watch::{Phase, View, Watch},
+    watch::{Phase, State, View, Watch},
 };
 
 /// Owned by the handles, so that dropping the last handle drops the connections and ends the task.
@@ -68,11 +68,10 @@ impl<S> Pool<S> {
     pub(super) fn new(
         gate: Gate<Cause>,
         limits: Limits,
-        reporter: impl FnOnce(&View<'_>) -> Reporter,
+        reporter: Reporter,
         driver: Driver<Self>,
         policy: Policy,
     ) -> Arc<Self> {
-        let reporter = reporter(&view(&gate));
         let eager = policy.eager;
         let pool = Arc::new(Self {
             inner: Mutex::new(Inner {
@@ -248,7 +247,13 @@ impl<S> Pool<S> {
 
 impl<S> Pool<S> {
     pub(super) fn watch(&self) -> Watch {
-        self.reporter.watch()
+        let inner = self.lock();
+        self.reporter.watch(&view(&inner.gate))
+    }
+
+    pub(super) fn state(&self) -> State {
+        let inner = self.lock();
+        self.reporter.state(&view(&inner.gate))
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -285,9 +290,7 @@ impl<S> Pool<S> {
         let changed = inner.gate.version() != before;
         let seen = changed.then(|| self.reporter.see(&view(&inner.gate)));
         drop(inner);
-        if let Some(seen) = seen {
-            self.reporter.publish(seen);
-        }
+        self.reporter.publish(seen.flatten());
         result
     }
 

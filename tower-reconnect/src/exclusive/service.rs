@@ -178,7 +178,7 @@ impl<S> fmt::Debug for Exclusive<S> {
         f.debug_struct("Exclusive")
             .field("name", &self.pool.name())
             .field("connected", &self.is_connected())
-            .field("state", &self.watch().state())
+            .field("state", &self.pool.state())
             .finish_non_exhaustive()
     }
 }

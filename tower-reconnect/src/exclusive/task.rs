@@ -88,7 +88,8 @@ impl<S> Pool<S> {
         let (delay, failures, wakers) = self.change(|inner| {
             let delay = inner.gate.failed(ticket, now, cause.clone(), random);
             let wakers = match self.policy.mode {
-                Mode::FailFast => inner.waiters.take_all(),
+                // Dials that are under way are still waited for, by as many.
+                Mode::FailFast => inner.waiters.take_all_but(inner.gate.dialling()),
                 Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
             };
             (delay, inner.gate.failures(), wakers)
