@@ -31,7 +31,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<F> {
         Sent { #[pin] response: F, unsent: Rule },
-        Refused { refusal: Refusal },
+        Refused { refusal: Box<Refusal> },
         NotReady,
     }
 }
@@ -44,7 +44,7 @@ impl<F> ResponseFuture<F> {
         Self { kind }
     }
 
-    pub(crate) fn refused(refusal: Refusal) -> Self {
+    pub(crate) fn refused(refusal: Box<Refusal>) -> Self {
         let kind = Kind::Refused { refusal };
         Self { kind }
     }
@@ -71,7 +71,7 @@ where
                     false => error,
                 }
             }),
-            KindProj::Refused { refusal } => Poll::Ready(Err(refusal.clone().into())),
+            KindProj::Refused { refusal } => Poll::Ready(Err(Refusal::clone(refusal).into())),
             KindProj::NotReady => Poll::Ready(Err(NotReady.into())),
         }
     }

@@ -9,7 +9,10 @@ use std::{
     convert::Infallible,
     error::Error,
     net::SocketAddr,
-    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -72,8 +75,12 @@ async fn goaway_retires_a_shared_connection_and_fails_nothing_that_was_sent() {
     }
     let ending = tokio::spawn(async move {
         while let Some(shut_down) = connections.recv().await {
+            // One that has done nothing is lost and not retired.
+            while shut_down.answered.load(SeqCst) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
-            let _ = shut_down.send(());
+            let _ = shut_down.sender.send(());
         }
     });
     let again: Vec<usize> = within(clients.join_all()).await;
@@ -97,7 +104,7 @@ async fn what_is_in_flight_when_goaway_comes_is_answered() {
     let slow = tokio::spawn(slow);
     let shut_down = connections.recv().await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
-    shut_down.send(()).unwrap();
+    shut_down.sender.send(()).unwrap();
     let mut fast = 0;
     while !slow.is_finished() {
         let response = service.ready().await.unwrap().call(get(fast)).await;
@@ -208,19 +215,30 @@ fn was_not_sent(error: &(dyn Error + 'static)) -> bool {
     error.is_canceled() || unprocessed
 }
 
-/// Each connection can be told to shut down gracefully.
-async fn http2_server() -> (SocketAddr, mpsc::UnboundedReceiver<oneshot::Sender<()>>) {
+/// By which a connection can be told to shut down gracefully.
+struct ShutDown {
+    sender: oneshot::Sender<()>,
+    answered: Arc<AtomicU64>,
+}
+
+async fn http2_server() -> (SocketAddr, mpsc::UnboundedReceiver<ShutDown>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (sender, receiver) = mpsc::unbounded_channel();
+    let (accepting, accepted) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let (shut_down, told) = oneshot::channel();
-            let _ = sender.send(shut_down);
+            let (sender, told) = oneshot::channel();
+            let answered = Arc::<AtomicU64>::default();
+            let count = answered.clone();
+            let _ = accepting.send(ShutDown { sender, answered });
+            let service = serve_fn(move |request| {
+                count.fetch_add(1, SeqCst);
+                answer(request)
+            });
             tokio::spawn(async move {
                 let builder = server::conn::http2::Builder::new(TokioExecutor::new());
-                let connection = builder.serve_connection(TokioIo::new(stream), serve_fn(answer));
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
                 let mut connection = std::pin::pin!(connection);
                 tokio::select! {
                     ended = connection.as_mut() => return ended,
@@ -230,7 +248,7 @@ async fn http2_server() -> (SocketAddr, mpsc::UnboundedReceiver<oneshot::Sender<
             });
         }
     });
-    (address, receiver)
+    (address, accepted)
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {

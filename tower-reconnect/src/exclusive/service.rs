@@ -32,7 +32,7 @@ pub struct Exclusive<S> {
     /// While there is no connection.
     wait: Wait,
     /// We said that we are ready, to refuse the next request.
-    refusal: Option<Refusal>,
+    refusal: Option<Box<Refusal>>,
 }
 
 impl<S> Exclusive<S> {
@@ -129,7 +129,7 @@ where
     /// Never an error: see the [crate's documentation](crate#readiness).
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self.poll_connection(context) {
-            Poll::Ready(refusal) => self.refusal = refusal,
+            Poll::Ready(refusal) => self.refusal = refusal.map(Box::new),
             Poll::Pending if self.refusal.is_none() => return Poll::Pending,
             // What was promised stays promised, even when it was a refusal.
             Poll::Pending => {}
