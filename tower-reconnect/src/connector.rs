@@ -18,8 +18,7 @@ use crate::error::{BoxError, ConnectPanic, ConnectTimeout};
 /// Makes connections to one target.
 pub(crate) struct Connector<M, T> {
     /// Held by a dial while it waits for the maker's readiness and calls it, and no longer.
-    maker: Arc<Mutex<M>>,
-    target: T,
+    maker: Mutex<(M, T)>,
     timeout: Duration,
 }
 
@@ -33,39 +32,30 @@ where
 {
     pub(crate) fn new(maker: M, target: T, timeout: Duration) -> Self {
         Self {
-            maker: Arc::new(Mutex::new(maker)),
-            target,
+            maker: Mutex::new((maker, target)),
             timeout,
         }
     }
 
     /// Dials once. The timeout covers the wait for the maker as well.
-    pub(crate) fn dial(
-        &self,
-    ) -> impl Future<Output = Result<M::Response, BoxError>> + Send + 'static {
+    pub(crate) async fn dial(self: Arc<Self>) -> Result<M::Response, BoxError> {
         let after = self.timeout;
-        let connecting = connect(self.maker.clone(), self.target.clone());
-        async move {
-            timeout(after, catch_panic(connecting))
-                .await
-                .unwrap_or_else(|_| Err(ConnectTimeout::new(after).into()))
-        }
-    }
-}
-
-async fn connect<M, T>(maker: Arc<Mutex<M>>, target: T) -> Result<M::Response, BoxError>
-where
-    M: Service<T>,
-    M::Error: Into<BoxError>,
-{
-    let connecting = {
-        let mut maker = maker.lock().await;
-        poll_fn(|context| maker.poll_ready(context))
+        timeout(after, catch_panic(self.connect()))
             .await
-            .map_err(Into::into)?;
-        maker.call(target)
-    };
-    connecting.await.map_err(Into::into)
+            .unwrap_or_else(|_| Err(ConnectTimeout::new(after).into()))
+    }
+
+    async fn connect(&self) -> Result<M::Response, BoxError> {
+        let connecting = {
+            let mut locked = self.maker.lock().await;
+            let (maker, target) = &mut *locked;
+            poll_fn(|context| maker.poll_ready(context))
+                .await
+                .map_err(Into::into)?;
+            maker.call(target.clone())
+        };
+        connecting.await.map_err(Into::into)
+    }
 }
 
 /// Turns a panic of `future` into an error, so that it ends one dial and not the task.

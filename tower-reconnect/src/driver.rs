@@ -1,9 +1,10 @@
-//! The task that dials: the only one that does, and only when a state machine says so.
+//! The task that dials: the only one that does, and only when a state machine says so. It is there
+//! while there is something to do or to wait for.
 
 use std::{
     future::poll_fn,
     pin::pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Poll,
     time::Duration,
 };
@@ -11,7 +12,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::Notify,
-    task::{AbortHandle, JoinSet},
+    task::{JoinError, JoinSet},
     time::{Instant, timeout},
 };
 use tower_service::Service;
@@ -22,10 +23,12 @@ use crate::{
 };
 
 /// What handles share and the task works on.
-pub(crate) trait Drive: Send + Sync + 'static {
+pub(crate) trait Drive: Send + Sync + Sized + 'static {
     type Connection: Send + 'static;
     /// Tells a dial from another.
     type Ticket: Send + 'static;
+
+    fn driver(&self) -> &Driver<Self>;
 
     /// What the task has to do now.
     fn next(&self) -> Next<Self::Ticket>;
@@ -33,7 +36,7 @@ pub(crate) trait Drive: Send + Sync + 'static {
     /// Takes the outcome of a dial, and how long it took.
     fn finish(&self, ticket: Self::Ticket, outcome: Outcome<Self::Connection>, took: Duration);
 
-    /// The task has ended.
+    /// The task has been ended.
     fn close(&self);
 }
 
@@ -46,76 +49,137 @@ pub(crate) enum Next<T> {
     Wait(Option<Duration>),
 }
 
-/// The task of a [`Drive`], which is started at the first demand, and ends with its owner.
+/// The task of a [`Drive`], which is started when there is something to do, and ends with its owner.
 ///
 /// The handles own the state, and the state this: the task has a weak reference only, so that
 /// dropping the last handle drops the connections and ends the task with every dial.
 pub(crate) struct Driver<D> {
-    launch: Mutex<Option<Launch<D>>>,
-    task: OnceLock<AbortHandle>,
+    state: Mutex<State<D>>,
     wake: Arc<Notify>,
 }
 
-/// Starts the task. It hides the type of the service that makes connections from the handles.
-type Launch<D> = Box<dyn FnOnce(&Handle, Weak<D>, Arc<Notify>) -> AbortHandle + Send>;
+struct State<D> {
+    /// None when it was stopped for good.
+    launch: Option<Arc<dyn Launch<D>>>,
+    task: Task,
+}
 
-impl<D: Drive> Driver<D> {
+enum Task {
+    /// There is none, because there is nothing to do.
+    Resting,
+    /// `woken` says whether it has to ask once more what there is to do.
+    Running { woken: bool },
+}
+
+/// Hides the type of the service that makes connections from the handles.
+trait Launch<D>: Send + Sync {
+    fn launch(self: Arc<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>);
+}
+
+impl<D> Driver<D> {
     pub(crate) fn new<M, T>(connector: Connector<M, T>) -> Self
     where
+        D: Drive,
         M: Service<T, Response = D::Connection> + Send + 'static,
         M::Error: Into<BoxError>,
         M::Future: Send,
         T: Clone + Send + 'static,
     {
         Self {
-            launch: Mutex::new(Some(Box::new(move |runtime, driven, wake| {
-                // Now, not at the first poll: a runtime that is shutting down drops the future
-                // unpolled.
-                let guard = CloseOnDrop(driven);
-                runtime.spawn(run(connector, guard, wake)).abort_handle()
-            }))),
-            task: OnceLock::new(),
+            state: Mutex::new(State {
+                launch: Some(Arc::new(connector)),
+                task: Task::Resting,
+            }),
             wake: Arc::new(Notify::new()),
         }
     }
-}
 
-impl<D> Driver<D> {
-    /// Starts the task of `driven`, whose driver this is, if it was not started before. No lock of
-    /// it may be held: a runtime that is shutting down drops the task, which closes `driven`.
-    pub(crate) fn start(&self, driven: &Arc<D>) -> Result<(), NoRuntime> {
-        if self.task.get().is_some() {
-            return Ok(());
+    /// Whether the task can be started from here, or need not be.
+    pub(crate) fn can_start(&self) -> Result<(), NoRuntime> {
+        let state = self.lock();
+        match (&state.task, &state.launch) {
+            (Task::Resting, Some(_)) => Handle::try_current().map(drop).map_err(|_| NoRuntime),
+            (Task::Running { .. }, _) | (_, None) => Ok(()),
         }
-        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
-        if let Some(launch) = self.take() {
-            let task = launch(&runtime, Arc::downgrade(driven), self.wake.clone());
-            // Never set before, as there was but one launch.
-            let _ = self.task.set(task);
-        }
-        Ok(())
     }
 
-    /// Makes the task ask what there is to do.
-    pub(crate) fn wake(&self) {
+    /// Makes the task of `driven`, whose driver this is, ask what there is to do, and starts it if
+    /// there is none. Returns whether there is one. No lock of `driven` may be held: a runtime that
+    /// is shutting down drops the task, which closes `driven`.
+    pub(crate) fn start(&self, driven: &Arc<D>) -> Result<bool, NoRuntime> {
+        let mut state = self.lock();
+        if let Task::Running { woken } = &mut state.task {
+            *woken = true;
+            drop(state);
+            self.wake.notify_one();
+            return Ok(true);
+        }
+        let Some(launch) = state.launch.clone() else {
+            return Ok(false);
+        };
+        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
+        state.task = Task::Running { woken: false };
+        drop(state);
+        launch.launch(&runtime, Arc::downgrade(driven), self.wake.clone());
+        Ok(self.lock().launch.is_some())
+    }
+
+    /// Makes the task, if there is one, ask what there is to do.
+    pub(crate) fn nudge(&self) {
+        if let Task::Running { woken } = &mut self.lock().task {
+            *woken = true;
+        }
         self.wake.notify_one();
     }
 
-    /// Ends the task, or drops what it would have been.
+    /// Lets no task be started any more. One that is there is woken, to see that its owner is gone.
     pub(crate) fn stop(&self) {
-        drop(self.take());
-        if let Some(task) = self.task.get() {
-            task.abort();
+        let launch = self.lock().launch.take();
+        drop(launch);
+        self.wake.notify_one();
+    }
+
+    /// The task is about to ask.
+    fn begin(&self) {
+        if let Task::Running { woken } = &mut self.lock().task {
+            *woken = false;
         }
     }
 
-    fn take(&self) -> Option<Launch<D>> {
-        let mut launch = self.launch.lock().unwrap_or_else(PoisonError::into_inner);
-        launch.take()
+    /// The task has been told to wait for a wakeup. Returns whether it may end instead.
+    fn rest(&self) -> bool {
+        let mut state = self.lock();
+        let woken = matches!(state.task, Task::Running { woken: true });
+        if !woken {
+            state.task = Task::Resting;
+        }
+        !woken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<D>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn run<D, M, T>(connector: Connector<M, T>, guard: CloseOnDrop<D>, wake: Arc<Notify>)
+impl<D, M, T> Launch<D> for Connector<M, T>
+where
+    D: Drive,
+    M: Service<T, Response = D::Connection> + Send + 'static,
+    M::Error: Into<BoxError>,
+    M::Future: Send,
+    T: Clone + Send + 'static,
+{
+    fn launch(self: Arc<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>) {
+        // Before the first poll: a runtime that is shutting down drops the future unpolled.
+        let guard = Guard {
+            driven: Some(driven),
+            close: D::close,
+        };
+        runtime.spawn(run(self, guard, wake));
+    }
+}
+
+async fn run<D, M, T>(connector: Arc<Connector<M, T>>, mut guard: Guard<D>, wake: Arc<Notify>)
 where
     D: Drive,
     M: Service<T, Response = D::Connection> + Send + 'static,
@@ -126,16 +190,24 @@ where
     // Dials end with the task.
     let mut dials = JoinSet::new();
     // Never across an await: else the task would keep alive what ends it.
-    while let Some(next) = guard.0.upgrade().map(|driven| driven.next()) {
-        let limit = match next {
+    while let Some(driven) = guard.driven() {
+        driven.driver().begin();
+        let limit = match driven.next() {
             Next::Dial(ticket) => {
                 let started = Instant::now();
-                let dial = connector.dial();
+                let dial = connector.clone().dial();
                 dials.spawn(async move { (ticket, dial.await, started) });
+                continue;
+            }
+            Next::Wait(None) if dials.is_empty() => {
+                if driven.driver().rest() {
+                    return guard.disarm();
+                }
                 continue;
             }
             Next::Wait(limit) => limit,
         };
+        drop(driven);
         let ended = match limit {
             Some(limit) => timeout(limit, ended(&mut dials, &wake)).await,
             None => Ok(ended(&mut dials, &wake).await),
@@ -143,7 +215,7 @@ where
         match ended {
             Ok(Some(Ok((ticket, outcome, started)))) => {
                 let took = Instant::now().saturating_duration_since(started);
-                if let Some(driven) = guard.0.upgrade() {
+                if let Some(driven) = guard.driven() {
                     driven.finish(ticket, outcome, took);
                 }
             }
@@ -155,10 +227,7 @@ where
 }
 
 /// Waits for the end of a dial, or with nothing for a wakeup.
-async fn ended<O: 'static>(
-    dials: &mut JoinSet<O>,
-    wake: &Notify,
-) -> Option<Result<O, tokio::task::JoinError>> {
+async fn ended<O: 'static>(dials: &mut JoinSet<O>, wake: &Notify) -> Option<Result<O, JoinError>> {
     let mut woken = pin!(wake.notified());
     poll_fn(|context| {
         if !dials.is_empty()
@@ -171,13 +240,27 @@ async fn ended<O: 'static>(
     .await
 }
 
-/// However the task ends, by a panic or with its runtime, nobody is left waiting for it.
-struct CloseOnDrop<D: Drive>(Weak<D>);
+/// However the task is ended, by a panic or with its runtime, nobody is left waiting for it.
+struct Guard<D> {
+    driven: Option<Weak<D>>,
+    close: fn(&D),
+}
 
-impl<D: Drive> Drop for CloseOnDrop<D> {
+impl<D> Guard<D> {
+    fn driven(&self) -> Option<Arc<D>> {
+        self.driven.as_ref()?.upgrade()
+    }
+
+    /// It has come to rest.
+    fn disarm(&mut self) {
+        self.driven = None;
+    }
+}
+
+impl<D> Drop for Guard<D> {
     fn drop(&mut self) {
-        if let Some(driven) = self.0.upgrade() {
-            driven.close();
+        if let Some(driven) = self.driven() {
+            (self.close)(&driven);
         }
     }
 }

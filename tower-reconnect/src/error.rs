@@ -267,7 +267,7 @@ impl Error for NoRuntime {}
 
 /// The task that dials has ended while handles were left, so there will be no connection again.
 ///
-/// That happens when the runtime that it was started on is shut down or was built without a timer.
+/// That happens when the runtime that it dials or waits on is shut down or was built without a timer.
 #[derive(Clone, Debug)]
 pub struct Closed {
     pub(crate) name: Option<Arc<str>>,

@@ -6,13 +6,16 @@
 //!
 //! - While it fails there is one dial at a time, after the backoff, for all of them. It fails from
 //!   a failed dial, or from a connection that was lost before it was stable, until a connection
-//!   that was made later has been up for `stable_after`, or was retired.
+//!   that was made later has been up for `stable_after`, or was retired. Until then a dial that
+//!   succeeds is followed by a pause of the backoff's `base`, in which it shows if the connection
+//!   dies at once.
 //! - While it is well there are up to [`max_dials`](crate::Builder::max_dials) dials at once.
 //! - Many connections that die together are one failure, and so are many dials that fail together.
 //!
 //! Dials run in tasks of their own. Who waits longest gets the first connection, whoever began the
 //! dial. What nobody waits for is kept for the next handle, and so is the connection of a handle
-//! that was dropped before it was called. Once a handle has called its connection, they end
+//! that was dropped before it was called: for the [`idle`](crate::Builder::idle) time if there is
+//! one, else until it is taken or the last handle is gone. Once a handle has called its connection, they end
 //! together: nobody else gets a connection in the middle of something. Whoever wants to use one
 //! again keeps the handle, as a pool does.
 //!
@@ -25,7 +28,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! let dial = service_fn(|address: &'static str| async move {
 //!     let mut count = 0; // of this connection: it is not `Clone`
-//!     let connection = tower::util::service_fn(move |request: u32| {
+//!     let connection = service_fn(move |request: u32| {
 //!         count += request;
 //!         std::future::ready(Ok::<_, Infallible>(format!("{address} counts {count}")))
 //!     });

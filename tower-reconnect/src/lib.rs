@@ -25,6 +25,9 @@ mod rule;
 mod service;
 mod shared;
 mod stats;
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub mod tcp;
 mod waiters;
 mod watch;
 

@@ -16,7 +16,7 @@ use crate::{
 /// The moments of a state machine count from its epoch.
 pub(crate) struct Reporter {
     epoch: Instant,
-    /// Made for the first watch: it is as big as all the rest of a connection's state.
+    /// Made when somebody watches: it is bigger than all the rest.
     publisher: OnceLock<watch::Sender<Published>>,
     told: Told,
 }
@@ -43,26 +43,25 @@ impl Reporter {
         self.told.name.as_ref()
     }
 
-    /// Sees what there is now and will be. To be called under the lock under which it changes.
-    pub(crate) fn watch(&self, now: &View<'_>) -> Watch {
-        let first = || watch::Sender::new(Published::new(now, self.epoch));
-        Watch::new(self.publisher.get_or_init(first).subscribe())
-    }
-
-    /// What there will be to see, if anybody looks. It may be made under a lock, and shown only
-    /// without.
-    pub(crate) fn see(&self, view: &View<'_>) -> Option<Published> {
-        self.publisher.get()?;
-        Some(Published::new(view, self.epoch))
-    }
-
-    /// What there is to see now.
     pub(crate) fn state(&self, view: &View<'_>) -> State {
         Published::new(view, self.epoch).state
     }
 
-    pub(crate) fn publish(&self, mut next: Published) {
-        let Some(publisher) = self.publisher.get() else {
+    /// Only to be called under the lock of what is viewed, so that no change is missed.
+    pub(crate) fn watch(&self, view: &View<'_>) -> Watch {
+        let first = || watch::channel(Published::new(view, self.epoch)).0;
+        Watch::new(self.publisher.get_or_init(first).subscribe())
+    }
+
+    /// What there is to see now, if anybody watches. Only to be called under the lock of what is
+    /// viewed, and [shown](Self::publish) only without.
+    pub(crate) fn see(&self, view: &View<'_>) -> Option<Published> {
+        let watched = self.publisher.get().is_some();
+        watched.then(|| Published::new(view, self.epoch))
+    }
+
+    pub(crate) fn publish(&self, next: Option<Published>) {
+        let (Some(publisher), Some(mut next)) = (self.publisher.get(), next) else {
             return;
         };
         publisher.send_if_modified(|latest| {

@@ -26,10 +26,6 @@ use crate::{
 };
 
 /// Owned by the handles, so that dropping the last handle drops the connection and ends the task.
-///
-/// On cache lines of its own: a clone and a drop write the reference count before it, and what else a
-/// request looks at is hardly ever written.
-#[repr(align(64))]
 pub(crate) struct Shared<S> {
     /// The generation of `connection`, or [`NONE`]: cheaper to ask than the connection itself.
     current: AtomicU64,
@@ -100,7 +96,7 @@ impl<S> Shared<S> {
 
     /// Asks for a connection where there was none.
     pub(crate) fn demand(self: &Arc<Self>, wait: &mut Wait, context: &Context<'_>) -> Access {
-        if let Err(error) = self.driver.start(self) {
+        if let Err(error) = self.driver.can_start() {
             return Access::Refused(Refusal::NoRuntime(error));
         }
         let mut inner = self.lock();
@@ -116,12 +112,21 @@ impl<S> Shared<S> {
         };
         drop(inner);
         drop(waker);
-        // A task that is idle, or has not seen the loss yet, has to hear of it. Another one takes
-        // one turn more in its loop.
-        if !matches!(access, Access::Connected) {
-            self.driver.wake();
+        if let Access::Connected = access {
+            return access;
         }
-        access
+        // A task that has not seen the loss yet has to hear of it. Another one takes one turn more
+        // in its loop.
+        match self.driver.start(self) {
+            Ok(true) => access,
+            // The runtime is shutting down, or was.
+            Ok(false) => self.admit(&mut self.lock(), wait).unwrap_or(access),
+            Err(error) => {
+                // The task has come to rest since.
+                self.leave(wait);
+                Access::Refused(Refusal::NoRuntime(error))
+            }
+        }
     }
 
     /// Reports that the connection of this generation is dead, for `cause`.
@@ -188,11 +193,13 @@ impl<S> Shared<S> {
 
 impl<S> Shared<S> {
     pub(crate) fn watch(&self) -> Watch {
-        self.reporter.watch(&view(&self.lock().machine))
+        let inner = self.lock();
+        self.reporter.watch(&view(&inner.machine))
     }
 
     pub(crate) fn state(&self) -> State {
-        self.reporter.state(&view(&self.lock().machine))
+        let inner = self.lock();
+        self.reporter.state(&view(&inner.machine))
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
@@ -239,7 +246,7 @@ impl<S> Shared<S> {
     pub(crate) fn reset_backoff(&self) {
         let now = self.reporter.now();
         self.change(|inner| inner.machine.reset(now));
-        self.driver.wake();
+        self.driver.nudge();
     }
 
     /// Changes the state under the lock, then shows it to the watches without.
@@ -250,9 +257,7 @@ impl<S> Shared<S> {
         let changed = inner.machine.version() != before;
         let seen = changed.then(|| self.reporter.see(&view(&inner.machine)));
         drop(inner);
-        if let Some(seen) = seen.flatten() {
-            self.reporter.publish(seen);
-        }
+        self.reporter.publish(seen.flatten());
         result
     }
 
@@ -272,7 +277,6 @@ impl<S> Shared<S> {
 
 impl<S> Drop for Shared<S> {
     fn drop(&mut self) {
-        self.driver.stop();
         self.shut();
     }
 }

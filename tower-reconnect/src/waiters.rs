@@ -66,8 +66,22 @@ impl Waiters {
 
     /// Ends every wait. The first to wait comes first.
     pub(crate) fn take_all(&mut self) -> Vec<Waker> {
+        // Not `split_off`, which would keep a node of the map for as long as nobody waits.
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_values().map(|waiter| waiter.waker).collect()
+    }
+
+    /// Ends every wait but the `longest`.
+    pub(crate) fn take_all_but(&mut self, longest: usize) -> Vec<Waker> {
+        if longest == 0 {
+            return self.take_all();
+        }
+        let beyond = self.waiting.keys().nth(longest).copied();
+        let Some(first) = beyond else {
+            return Vec::new();
+        };
+        let taken = self.waiting.split_off(&first);
+        taken.into_values().map(|waiter| waiter.waker).collect()
     }
 
     /// When the first bounded wait ends.

@@ -69,9 +69,14 @@ fn after_a_failure_there_is_one_dial_at_a_time_until_a_connection_is_stable() {
     gate.failed(ticket, ms(0), "refused", u64::MAX);
     connect(&mut gate, ms(100));
     assert_eq!(gate.failures(), 1);
-    let under_way = dial_all(&mut gate, ms(5099), 100);
+    assert_eq!(gate.next(ms(130), 100), Step::Sleep(ms(70)), "a pause");
+    let under_way = dial_all(&mut gate, ms(200), 100);
     assert_eq!(under_way.len(), 1);
-    gate.connected(under_way[0], ms(5099)).unwrap();
+    gate.connected(under_way[0], ms(200)).unwrap();
+    let under_way = dial_all(&mut gate, ms(5098), 100);
+    assert_eq!(under_way.len(), 1);
+    gate.connected(under_way[0], ms(5098)).unwrap();
+    assert_eq!(gate.next(ms(5099), 100), Step::Sleep(ms(99)));
     assert_eq!(dial_all(&mut gate, ms(5100), 100).len(), 4);
     assert_eq!(gate.failures(), 0);
 }

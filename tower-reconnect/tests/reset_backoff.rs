@@ -18,8 +18,8 @@ async fn a_backoff_ends_at_once_and_the_next_is_as_short_as_the_first() {
     let mut waiting = Spawn::new(service.clone());
     assert_pending!(waiting.poll_ready());
     pass(Duration::from_secs(60)).await;
-    let before = peer.dials();
     pass(Duration::from_secs(1)).await;
+    let before = peer.dials();
     service.reset_backoff();
     settle().await;
     assert_eq!(peer.dials(), before + 1);

@@ -1,5 +1,4 @@
 //! Every waiter has its own waker.
-#![allow(dead_code)]
 
 use std::{
     sync::{
@@ -7,9 +6,10 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     task::{Wake, Waker},
+    time::Duration,
 };
 
-use self::waiters::Waiters;
+use self::waiters::{Waiters, wake_all};
 
 #[path = "../src/waiters.rs"]
 mod waiters;
@@ -54,6 +54,30 @@ fn whoever_leaves_is_neither_woken_nor_counted() {
     assert!(waiters.any());
     waiters.take_all().into_iter().for_each(Waker::wake);
     assert_eq!((gone.wakes(), there.wakes()), (0, 1));
+}
+
+#[test]
+fn waits_end_in_the_order_in_which_they_began() {
+    let mut waiters = Waiters::default();
+    let wakers: Vec<_> = (0..6).map(|_| Counter::new()).collect();
+    let mut keys = [None; 6];
+    for (second, (_, waker)) in wakers.iter().enumerate() {
+        let until = Duration::from_secs(second as u64);
+        waiters.register(&mut keys[second], waker, Some(until));
+    }
+    let wakes = || -> Vec<_> { wakers.iter().map(|(counter, _)| counter.wakes()).collect() };
+    wake_all(waiters.take_expired(Duration::from_millis(1999)));
+    assert_eq!(wakes(), [1, 1, 0, 0, 0, 0]);
+    assert_eq!(waiters.earliest(), Some(Duration::from_secs(2)));
+    let (key, waker) = waiters.take_first().unwrap();
+    assert_eq!(Some(key), keys[2]);
+    waker.wake();
+    wake_all(waiters.take_all_but(1));
+    assert_eq!(wakes(), [1, 1, 1, 0, 1, 1]);
+    wake_all(waiters.take_all_but(1));
+    assert_eq!(waiters.len(), 1);
+    wake_all(waiters.take_all_but(0));
+    assert_eq!(wakes(), [1; 6]);
 }
 
 #[test]

@@ -5,9 +5,10 @@
 //!
 //! Healthy, it lets `max_dials` dials through at once. A failed dial, or a connection that was lost
 //! before it was stable, begins a new *round* with a backoff; after that there is one dial at a
-//! time until a connection of this round has been up for `stable_after`, or was retired. What fails
-//! of an earlier round, be it a dial that was under way or a connection that dies with many others,
-//! is no news and counts no further.
+//! time until a connection of this round has been up for `stable_after`, or was retired. Each that
+//! succeeds is followed by a pause as long as the first backoff step, in which a peer that accepts
+//! and dies is found out. What fails of an earlier round, be it a dial that was under way or a
+//! connection that dies with many others, is no news and counts no further.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -23,6 +24,8 @@ pub(crate) struct Gate<C> {
     failures: u32,
     round: u64,
     backing_off: Option<(C, Duration)>,
+    /// No dial before this moment while it fails, though the last one has succeeded.
+    pause_until: Duration,
     dialling: usize,
     open: BTreeMap<u64, Open>,
     /// When each connection is to be renewed, the next one first.
@@ -108,6 +111,7 @@ impl<C: Clone> Gate<C> {
             failures: 0,
             round: 0,
             backing_off: None,
+            pause_until: Duration::ZERO,
             dialling: 0,
             open: BTreeMap::new(),
             renewals: BTreeSet::new(),
@@ -139,6 +143,11 @@ impl<C: Clone> Gate<C> {
             None if self.dialling > 0 => Phase::Connecting,
             None => Phase::Idle,
         }
+    }
+
+    /// How many dials are under way.
+    pub(crate) fn dialling(&self) -> usize {
+        self.dialling
     }
 
     pub(crate) fn failures(&self) -> u32 {
@@ -183,25 +192,22 @@ impl<C: Clone> Gate<C> {
             self.due.push_back(*generation);
             self.renewals.pop_first();
         }
-        let mut next = self.renewals.first().map(|first| first.0);
-        match &self.backing_off {
-            Some((_, until)) if now < *until => {
-                next = Some(next.map_or(*until, |next| next.min(*until)));
+        let next = self.renewals.first().map(|first| first.0);
+        let closed_until = self.closed_until();
+        if now < closed_until {
+            let next = next.map_or(closed_until, |next| next.min(closed_until));
+            return Step::Sleep(next.saturating_sub(now));
+        }
+        self.version += u64::from(self.backing_off.take().is_some());
+        if self.dialling < self.at_once().min(wanted + self.due.len()) {
+            if let Some(delay) = self.put_off(now) {
+                return Step::Sleep(delay);
             }
-            over => {
-                self.version += u64::from(over.is_some());
-                self.backing_off = None;
-                if self.dialling < self.at_once().min(wanted + self.due.len()) {
-                    if let Some(delay) = self.put_off(now) {
-                        return Step::Sleep(delay);
-                    }
-                    self.settings.pace.dials(now);
-                    self.dialling += 1;
-                    self.stats.dials += 1;
-                    self.version += 1;
-                    return Step::Dial(Ticket { round: self.round });
-                }
-            }
+            self.settings.pace.dials(now);
+            self.dialling += 1;
+            self.stats.dials += 1;
+            self.version += 1;
+            return Step::Dial(Ticket { round: self.round });
         }
         next.map_or(Step::Wait, |next| Step::Sleep(next.saturating_sub(now)))
     }
@@ -228,6 +234,7 @@ impl<C: Clone> Gate<C> {
             self.renewals.insert((renew_at, generation));
         }
         self.outage = None;
+        self.pause_until = now.saturating_add(self.settings.pace.base());
         Some(generation)
     }
 
@@ -327,6 +334,15 @@ impl<C: Clone> Gate<C> {
 }
 
 impl<C: Clone> Gate<C> {
+    /// Until when no dial is let through.
+    fn closed_until(&self) -> Duration {
+        match &self.backing_off {
+            Some((_, until)) => *until,
+            None if self.failures > 0 => self.pause_until,
+            None => Duration::ZERO,
+        }
+    }
+
     fn at_once(&self) -> usize {
         match self.failures {
             0 => self.settings.max_dials,

@@ -97,7 +97,7 @@ impl<S> Pool<S> {
 
     /// Asks for a connection of its own for a handle.
     pub(super) fn acquire(self: &Arc<Self>, wait: &mut Wait, context: &Context<'_>) -> Access<S> {
-        if let Err(error) = self.driver.start(self) {
+        if let Err(error) = self.driver.can_start() {
             return Access::Refused(Refusal::NoRuntime(error));
         }
         let mut inner = self.lock();
@@ -107,19 +107,8 @@ impl<S> Pool<S> {
             drop(waker);
             return Access::Connected(held);
         }
-        let gate = &inner.gate;
-        let refusal = refusal(
-            self.policy.mode,
-            wait,
-            &self.reporter,
-            &view(gate),
-            gate.outage(),
-        );
-        let (access, waker) = match refusal {
-            Some(refusal) => {
-                inner.refused = true;
-                (Access::Refused(refusal), inner.end(wait))
-            }
+        let (access, waker) = match self.refuse(&mut inner, wait) {
+            Some(refusal) => (Access::Refused(refusal), inner.end(wait)),
             None => {
                 let until = wait.until;
                 let waiters = &mut inner.waiters;
@@ -129,8 +118,33 @@ impl<S> Pool<S> {
         };
         drop(inner);
         drop(waker);
-        self.driver.wake();
-        access
+        match self.driver.start(self) {
+            Ok(true) => access,
+            // The runtime is shutting down, or was.
+            Ok(false) => {
+                let refusal = self.refuse(&mut self.lock(), wait);
+                refusal.map_or(access, Access::Refused)
+            }
+            Err(error) => {
+                // The task has come to rest since.
+                self.leave(wait, None, false);
+                Access::Refused(Refusal::NoRuntime(error))
+            }
+        }
+    }
+
+    /// Why a handle is not to wait, or nothing when it is.
+    fn refuse(&self, inner: &mut Inner<S>, wait: &mut Wait) -> Option<Refusal> {
+        let gate = &inner.gate;
+        let refusal = refusal(
+            self.policy.mode,
+            wait,
+            &self.reporter,
+            &view(gate),
+            gate.outage(),
+        )?;
+        inner.refused = true;
+        Some(refusal)
     }
 
     /// Reports that a handle's connection is dead, for `cause`. Returns its successor, if there is
@@ -195,9 +209,9 @@ impl<S> Pool<S> {
 
     /// Takes what a handle had that is gone: its wait, or its connection, which is for somebody
     /// else if it was never called.
-    pub(super) fn leave(&self, wait: &mut Wait, held: Option<Held<S>>, called: bool) {
+    pub(super) fn leave(self: &Arc<Self>, wait: &mut Wait, held: Option<Held<S>>, called: bool) {
         let now = self.reporter.now();
-        let (dropped, wakers) = self.change(|inner| {
+        let (dropped, wakers, needed) = self.change(|inner| {
             let granted = wait.key.and_then(|key| inner.granted.remove(&key));
             let mut left: Vec<_> = granted.into_iter().collect();
             let waker = inner.end(wait);
@@ -215,10 +229,15 @@ impl<S> Pool<S> {
             }
             let given = left.into_iter().map(|held| self.give(inner, held, now));
             let wakers: Vec<_> = given.flatten().collect();
-            ((dropped, waker), wakers)
+            let needed = self.policy.eager || inner.wake_at() < Duration::MAX;
+            ((dropped, waker), wakers, needed)
         });
         drop(dropped);
-        self.driver.wake();
+        if needed {
+            // To close what was kept when its time has come, or to dial again. Without a runtime
+            // the next poll sees to it.
+            let _ = self.driver.start(self);
+        }
         wake_all(wakers);
     }
 
@@ -247,11 +266,13 @@ impl<S> Pool<S> {
 
 impl<S> Pool<S> {
     pub(super) fn watch(&self) -> Watch {
-        self.reporter.watch(&view(&self.lock().gate))
+        let inner = self.lock();
+        self.reporter.watch(&view(&inner.gate))
     }
 
     pub(super) fn state(&self) -> State {
-        self.reporter.state(&view(&self.lock().gate))
+        let inner = self.lock();
+        self.reporter.state(&view(&inner.gate))
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -260,7 +281,7 @@ impl<S> Pool<S> {
 
     pub(super) fn reset_backoff(&self) {
         self.change(|inner| inner.gate.reset());
-        self.driver.wake();
+        self.driver.nudge();
     }
 
     /// Nothing is dialled any more, and nobody waits for it.
@@ -274,6 +295,7 @@ impl<S> Pool<S> {
             (inner.gate.close(), connections, inner.waiters.take_all())
         });
         drop(connections);
+        self.driver.stop();
         if open {
             self.reporter.tell(&Event::Closed);
         }
@@ -288,9 +310,7 @@ impl<S> Pool<S> {
         let changed = inner.gate.version() != before;
         let seen = changed.then(|| self.reporter.see(&view(&inner.gate)));
         drop(inner);
-        if let Some(seen) = seen.flatten() {
-            self.reporter.publish(seen);
-        }
+        self.reporter.publish(seen.flatten());
         result
     }
 
@@ -302,7 +322,6 @@ impl<S> Pool<S> {
 
 impl<S> Drop for Pool<S> {
     fn drop(&mut self) {
-        self.driver.stop();
         self.shut();
     }
 }

@@ -7,7 +7,7 @@ use super::{
     pool::{Held, Inner, Pool},
 };
 use crate::{
-    driver::{Drive, Next, Outcome},
+    driver::{Drive, Driver, Next, Outcome},
     error::Cause,
     mode::Mode,
     observer::Event,
@@ -17,6 +17,10 @@ use crate::{
 impl<S: Send + 'static> Drive for Pool<S> {
     type Connection = S;
     type Ticket = Ticket;
+
+    fn driver(&self) -> &Driver<Self> {
+        &self.driver
+    }
 
     fn next(&self) -> Next<Ticket> {
         let now = self.reporter.now();
@@ -88,7 +92,8 @@ impl<S> Pool<S> {
         let (delay, failures, wakers) = self.change(|inner| {
             let delay = inner.gate.failed(ticket, now, cause.clone(), random);
             let wakers = match self.policy.mode {
-                Mode::FailFast => inner.waiters.take_all(),
+                // Dials that are under way are still waited for, by as many.
+                Mode::FailFast => inner.waiters.take_all_but(inner.gate.dialling()),
                 Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
             };
             (delay, inner.gate.failures(), wakers)
@@ -127,7 +132,7 @@ impl<S> Inner<S> {
     }
 
     /// When there is something to do besides what the gate knows of.
-    fn wake_at(&self) -> Duration {
+    pub(super) fn wake_at(&self) -> Duration {
         let spare = self.spare.iter().map(|(until, _)| *until).min();
         let waiter = self.waiters.earliest();
         let never = Duration::MAX;

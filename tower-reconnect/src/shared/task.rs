@@ -7,7 +7,7 @@ use std::{
 
 use super::{Connection, NONE, Shared};
 use crate::{
-    driver::{Drive, Next, Outcome},
+    driver::{Drive, Driver, Next, Outcome},
     error::Cause,
     machine::Step,
     mode::Mode,
@@ -18,6 +18,10 @@ use crate::{
 impl<S: Send + Sync + 'static> Drive for Shared<S> {
     type Connection = S;
     type Ticket = ();
+
+    fn driver(&self) -> &Driver<Self> {
+        &self.driver
+    }
 
     fn next(&self) -> Next<()> {
         let now = self.reporter.now();
@@ -67,6 +71,7 @@ impl<S> Shared<S> {
             (open, self.replace(None), inner.waiters.take_all())
         });
         drop(connection);
+        self.driver.stop();
         if open {
             self.reporter.tell(&Event::Closed);
         }
