@@ -20,6 +20,7 @@ use tower_service::Service;
 use crate::{
     connector::Connector,
     error::{BoxError, NoRuntime},
+    task::Task,
 };
 
 /// What handles share and the task works on.
@@ -64,13 +65,6 @@ struct State<D> {
     task: Task,
 }
 
-enum Task {
-    /// There is none, because there is nothing to do.
-    Resting,
-    /// `woken` says whether it has to ask once more what there is to do.
-    Running { woken: bool },
-}
-
 /// Hides the type of the service that makes connections from the handles.
 trait Launch<D>: Send + Sync {
     fn launch(self: Arc<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>);
@@ -108,8 +102,8 @@ impl<D> Driver<D> {
     /// is shutting down drops the task, which closes `driven`.
     pub(crate) fn start(&self, driven: &Arc<D>) -> Result<bool, NoRuntime> {
         let mut state = self.lock();
-        if let Task::Running { woken } = &mut state.task {
-            *woken = true;
+        if let Task::Running { .. } = state.task {
+            state.task.call();
             drop(state);
             self.wake.notify_one();
             return Ok(true);
@@ -118,7 +112,7 @@ impl<D> Driver<D> {
             return Ok(false);
         };
         let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
-        state.task = Task::Running { woken: false };
+        state.task.call();
         drop(state);
         launch.launch(&runtime, Arc::downgrade(driven), self.wake.clone());
         Ok(self.lock().launch.is_some())
@@ -126,9 +120,7 @@ impl<D> Driver<D> {
 
     /// Makes the task, if there is one, ask what there is to do.
     pub(crate) fn nudge(&self) {
-        if let Task::Running { woken } = &mut self.lock().task {
-            *woken = true;
-        }
+        self.lock().task.call_if_running();
         self.wake.notify_one();
     }
 
@@ -141,19 +133,12 @@ impl<D> Driver<D> {
 
     /// The task is about to ask.
     fn begin(&self) {
-        if let Task::Running { woken } = &mut self.lock().task {
-            *woken = false;
-        }
+        self.lock().task.ask();
     }
 
     /// The task has been told to wait for a wakeup. Returns whether it may end instead.
     fn rest(&self) -> bool {
-        let mut state = self.lock();
-        let woken = matches!(state.task, Task::Running { woken: true });
-        if !woken {
-            state.task = Task::Resting;
-        }
-        !woken
+        self.lock().task.rest()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<D>> {

@@ -8,6 +8,7 @@ mod backoff;
 mod builder;
 mod chance;
 mod connector;
+mod current;
 mod driver;
 pub mod error;
 pub mod exclusive;
@@ -25,6 +26,8 @@ mod rule;
 mod service;
 mod shared;
 mod stats;
+mod sync;
+mod task;
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub mod tcp;

@@ -3,10 +3,7 @@
 mod task;
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Context,
 };
 
@@ -14,6 +11,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::{
     admission::{Wait, refusal},
+    current::Current,
     driver::Driver,
     error::{BoxError, Cause},
     future::Refusal,
@@ -27,15 +25,10 @@ use crate::{
 
 /// Owned by the handles, so that dropping the last handle drops the connection and ends the task.
 pub(crate) struct Shared<S> {
-    /// The generation of `connection`, or [`NONE`]: cheaper to ask than the connection itself.
-    current: AtomicU64,
-    /// Whether a request was sent since the task last looked. A request writes it only if it is
-    /// not set.
-    used: AtomicBool,
+    /// That which `connection` is: cheaper to ask than the connection itself.
+    current: Current,
     /// For requests, which take no lock. It and `current` change under the lock of `inner` only.
     connection: ArcSwapOption<Connection<S>>,
-    /// The generation that was let go of last although it was alive.
-    draining: AtomicU64,
     inner: Mutex<Inner>,
     driver: Driver<Self>,
     reporter: Reporter,
@@ -74,10 +67,8 @@ impl<S> Shared<S> {
     ) -> Arc<Self> {
         let eager = policy.eager;
         let shared = Arc::new(Self {
-            current: AtomicU64::new(NONE),
-            used: AtomicBool::new(false),
+            current: Current::new(),
             connection: ArcSwapOption::empty(),
-            draining: AtomicU64::new(NONE),
             inner: Mutex::new(Inner {
                 machine,
                 waiters: Waiters::default(),
@@ -138,7 +129,7 @@ impl<S> Shared<S> {
         let (retired, loss, since, connection) = self.change(|inner| {
             let since = inner.machine.connection().map(|(_, since)| since);
             // One that was never asked for anything cannot have done its work.
-            let used = self.used.load(Ordering::Relaxed) || inner.machine.was_used();
+            let used = self.current.was_used() || inner.machine.was_used();
             let retired = retired && used;
             let loss = match retired {
                 true => inner.machine.retired(generation, cause.clone()),
@@ -212,13 +203,13 @@ impl<S> Shared<S> {
 
     /// Whether the connection of this generation is the one to use.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
-        self.current.load(Ordering::Acquire) == generation
+        self.current.is(generation)
     }
 
     /// Whether the connection of this generation is not to be used any more, but was alive when
     /// that was decided.
     pub(crate) fn is_draining(&self, generation: u64) -> bool {
-        self.draining.load(Ordering::Acquire) == generation
+        self.current.is_draining(generation)
     }
 
     /// A clone of the connection, if there is one that is not known to be dead.
@@ -231,9 +222,7 @@ impl<S> Shared<S> {
 
     /// A request is sent.
     pub(crate) fn touch(&self) {
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
-        }
+        self.current.touch();
     }
 
     /// Ends a handle's wait.
@@ -263,9 +252,9 @@ impl<S> Shared<S> {
 
     /// Only to be called under the lock, and what it returns only to be dropped without.
     fn replace(&self, connection: Option<Connection<S>>) -> Option<Arc<Connection<S>>> {
-        let generation = connection.as_ref().map_or(NONE, |new| new.generation);
+        let generation = connection.as_ref().map(|new| new.generation);
         let replaced = self.connection.swap(connection.map(Arc::new));
-        self.current.store(generation, Ordering::Release);
+        self.current.replace(generation);
         replaced
     }
 
@@ -306,6 +295,3 @@ fn view(machine: &Machine<Cause>) -> View<'_> {
         last_cause: machine.last_cause(),
     }
 }
-
-/// No connection has this generation.
-const NONE: u64 = 0;

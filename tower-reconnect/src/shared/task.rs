@@ -1,11 +1,8 @@
 //! What the task that dials does with the shared state.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use super::{Connection, NONE, Shared};
+use super::{Connection, Shared};
 use crate::{
     driver::{Drive, Driver, Next, Outcome},
     error::Cause,
@@ -91,7 +88,7 @@ impl<S> Shared<S> {
                 Some(_) => self.drain(Some(connection)),
                 None => self.replace(Some(connection)),
             };
-            self.used.store(false, Ordering::Relaxed);
+            self.current.look();
             let failures = inner.machine.failures();
             Some((
                 generation,
@@ -141,7 +138,7 @@ impl<S> Shared<S> {
 
     /// Looks whether the connection is used, and closes it if it has not been for long.
     fn look(&self, now: Duration) {
-        let used = self.used.swap(false, Ordering::Relaxed);
+        let used = self.current.look();
         let closed = self.change(|inner| {
             let connection = inner.machine.connection();
             let over = inner.machine.looked(now, used);
@@ -156,10 +153,7 @@ impl<S> Shared<S> {
 
     /// Like [`replace`](Self::replace) for a connection that is not known to be dead.
     fn drain(&self, connection: Option<Connection<S>>) -> Option<Arc<Connection<S>>> {
-        let current = self.current.load(Ordering::Relaxed);
-        if current != NONE {
-            self.draining.store(current, Ordering::Release);
-        }
+        self.current.drain();
         self.replace(connection)
     }
 }
