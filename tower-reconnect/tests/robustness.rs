@@ -35,9 +35,9 @@ const WAYS: [(Dial, Rule); 9] = [
 
 type Rule = fn(&(dyn Error + 'static)) -> bool;
 
-/// At a base of 100 ms and a cap of 10 s, each delay at least half of its step: 7 steps take at
-/// least 6.3 s, and from then on 5 s each at least.
-const MOST_DIALS_IN_A_MINUTE: usize = 7 + 11;
+/// At a base of 125 ms and a cap of 8 s, each delay at least 7/16 of its step: 7 steps take at least
+/// 6.9 s, and from then on 7 s each at least.
+const MOST_DIALS_IN_A_MINUTE: usize = 1 + 7 + 8;
 
 #[tokio::test(start_paused = true)]
 async fn dials_are_bounded_and_nothing_spins_under_constant_demand() {
