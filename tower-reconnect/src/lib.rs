@@ -20,6 +20,7 @@ mod policy;
 mod reporter;
 mod rule;
 mod service;
+mod settings;
 mod shared;
 mod stats;
 #[cfg(feature = "tcp")]

@@ -34,8 +34,8 @@ pub(crate) struct Gate<C> {
     due: VecDeque<u64>,
     closed: bool,
     last_cause: Option<C>,
-    /// Why the last attempt to get a connection failed, if none was made since.
-    outage: Option<C>,
+    /// Whether that was since the last connection was made.
+    outage: bool,
     stats: Stats,
     version: u64,
     settings: Settings,
@@ -118,7 +118,7 @@ impl<C: Clone> Gate<C> {
             due: VecDeque::new(),
             closed: false,
             last_cause: None,
-            outage: None,
+            outage: false,
             stats: Stats::default(),
             version: 0,
             settings: Settings {
@@ -158,8 +158,9 @@ impl<C: Clone> Gate<C> {
         self.last_cause.as_ref()
     }
 
+    /// Why there is no connection, if anything has gone wrong.
     pub(crate) fn outage(&self) -> Option<&C> {
-        self.outage.as_ref()
+        self.last_cause.as_ref().filter(|_| self.outage)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -229,7 +230,7 @@ impl<C: Clone> Gate<C> {
         if renew_at < Duration::MAX {
             self.renewals.insert((renew_at, generation));
         }
-        self.outage = None;
+        self.outage = false;
         self.pause_until = now.saturating_add(self.settings.backoff.base());
         Some(generation)
     }
@@ -259,8 +260,8 @@ impl<C: Clone> Gate<C> {
         };
         self.stats.lost += 1;
         if now.saturating_sub(open.since) >= self.settings.stable_after {
-            self.last_cause = Some(cause.clone());
-            self.outage = Some(cause);
+            self.last_cause = Some(cause);
+            self.outage = true;
             return Loss::Stable;
         }
         self.stats.unstable += 1;
@@ -279,8 +280,8 @@ impl<C: Clone> Gate<C> {
         if open.round == self.round {
             self.failures = 0;
         }
-        self.last_cause = Some(cause.clone());
-        self.outage = Some(cause);
+        self.last_cause = Some(cause);
+        self.outage = true;
         Loss::Stable
     }
 
@@ -363,7 +364,7 @@ impl<C: Clone> Gate<C> {
     fn fail(&mut self, round: u64, now: Duration, cause: C, random: u64) -> Duration {
         self.version += 1;
         self.last_cause = Some(cause.clone());
-        self.outage = Some(cause.clone());
+        self.outage = true;
         if round == self.round {
             let delay = self.settings.backoff.delay(self.failures, random);
             self.failures = self.failures.saturating_add(1);
