@@ -76,7 +76,7 @@ use tower_service::Service;
 pub use self::service::Exclusive;
 use self::{gate::Gate, pool::Pool};
 use crate::{
-    builder::Settings, connector::Connector, driver::Driver, error::BoxError, reporter::Reporter,
+    connector::Connector, driver::Driver, error::BoxError, reporter::Reporter, settings::Settings,
 };
 
 /// Makes an [`Exclusive`] out of a service that makes connections to a target.

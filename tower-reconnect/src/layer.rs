@@ -6,14 +6,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    builder::{Builder, Settings},
-    connector::Connector,
-    driver::Driver,
-    error::BoxError,
-    machine::Machine,
-    reporter::Reporter,
-    service::Reconnect,
-    shared::Shared,
+    builder::Builder, connector::Connector, driver::Driver, error::BoxError, machine::Machine,
+    reporter::Reporter, service::Reconnect, settings::Settings, shared::Shared,
 };
 
 /// Makes a [`Reconnect`] out of a service that makes connections to a target.

@@ -24,6 +24,7 @@ mod policy;
 mod reporter;
 mod rule;
 mod service;
+mod settings;
 mod shared;
 mod stats;
 mod sync;

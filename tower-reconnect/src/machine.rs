@@ -47,8 +47,8 @@ pub(crate) struct Machine<C> {
     /// Failed dials and unstable connections since the last stable one.
     failures: u32,
     last_cause: Option<C>,
-    /// Why there is no connection, if something has gone wrong since the last one was made.
-    outage: Option<C>,
+    /// Whether that was since the last connection was made.
+    outage: bool,
     stats: Stats,
     /// Grows with every change that is to be seen.
     version: u64,
@@ -118,7 +118,7 @@ impl<C: Clone> Machine<C> {
             phase: Phase::Idle,
             failures: 0,
             last_cause: None,
-            outage: None,
+            outage: false,
             stats: Stats::default(),
             version: 0,
             pace,
@@ -146,7 +146,7 @@ impl<C: Clone> Machine<C> {
 
     /// Why there is no connection, if anything has gone wrong.
     pub(crate) fn outage(&self) -> Option<&C> {
-        self.outage.as_ref()
+        self.last_cause.as_ref().filter(|_| self.outage)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -213,7 +213,7 @@ impl<C: Clone> Machine<C> {
         };
         self.stats.connections = generation;
         self.stats.open = 1;
-        self.outage = None;
+        self.outage = false;
         let renew_at = self.limits.renew_at(now, generation);
         self.enter(Phase::Connected {
             generation,
@@ -240,7 +240,7 @@ impl<C: Clone> Machine<C> {
         if renews {
             self.renew(Renewal::BackingOff { until });
         } else {
-            self.outage = Some(cause.clone());
+            self.outage = true;
             self.enter(Phase::BackingOff { cause, until });
         }
         Some(delay)
@@ -253,7 +253,7 @@ impl<C: Clone> Machine<C> {
         };
         let stable = now.saturating_sub(since) >= self.stable_after;
         self.stats.unstable += u64::from(!stable);
-        self.outage = Some(cause.clone());
+        self.outage = true;
         if self.hand_over(renewal, &cause) {
             self.last_cause = Some(cause);
             return Loss::Renewing;
@@ -275,7 +275,7 @@ impl<C: Clone> Machine<C> {
             return Loss::Known;
         };
         self.stats.retired += 1;
-        self.outage = Some(cause.clone());
+        self.outage = true;
         self.last_cause = Some(cause.clone());
         if self.hand_over(renewal, &cause) {
             return Loss::Renewing;

@@ -426,6 +426,30 @@ async fn a_successor_is_not_lost_with_its_predecessor() {
     assert_eq!(handle.ready().await.unwrap().call(1).await.unwrap(), (4, 1));
 }
 
+/// The task takes the successor with it, and the old one is all there is.
+#[test]
+fn an_old_connection_serves_on_when_its_successor_goes_with_the_runtime() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let age = Duration::from_secs(60);
+    let mut handle = peer_with(&peer, |builder| builder.max_age(age));
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        handle.ready().await.unwrap().call(1).await.unwrap();
+        pass(age).await;
+    });
+    assert_eq!(peer.links()[1].alive(), 1);
+    drop(runtime);
+    assert_eq!(peer.links()[1].alive(), 0);
+    let mut handle = Spawn::new(handle);
+    for request in 2..5 {
+        assert_ready_ok!(handle.poll_ready());
+        let response = tokio_test::block_on(handle.call(request));
+        assert_eq!(response.unwrap(), (1, request));
+    }
+    assert!(matches!(handle.get_ref().watch().state(), State::Closed));
+}
+
 #[tokio::test(start_paused = true)]
 async fn eager_means_one_that_is_kept_for_the_first_handle() {
     let peer = Peer::new(&[Dial::Accept]);

@@ -56,7 +56,6 @@ async fn goaway_retires_a_shared_connection_and_fails_nothing_that_was_sent() {
     for _ in 0..4 {
         let mut service = service.clone();
         clients.spawn(async move {
-            let mut again = 0;
             for request in 0..1000 {
                 loop {
                     let ready = service.ready().await.unwrap();
@@ -67,10 +66,8 @@ async fn goaway_retires_a_shared_connection_and_fails_nothing_that_was_sent() {
                         }
                         Err(error) => assert!(is_unsent(&*error), "{error:?}"),
                     }
-                    again += 1;
                 }
             }
-            again
         });
     }
     let ending = tokio::spawn(async move {
@@ -83,16 +80,11 @@ async fn goaway_retires_a_shared_connection_and_fails_nothing_that_was_sent() {
             let _ = shut_down.sender.send(());
         }
     });
-    let again: Vec<usize> = within(clients.join_all()).await;
+    within(clients.join_all()).await;
     ending.abort();
     let stats = watch.stats();
     assert!(stats.retired >= 5, "{stats:?}");
     assert_eq!((stats.unstable, stats.failures), (0, 0), "{stats:?}");
-    // At most what four clients had under way when a connection ended.
-    assert!(
-        again.iter().sum::<usize>() <= 4 * stats.retired as usize,
-        "{again:?}"
-    );
 }
 
 /// A request in flight is finished on the connection that says GOAWAY.

@@ -34,8 +34,8 @@ pub(crate) struct Gate<C> {
     due: VecDeque<u64>,
     closed: bool,
     last_cause: Option<C>,
-    /// Why the last attempt to get a connection failed, if none was made since.
-    outage: Option<C>,
+    /// Whether that was since the last connection was made.
+    outage: bool,
     stats: Stats,
     version: u64,
     settings: Settings,
@@ -118,7 +118,7 @@ impl<C: Clone> Gate<C> {
             due: VecDeque::new(),
             closed: false,
             last_cause: None,
-            outage: None,
+            outage: false,
             stats: Stats::default(),
             version: 0,
             settings: Settings {
@@ -158,8 +158,9 @@ impl<C: Clone> Gate<C> {
         self.last_cause.as_ref()
     }
 
+    /// Why there is no connection, if anything has gone wrong.
     pub(crate) fn outage(&self) -> Option<&C> {
-        self.outage.as_ref()
+        self.last_cause.as_ref().filter(|_| self.outage)
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -233,7 +234,7 @@ impl<C: Clone> Gate<C> {
         if renew_at < Duration::MAX {
             self.renewals.insert((renew_at, generation));
         }
-        self.outage = None;
+        self.outage = false;
         self.pause_until = now.saturating_add(self.settings.pace.base());
         Some(generation)
     }
@@ -263,8 +264,8 @@ impl<C: Clone> Gate<C> {
         };
         self.stats.lost += 1;
         if now.saturating_sub(open.since) >= self.settings.stable_after {
-            self.last_cause = Some(cause.clone());
-            self.outage = Some(cause);
+            self.last_cause = Some(cause);
+            self.outage = true;
             return Loss::Stable;
         }
         self.stats.unstable += 1;
@@ -283,8 +284,8 @@ impl<C: Clone> Gate<C> {
         if open.round == self.round {
             self.failures = 0;
         }
-        self.last_cause = Some(cause.clone());
-        self.outage = Some(cause);
+        self.last_cause = Some(cause);
+        self.outage = true;
         Loss::Stable
     }
 
@@ -380,7 +381,7 @@ impl<C: Clone> Gate<C> {
     ) -> Duration {
         self.version += 1;
         self.last_cause = Some(cause.clone());
-        self.outage = Some(cause.clone());
+        self.outage = true;
         if round == self.round {
             let delay = delay(&mut self.settings.pace, self.failures, now, random);
             self.failures = self.failures.saturating_add(1);

@@ -186,7 +186,7 @@ impl<S> Pool<S> {
     }
 
     /// Exchanges a handle's connection, which has no request under way, for its successor.
-    pub(super) fn exchange(&self, old: Held<S>) -> Held<S> {
+    pub(super) fn exchange(&self, mut old: Held<S>) -> Held<S> {
         let now = self.reporter.now();
         let connection = old.generation;
         let (successor, since) = self.change(|inner| {
@@ -197,6 +197,8 @@ impl<S> Pool<S> {
             (successor, since)
         });
         let Some(successor) = successor else {
+            // It was dropped with the task, and there will be no other.
+            old.replaced = None;
             return old;
         };
         drop(old);
