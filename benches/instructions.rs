@@ -7,23 +7,24 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// `arguments(n)` are those with which this program sends `n` requests and does nothing else.
+/// Runs this program with these arguments and `--requests` of two numbers.
 ///
 /// # Errors
 ///
-/// If valgrind is not installed or fails.
-pub fn for_a_request(arguments: impl Fn(u32) -> Vec<String>) -> io::Result<f64> {
-    let short = collected(&arguments(SHORT))?;
-    let long = collected(&arguments(LONG))?;
+/// When valgrind is missing or fails.
+pub fn for_a_request(arguments: &[&str]) -> io::Result<f64> {
+    let short = collected(arguments, SHORT)?;
+    let long = collected(arguments, LONG)?;
     Ok((long as f64 - short as f64) / f64::from(LONG - SHORT))
 }
 
 /// All instructions of a run.
-fn collected(arguments: &[String]) -> io::Result<u64> {
+fn collected(arguments: &[&str], requests: u32) -> io::Result<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(env::current_exe()?)
         .args(arguments)
+        .args(["--requests", &requests.to_string()])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| match error.kind() {

@@ -1,4 +1,4 @@
-//! Instructions for a request, over sets of several sizes.
+//! Instructions for a request, over sets of each size.
 
 use std::io;
 
@@ -32,10 +32,6 @@ pub(super) fn table(sizes: &[usize]) -> io::Result<String> {
 }
 
 fn for_a_request(kind: Kind, endpoints: usize) -> io::Result<f64> {
-    instructions::for_a_request(|requests| {
-        let endpoints = ["--endpoints".to_owned(), endpoints.to_string()];
-        let once = ["--once", kind.word(), "--requests"].map(str::to_owned);
-        let requests = [requests.to_string()];
-        endpoints.into_iter().chain(once).chain(requests).collect()
-    })
+    let endpoints = endpoints.to_string();
+    instructions::for_a_request(&["--endpoints", &endpoints, "--once", kind.word()])
 }

@@ -138,19 +138,11 @@ fn show_instructions(number: usize, table: Table) -> io::Result<()> {
     let names: Vec<_> = (table.subjects)().iter().map(Subject::name).collect();
     let mut counted = Vec::new();
     for place in 0..names.len() {
-        counted.push(instructions::for_a_request(|requests| {
-            let once = [
-                "--once".to_owned(),
-                Once {
-                    table: number,
-                    subject: place,
-                }
-                .to_string(),
-            ];
-            once.into_iter()
-                .chain(["--requests".to_owned(), requests.to_string()])
-                .collect()
-        })?);
+        let once = Once {
+            table: number,
+            subject: place,
+        };
+        counted.push(instructions::for_a_request(&["--once", &once.to_string()])?);
     }
     let peer = names.iter().position(|name| *name == table.peer);
     let base = peer.map_or(f64::NAN, |peer| counted[peer]);
