@@ -156,10 +156,13 @@ where
     if endpoint.is_removed() {
         return Look::GONE;
     }
-    let asked = Asked { pool, endpoint };
+    let mut asked = Asked {
+        pool,
+        endpoint,
+        has_answered: false,
+    };
     let readiness = service.poll_ready(cx);
-    // It came back.
-    std::mem::forget(asked);
+    asked.has_answered = true;
     match readiness {
         // It may have been removed meanwhile.
         Poll::Ready(Ok(())) if endpoint.is_removed() => Look::GONE,
@@ -186,17 +189,19 @@ where
     }
 }
 
-/// Dropped in the course of a panic of the endpoint: then it is as if that were a readiness error.
+/// An endpoint that is asked whether it is ready. If it panics instead, that is a readiness error.
 struct Asked<'a, K: Name, S, C, T, A> {
     pool: &'a Pool<K, S, C, T, A>,
     endpoint: &'a Arc<Endpoint<K, S>>,
+    has_answered: bool,
 }
 
 impl<K: Name, S, C, T, A> Drop for Asked<'_, K, S, C, T, A> {
-    #[cold]
     fn drop(&mut self) {
-        self.pool
-            .failed(self.endpoint, &"it panicked when it was asked".into());
+        if !self.has_answered {
+            let error = "it panicked when it was asked".into();
+            self.pool.failed(self.endpoint, &error);
+        }
     }
 }
 

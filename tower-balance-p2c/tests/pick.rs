@@ -6,6 +6,7 @@ mod pick;
 #[path = "../src/sampler.rs"]
 mod sampler;
 #[path = "../src/weights.rs"]
+#[allow(dead_code, reason = "covered elsewhere")]
 mod weights;
 
 use pick::{Best, BestOfEqual, Choices, Offer, TIE, sample, scan};
