@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use http::{
-    HeaderMap, Request,
-    header::{CONTENT_TYPE, HeaderName},
-};
+use ::http::{HeaderMap, Request, header::HeaderName};
 use tokio::time::Instant;
 
 use crate::{
     deadline::{Deadline, Source},
     grpc_timeout::GrpcTimeout,
+    http::is_grpc,
 };
 
 /// The earliest of three: a [`Deadline`] in the request's extensions, the `grpc-timeout` header,
@@ -97,12 +95,4 @@ impl<B> Source<Request<B>> for HttpDeadline {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().get(..GRPC.len()))
-        .is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
-}
-
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-const GRPC: &[u8] = b"application/grpc";
