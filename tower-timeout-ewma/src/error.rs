@@ -147,6 +147,26 @@ impl fmt::Display for MalformedGrpcTimeout {
 
 impl Error for MalformedGrpcTimeout {}
 
+/// A value is not a timeout in the form of the `x-envoy-expected-rq-timeout-ms` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedEnvoyTimeout(());
+
+impl MalformedEnvoyTimeout {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for MalformedEnvoyTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "malformed x-envoy-expected-rq-timeout-ms: send digits, a number of milliseconds",
+        )
+    }
+}
+
+impl Error for MalformedEnvoyTimeout {}
+
 /// A setting is outside the range that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidSetting {

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod deadline;
+pub mod envoy_timeout;
 pub mod error;
 pub mod future;
 pub mod grpc_timeout;
