@@ -4,6 +4,8 @@
 //! where the balancer sees it.
 
 use std::{
+    error::Error,
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -14,6 +16,7 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
+use tower_timeout_ewma::error::Elapsed;
 
 use crate::{
     BoxError,
@@ -52,6 +55,10 @@ pin_project! {
     }
 }
 
+/// The limit passed before the client had sent its body: nobody knows whose fault that was.
+#[derive(Debug)]
+pub(super) struct StillSending(Elapsed);
+
 impl<S> Fated<S> {
     /// `pause` is how long an answer's body may pause.
     pub(super) fn new(inner: S, pause: Duration) -> Self {
@@ -61,13 +68,13 @@ impl<S> Fated<S> {
 
 impl<S, B, B2> Service<Request<B>> for Fated<S>
 where
-    S: Service<Request<B>, Response = Response<B2>>,
+    S: Service<Request<B>, Response = Response<B2>, Error = BoxError>,
 {
     type Response = Response<FatedBody<B2>>;
-    type Error = S::Error;
+    type Error = BoxError;
     type Future = FatedFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx)
     }
 
@@ -81,16 +88,17 @@ where
     }
 }
 
-impl<F, B, E> Future for FatedFuture<F>
+impl<F, B> Future for FatedFuture<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    F: Future<Output = Result<Response<B>, BoxError>>,
 {
-    type Output = Result<Response<FatedBody<B>>, E>;
+    type Output = Result<Response<FatedBody<B>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.answer.poll(cx))?;
+        let response = ready!(this.answer.poll(cx));
         let (fate, pause) = (this.fate.take(), *this.pause);
+        let response = response.map_err(|error| StillSending::or(error, fate.as_ref()))?;
         Poll::Ready(Ok(response.map(|body| FatedBody {
             body: IdleBody::new(body, pause),
             fate,
@@ -121,5 +129,26 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl StillSending {
+    fn or(error: BoxError, fate: Option<&BodyFate>) -> BoxError {
+        match error.downcast_ref::<Elapsed>() {
+            Some(elapsed) if fate.is_some_and(|fate| !fate.is_whole()) => Self(*elapsed).into(),
+            _ => error,
+        }
+    }
+}
+
+impl fmt::Display for StillSending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no answer in time, and the client was still sending its body")
+    }
+}
+
+impl Error for StillSending {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
     }
 }
