@@ -153,8 +153,8 @@ impl<C, K, L, M, U> Builder<C, Rules<K, L, M>, U> {
 }
 
 impl<C, F, K, L, M, U> Builder<C, Rules<PerKey<F, K>, L, M>, U> {
-    /// How many keys are known at a time. Default 1,024; at least 1. Each takes about 250 bytes and
-    /// twice the key.
+    /// How many keys are known at a time. Default 1,024; at least 1. Each takes an estimator and the
+    /// key twice.
     ///
     /// Up to 127 are forgotten in the order of their last use. More are kept in up to 16 parts, each
     /// of which forgets its own when it is full: give it a quarter more than there are.
