@@ -16,8 +16,9 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
-use tower_timeout_ewma::error::Elapsed;
+use tower_timeout_ewma::error::{Elapsed, Expired};
 
+use super::route::Hurried;
 use crate::{
     BoxError,
     http::body::{BodyFate, IdleBody},
@@ -41,6 +42,7 @@ pin_project! {
         #[pin]
         answer: F,
         fate: Option<BodyFate>,
+        is_hurried: bool,
         pause: Duration,
     }
 }
@@ -55,9 +57,10 @@ pin_project! {
     }
 }
 
-/// The limit passed before the client had sent its body: nobody knows whose fault that was.
+/// There was no answer in time, and that may be the client's doing: it was still sending its body, or
+/// has set the time itself.
 #[derive(Debug)]
-pub(super) struct StillSending(Elapsed);
+pub(super) struct NobodysFault(BoxError);
 
 impl<S> Fated<S> {
     /// `pause` is how long an answer's body may pause.
@@ -80,9 +83,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let fate = request.extensions().get::<BodyFate>().cloned();
+        let is_hurried = request.extensions().get::<Hurried>().is_some();
         FatedFuture {
             answer: self.inner.call(request),
             fate,
+            is_hurried,
             pause: self.pause,
         }
     }
@@ -98,7 +103,14 @@ where
         let this = self.project();
         let response = ready!(this.answer.poll(cx));
         let (fate, pause) = (this.fate.take(), *this.pause);
-        let response = response.map_err(|error| StillSending::or(error, fate.as_ref()))?;
+        let response = response.map_err(|error| {
+            let is_sending = fate.as_ref().is_some_and(|fate| !fate.is_whole());
+            let is_elapsed = is_sending && error.is::<Elapsed>();
+            match is_elapsed || (*this.is_hurried && error.is::<Expired>()) {
+                true => NobodysFault(error).into(),
+                false => error,
+            }
+        })?;
         Poll::Ready(Ok(response.map(|body| FatedBody {
             body: IdleBody::new(body, pause),
             fate,
@@ -132,23 +144,14 @@ where
     }
 }
 
-impl StillSending {
-    fn or(error: BoxError, fate: Option<&BodyFate>) -> BoxError {
-        match error.downcast_ref::<Elapsed>() {
-            Some(elapsed) if fate.is_some_and(|fate| !fate.is_whole()) => Self(*elapsed).into(),
-            _ => error,
-        }
-    }
-}
-
-impl fmt::Display for StillSending {
+impl fmt::Display for NobodysFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no answer in time, and the client was still sending its body")
+        self.0.fmt(f)
     }
 }
 
-impl Error for StillSending {
+impl Error for NobodysFault {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        Some(self.0.as_ref())
     }
 }

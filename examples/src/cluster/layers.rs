@@ -31,7 +31,7 @@ pub use self::{
     },
     unlike::Unlike,
 };
-use super::{Ejections, Elsewhere, EndpointRequest, fate::StillSending};
+use super::{Ejections, Elsewhere, EndpointRequest, fate::NobodysFault};
 use crate::{
     BoxError,
     config::{
@@ -62,7 +62,7 @@ impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
         match result {
             Err(error)
                 if !blames(error)
-                    || error.is::<StillSending>()
+                    || error.is::<NobodysFault>()
                     || Unprocessed::goes_away(error.as_ref()) =>
             {
                 Outcome::Neutral

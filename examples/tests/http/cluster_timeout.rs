@@ -208,6 +208,35 @@ async fn an_endpoint_is_not_blamed_for_a_client_that_is_still_sending() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_not_blamed_for_a_client_in_a_hurry_but_for_the_routes_timeout() {
+    for (route, theirs, failures) in [
+        ("", Some("200m"), 0),
+        ("timeout = \"20s\"", Some("200m"), 0),
+        ("timeout = \"200ms\"", None, 1),
+        ("timeout = \"200ms\"", Some("20S"), 1),
+    ] {
+        let routed = one(
+            "",
+            slow(Duration::from_secs(30)).await,
+            &format!("[[route]]\nlistener = \"web\"\ncluster = \"a\"\n{route}\n"),
+        );
+        let mut client = routed.client(Version::HTTP_11).await;
+        let mut request = get("/");
+        if let Some(theirs) = theirs {
+            request
+                .headers_mut()
+                .insert("grpc-timeout", theirs.parse().unwrap());
+        }
+        let answer = ask(&mut client, "a.test", request).await;
+        assert_eq!(answer.status(), 504, "{route} {theirs:?}");
+        read(answer).await;
+        let endpoint = || routed.proxy.status().remove(0).endpoints.remove(0);
+        eventually("it is over", || endpoint().in_flight == 0).await;
+        assert_eq!(endpoint().failures, failures, "{route} {theirs:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_times_out_is_told_so_and_the_endpoint_sees_a_reset() {
     let mut upstream = H2Upstream::start(100, Duration::MAX).await;
     let front = Front::start(
