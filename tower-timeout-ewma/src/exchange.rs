@@ -28,22 +28,33 @@ pub struct Exchange<C> {
 }
 
 impl<C> Exchange<C> {
+    // `inline(always)`, here and below: the compiler calls them else, for 45 instructions of 670.
+    #[inline(always)]
     pub(crate) fn new(
         limiter: Limiter<C>,
         start: Instant,
         limit: RequestLimit,
         sent: Option<Sent>,
     ) -> Self {
-        let (limiter, cap) = match limit {
-            RequestLimit::Learnt => (limiter, Duration::MAX),
-            RequestLimit::AtMost(cap) => (limiter, cap),
-            RequestLimit::Fixed(limit) => (Limiter::fixed(limit), Duration::MAX),
-            RequestLimit::Unlimited => (Limiter::fixed(Duration::MAX), Duration::MAX),
+        let (limiter, limit, cap) = match limit {
+            RequestLimit::Learnt => {
+                let limit = limiter.limit();
+                (limiter, limit, Duration::MAX)
+            }
+            RequestLimit::AtMost(cap) => {
+                let limit = limiter.limit().min(cap);
+                (limiter, limit, cap)
+            }
+            RequestLimit::Fixed(limit) => (Limiter::fixed(limit), limit, Duration::MAX),
+            RequestLimit::Unlimited => {
+                let limit = Duration::MAX;
+                (Limiter::fixed(limit), limit, limit)
+            }
         };
         Self {
-            limit: limiter.limit().min(cap),
             limiter,
             start,
+            limit,
             cap,
             sent,
         }
@@ -88,12 +99,15 @@ impl<C> Exchange<C> {
     }
 
     /// Reads the clock only for what is learnt from.
+    #[inline(always)]
     pub(crate) fn answered<T>(&self, response: &T)
     where
         C: Classify<T>,
     {
-        if self.is_sample(response) {
-            self.ended();
+        match &self.sent {
+            None => self.limiter.answered(self.start, response),
+            Some(_) if self.is_sample(response) => self.ended(),
+            Some(_) => {}
         }
     }
 

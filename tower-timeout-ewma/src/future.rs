@@ -42,7 +42,7 @@ pin_project! {
 
     impl<F, C, U> PinnedDrop for ResponseFuture<F, C, U> {
         fn drop(this: Pin<&mut Self>) {
-            if let State::Running { exchange, waits: true } = &this.state {
+            if let State::Running { exchange: Some(exchange), waits: true } = &this.state {
                 exchange.cancelled();
             }
         }
@@ -51,7 +51,8 @@ pin_project! {
 
 enum State<C> {
     Running {
-        exchange: Exchange<C>,
+        /// Gone once it is for somebody else to learn from.
+        exchange: Option<Exchange<C>>,
         /// Whether somebody has waited for what is limited.
         waits: bool,
     },
@@ -66,7 +67,7 @@ impl<F, C, U> ResponseFuture<F, C, U> {
             inner: Some(inner),
             timer: Timer::new(due),
             state: State::Running {
-                exchange,
+                exchange: Some(exchange),
                 waits: false,
             },
             scope: PhantomData,
@@ -91,6 +92,7 @@ where
 {
     type Output = Result<U::Output, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
@@ -102,22 +104,23 @@ where
         let State::Running { exchange, waits } = this.state else {
             return Poll::Pending;
         };
-        *waits = U::LIMITS_RESPONSE;
 
         if let Poll::Ready(result) = inner.poll(cx) {
             this.inner.set(None);
-            let State::Running { exchange, .. } = mem::replace(this.state, State::Ended) else {
-                return Poll::Pending;
-            };
+            *waits = false;
             return Poll::Ready(match result {
                 Ok(response) => Ok(U::responded(exchange, response)),
                 Err(error) => Err(error.into()),
             });
         }
 
-        ready!(exchange.poll_due(this.timer, cx));
+        let Some(running) = exchange else {
+            return Poll::Pending;
+        };
+        *waits = U::LIMITS_RESPONSE;
+        ready!(running.poll_due(this.timer, cx));
         this.inner.set(None);
-        let elapsed = exchange.timed_out(U::SCOPE);
+        let elapsed = running.timed_out(U::SCOPE);
         *this.state = State::Ended;
         Poll::Ready(Err(elapsed.into()))
     }

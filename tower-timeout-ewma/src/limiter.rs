@@ -76,6 +76,22 @@ impl<C> Limiter<C> {
         }
     }
 
+    /// As [`is_sample`](Self::is_sample) and [`sample`](Self::sample), in fewer steps.
+    #[inline]
+    pub(crate) fn answered<T>(&self, start: Instant, response: &T)
+    where
+        C: Classify<T>,
+    {
+        if let Kind::Learnt(learner) = &self.0 {
+            if learner.classify.is_sample(response) {
+                let transition = learner.estimator.answered(since(start));
+                log(transition, &learner.estimator);
+            }
+        } else if self.is_sample(response) {
+            self.sample(start);
+        }
+    }
+
     /// What began at `start` has ended as it should.
     pub(crate) fn sample(&self, start: Instant) {
         self.teach(Estimator::answered, start);

@@ -156,8 +156,8 @@ impl<C, F, K, L, M, U> Builder<C, Rules<PerKey<F, K>, L, M>, U> {
     /// How many keys are known at a time. Default 1,024; at least 1. Each takes an estimator and the
     /// key twice.
     ///
-    /// Up to 127 are forgotten in the order of their last use. More are kept in up to 16 parts, each
-    /// of which forgets its own when it is full: give it a quarter more than there are.
+    /// Up to 127 are forgotten in the order of their last use. More are kept in up to 16 parts; when all
+    /// together are full, a new key takes the place of the one of its part that was not used for longest.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.rules.key.max_keys = max_keys;
         self

@@ -59,8 +59,10 @@ impl<T, C: Classify<T>> sealed::Cover<T, C> for ToResponse {
 
     const LIMITS_RESPONSE: bool = true;
 
-    fn responded(exchange: Exchange<C>, response: T) -> T {
-        exchange.answered(&response);
+    fn responded(exchange: &mut Option<Exchange<C>>, response: T) -> T {
+        if let Some(exchange) = exchange {
+            exchange.answered(&response);
+        }
         response
     }
 }
@@ -78,6 +80,7 @@ pub(crate) mod sealed {
         /// Whether the response future is limited.
         const LIMITS_RESPONSE: bool;
 
-        fn responded(exchange: Exchange<C>, response: T) -> Self::Output;
+        /// Takes the exchange away if it goes on.
+        fn responded(exchange: &mut Option<Exchange<C>>, response: T) -> Self::Output;
     }
 }

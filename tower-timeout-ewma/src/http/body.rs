@@ -51,11 +51,13 @@ where
 
     const LIMITS_RESPONSE: bool = true;
 
-    fn responded(exchange: Exchange<C>, response: Response<B>) -> Self::Output {
-        let is_sample = exchange.is_sample(&response);
+    fn responded(exchange: &mut Option<Exchange<C>>, response: Response<B>) -> Self::Output {
+        let exchange = exchange.take();
+        let sample = exchange.as_ref().filter(|it| it.is_sample(&response));
+        let is_sample = sample.is_some();
         // Nobody has to poll a body that is empty.
-        if is_sample && response.body().is_end_stream() {
-            exchange.ended();
+        if let Some(sample) = sample.filter(|_| response.body().is_end_stream()) {
+            sample.ended();
         }
         TimedBody::over(response, Limit::whole(is_sample), exchange)
     }
@@ -79,8 +81,9 @@ where
 
     const LIMITS_RESPONSE: bool = false;
 
-    fn responded(exchange: Exchange<C>, response: Response<B>) -> Self::Output {
-        let is_sample = exchange.is_sample(&response);
+    fn responded(exchange: &mut Option<Exchange<C>>, response: Response<B>) -> Self::Output {
+        let exchange = exchange.take();
+        let is_sample = exchange.as_ref().is_some_and(|it| it.is_sample(&response));
         TimedBody::over(response, Limit::idle(is_sample), exchange)
     }
 }
@@ -120,9 +123,9 @@ pin_project! {
 }
 
 impl<B: Body, C> TimedBody<B, C> {
-    fn over(response: Response<B>, limit: Limit, exchange: Exchange<C>) -> Response<Self> {
+    fn over(response: Response<B>, limit: Limit, exchange: Option<Exchange<C>>) -> Response<Self> {
         response.map(|body| Self {
-            exchange: (!body.is_end_stream()).then_some(exchange),
+            exchange: exchange.filter(|_| !body.is_end_stream()),
             body: Some(body),
             limit,
             timer: None,

@@ -2,8 +2,7 @@ use std::{collections::HashMap, hash::Hash, mem};
 
 use super::hashed::AsHashed;
 
-/// The latest used entries, up to a number of them. Every operation takes the same time however many
-/// there are.
+/// The latest used entries. Every operation takes the same time however many there are.
 #[derive(Debug)]
 pub(super) struct Lru<K, V> {
     places: HashMap<K, usize, AsHashed>,
@@ -11,7 +10,6 @@ pub(super) struct Lru<K, V> {
     slots: Vec<Slot<K, V>>,
     latest: usize,
     oldest: usize,
-    capacity: usize,
 }
 
 #[derive(Debug)]
@@ -23,13 +21,12 @@ struct Slot<K, V> {
 }
 
 impl<K, V> Lru<K, V> {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             places: HashMap::default(),
             slots: Vec::new(),
             latest: NONE,
             oldest: NONE,
-            capacity: capacity.max(1),
         }
     }
 
@@ -53,10 +50,15 @@ impl<K: Clone + Eq + Hash, V> Lru<K, V> {
         self.places.get(key).map(|place| &self.slots[*place].value)
     }
 
-    /// Adds a key that is not there, in the place of the oldest if there is no other. That one is
-    /// given back.
-    pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let (place, old) = match self.slots.len() < self.capacity {
+    /// Adds a key that is not there: the first one, or if `may_grow`, in a place of its own; else in that
+    /// of the oldest, which is given back.
+    pub(super) fn insert(
+        &mut self,
+        key: K,
+        value: V,
+        may_grow: impl FnOnce() -> bool,
+    ) -> Option<V> {
+        let (place, old) = match self.slots.is_empty() || may_grow() {
             true => {
                 self.slots.push(Slot {
                     key: key.clone(),
@@ -132,7 +134,7 @@ mod tests {
 
         #[test]
         fn it_keeps_what_was_used_last(capacity in 1_usize..9, uses in uses()) {
-            let mut lru = Lru::new(capacity);
+            let mut lru = Lru::new();
             // Latest first.
             let mut model: Vec<(u8, usize)> = Vec::new();
             for (number, one) in uses.into_iter().enumerate() {
@@ -144,7 +146,7 @@ mod tests {
                         if known.is_none() {
                             let full = model.len() == capacity;
                             let oldest = full.then(|| model.pop().unwrap().1);
-                            prop_assert_eq!(lru.insert(key, number), oldest);
+                            prop_assert_eq!(lru.insert(key, number, || !full), oldest);
                         }
                         model.insert(0, known.unwrap_or((key, number)));
                     }

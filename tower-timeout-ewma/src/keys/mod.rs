@@ -7,19 +7,21 @@ use std::{
     hash::{BuildHasher, Hash, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use self::{hashed::Hashed, lru::Lru};
 use crate::estimator::Estimator;
 
-/// The estimators of the keys that were used last. Each shard has a lock, and forgets its own least
-/// recently used key when it is full.
+/// The estimators of the keys that were used last. Each shard has a lock. When all of them together are
+/// full, the shard of a new key forgets its own least recently used one.
 #[derive(Debug)]
 pub(crate) struct Keys<K> {
     hasher: RandomState,
     shards: Box<[Shard<K>]>,
+    /// How many more keys there may be beside the first of each shard, which has a place of its own.
+    room: AtomicUsize,
     evicted: AtomicU64,
 }
 
@@ -30,15 +32,16 @@ struct Shard<K>(Mutex<Lru<Hashed<K>, Arc<Estimator>>>);
 
 impl<K> Keys<K> {
     pub(crate) fn new(max_keys: usize) -> Self {
-        // Small ones would be full long before all together are.
+        // In few small ones, what is forgotten would not be what was used least recently.
         let shards = match max_keys / SMALLEST_SHARD {
             0 => 1,
             shards => 1 << shards.min(MAX_SHARDS).ilog2(),
         };
-        let shard = |_| Shard(Mutex::new(Lru::new(max_keys / shards)));
+        let shard = |_| Shard(Mutex::new(Lru::new()));
         Self {
             hasher: RandomState::new(),
             shards: (0..shards).map(shard).collect(),
+            room: AtomicUsize::new(max_keys.saturating_sub(shards)),
             evicted: AtomicU64::new(0),
         }
     }
@@ -58,7 +61,7 @@ impl<K: Clone + Eq + Hash> Keys<K> {
             return Arc::clone(estimator);
         }
         let estimator = Arc::new(new());
-        let evicted = shard.insert(key, Arc::clone(&estimator));
+        let evicted = shard.insert(key, Arc::clone(&estimator), || self.takes_room());
         drop(shard);
         if evicted.is_some() {
             self.evicted.fetch_add(1, Ordering::Relaxed);
@@ -82,6 +85,14 @@ impl<K: Clone + Eq + Hash> Keys<K> {
                     .collect::<Vec<_>>()
             })
             .collect()
+    }
+
+    fn takes_room(&self) -> bool {
+        let less = |room: usize| room.checked_sub(1);
+        let taken = self
+            .room
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        taken.is_ok()
     }
 
     fn shard(&self, key: &Hashed<K>) -> MutexGuard<'_, Lru<Hashed<K>, Arc<Estimator>>> {
