@@ -45,17 +45,8 @@ async fn waiting_for_a_connection_does_not_count() {
         "reconnect = { max_connections = 1, connect_timeout = \"20s\" }\n\
          [cluster.timeout]\nfixed = \"1200ms\"",
     );
-    let mut clients = Vec::new();
-    for _ in 0..4 {
-        clients.push(front.client(Version::HTTP_11).await);
-    }
     // The last one waits for a second and a half before it is sent.
-    let answers = clients.into_iter().map(|mut client| async move {
-        let response = bounded(client.send(get("/"))).await.unwrap();
-        response.status()
-    });
-    let answers = futures::future::join_all(answers).await;
-    assert_eq!(answers, [StatusCode::OK; 4]);
+    assert_eq!(four_at_once(&front).await, [StatusCode::OK; 4]);
     assert_eq!(front.endpoint().failures, 0);
 }
 
@@ -71,16 +62,7 @@ async fn waiting_for_a_stream_does_not_count() {
     let mut first = front.client(Version::HTTP_2).await;
     // The endpoint's settings are known after the first.
     assert_eq!(bounded(first.send(get("/"))).await.unwrap().status(), 200);
-    let mut clients = Vec::new();
-    for _ in 0..4 {
-        clients.push(front.client(Version::HTTP_11).await);
-    }
-    let answers = clients.into_iter().map(|mut client| async move {
-        let response = bounded(client.send(get("/"))).await.unwrap();
-        response.status()
-    });
-    let answers = futures::future::join_all(answers).await;
-    assert_eq!(answers, [StatusCode::OK; 4]);
+    assert_eq!(four_at_once(&front).await, [StatusCode::OK; 4]);
     assert_eq!(upstream.connections.load(Relaxed), 1, "one after the other");
 }
 
@@ -299,6 +281,16 @@ async fn envoys_header_may_shorten_a_timeout_and_tells_the_endpoint_what_is_left
             assert!(left <= theirs.parse().unwrap() && left <= 20_000, "{left}");
         }
     }
+}
+
+/// Four requests of four clients.
+async fn four_at_once(front: &Front) -> Vec<StatusCode> {
+    let answers = (0..4).map(|_| async {
+        let mut client = front.client(Version::HTTP_11).await;
+        let response = bounded(client.send(get("/"))).await.unwrap();
+        response.status()
+    });
+    futures::future::join_all(answers).await
 }
 
 fn bodiless(method: Method) -> Request<TestBody> {
