@@ -17,6 +17,7 @@ bench:
     cargo bench -p benches --bench layers
     cargo bench -p benches --bench balance
     cargo bench -p benches --bench retry
+    cargo bench -p benches --bench timeout_keys
     cargo bench -p benches --bench simulator
     cargo bench -p benches --bench storm
     cargo bench -p benches --bench reconnect_cost

@@ -1,13 +1,23 @@
 use std::{fmt, time::Duration};
 
-use crate::{EveryAnswer, error::InvalidSetting, estimator::Settings, layer::AdaptiveTimeoutLayer};
+use crate::{
+    EveryAnswer,
+    error::InvalidSetting,
+    estimator::Settings,
+    layer::AdaptiveTimeoutLayer,
+    limiter::Limiter,
+    rules::{Rules, Setting},
+    scope::ToResponse,
+};
 
 /// Settings of an [`AdaptiveTimeoutLayer`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<C = EveryAnswer> {
-    settings: Settings,
-    classify: C,
+pub struct Builder<C = EveryAnswer, R = Rules, U = ToResponse> {
+    pub(crate) settings: Settings,
+    pub(crate) classify: C,
+    pub(crate) rules: R,
+    pub(crate) scope: U,
 }
 
 impl Builder {
@@ -15,11 +25,13 @@ impl Builder {
         Self {
             settings: Settings::default(),
             classify: EveryAnswer,
+            rules: Rules::default(),
+            scope: ToResponse,
         }
     }
 }
 
-impl<C> Builder<C> {
+impl<C, R, U> Builder<C, R, U> {
     /// The shortest limit. Default 10 ms; above zero, at most [`initial`](Self::initial).
     pub fn min(mut self, min: Duration) -> Self {
         self.settings.min = min;
@@ -59,17 +71,19 @@ impl<C> Builder<C> {
     /// A service that refuses work with an `Ok`, as HTTP does with 503, is fast when it does
     /// nothing: without this, refusals take the limit down to [`min`](Self::min), and the first
     /// requests that are served again time out. With the feature `http` there is `http::ServedOnly`.
-    pub fn classify<D>(self, classify: D) -> Builder<D> {
+    pub fn classify<D>(self, classify: D) -> Builder<D, R, U> {
         Builder {
             settings: self.settings,
             classify,
+            rules: self.rules,
+            scope: self.scope,
         }
     }
 
     /// Makes a layer like [`AdaptiveTimeoutLayer::fixed`], but of the same type as the one that
-    /// [`build`](Self::build) makes. The settings do not matter.
-    pub fn build_fixed(self, limit: Duration) -> AdaptiveTimeoutLayer<C> {
-        AdaptiveTimeoutLayer::unchanging(limit)
+    /// [`build`](Self::build) makes. The settings of the estimator do not matter.
+    pub fn build_fixed(self, limit: Duration) -> AdaptiveTimeoutLayer<C, R, U> {
+        AdaptiveTimeoutLayer::with(Limiter::fixed(limit), self.rules, self.scope)
     }
 
     /// Makes the layer.
@@ -77,7 +91,10 @@ impl<C> Builder<C> {
     /// # Errors
     ///
     /// [`InvalidSetting`] if a setting is outside its range.
-    pub fn build(self) -> Result<AdaptiveTimeoutLayer<C>, InvalidSetting> {
+    pub fn build(self) -> Result<AdaptiveTimeoutLayer<C, R, U>, InvalidSetting>
+    where
+        R: Setting,
+    {
         let Settings {
             min,
             max,
@@ -113,12 +130,16 @@ impl<C> Builder<C> {
                 "at least 1",
             ));
         }
-        Ok(AdaptiveTimeoutLayer::learnt(self.settings, self.classify))
+        Ok(AdaptiveTimeoutLayer::with(
+            Limiter::learnt(self.settings, self.classify),
+            self.rules.build()?,
+            self.scope,
+        ))
     }
 }
 
 /// A closure has no `Debug`.
-impl<C> fmt::Debug for Builder<C> {
+impl<C, R, U> fmt::Debug for Builder<C, R, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("settings", &self.settings)

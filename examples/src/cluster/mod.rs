@@ -106,7 +106,9 @@ impl Cluster {
     /// Credentials that cannot be read, or a setting that a layer refuses.
     pub fn start(config: &ClusterConfig) -> Result<Self, BoxError> {
         let tls = load_tls(config)?;
-        let timeout = config.timeout.as_ref().map(layers::timeout).transpose()?;
+        let timeout = config.timeout.as_ref();
+        let timeout = timeout.map(|timeout| layers::timeout(timeout, false));
+        let timeout = timeout.transpose()?;
         // What endpoints are made with is checked before there is one.
         layers::reconnect("", &config.reconnect).map(drop)?;
         let connections = Connections::default();
@@ -173,7 +175,10 @@ impl Cluster {
         let adaptive = self
             .timeout_config
             .filter(|timeout| timeout.fixed.is_none());
-        let timeout = adaptive.as_ref().map(layers::timeout).transpose()?;
+        let is_limited = config.timeout.is_some();
+        let timeout = adaptive.as_ref();
+        let timeout = timeout.map(|timeout| layers::timeout(timeout, is_limited));
+        let timeout = timeout.transpose()?;
         let deadline = RouteDeadline::new(config.timeout);
         let own = retries.as_ref().unwrap_or(&self.retries);
         let stack = self.stack_with(own, deadline, timeout.clone());

@@ -20,14 +20,20 @@ use crate::{endpoint::RouteTimeout, http::DeadlineTrusted};
 /// a [trusted](DeadlineTrusted) peer replaces.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteDeadline {
+    limit: Option<Duration>,
     capped: HttpDeadline,
     theirs: HttpDeadline,
 }
+
+/// In a request's extensions: its client waits for less time than its route allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hurried;
 
 impl RouteDeadline {
     pub(super) fn new(limit: Option<Duration>) -> Self {
         let theirs = HttpDeadline::new();
         Self {
+            limit,
             capped: limit.map_or(theirs, |limit| theirs.local(limit)),
             theirs,
         }
@@ -45,6 +51,10 @@ impl<B> Source<Request<B>> for RouteDeadline {
     }
 
     fn forward(&self, request: &mut Request<B>, deadline: Deadline, now: Instant) {
+        let left = deadline.remaining(now);
+        if self.limit.is_none_or(|limit| left < limit) {
+            request.extensions_mut().insert(Hurried);
+        }
         self.capped.forward(request, deadline, now);
     }
 }

@@ -30,6 +30,7 @@ use super::{
     handshake::{Dialer, Http1Parts},
     idle_limit::IdleLimits,
     queue::{NoFreeConnection, Queue},
+    timeout::note_sent,
     upkeep::Upkeep,
 };
 use crate::{BoxError, config::ReconnectConfig, http::body::BodyFate};
@@ -119,6 +120,7 @@ impl<B: RequestBody> Pool<B> {
                 },
             };
             let abandoned = Abandoned(Some(&self.shared.worked));
+            note_sent(&request);
             let (sent, sender) = exchange(sender, request).await;
             let by_client = fate.as_ref().is_some_and(|fate| fate.failure().is_some());
             match by_client {

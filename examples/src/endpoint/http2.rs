@@ -31,6 +31,7 @@ use super::{
     ended::{Ended, Unsent},
     handshake::Dialer,
     queue::NoFreeConnection,
+    timeout::note_sent,
     unprocessed::Unprocessed,
     upkeep::Upkeep,
 };
@@ -125,6 +126,7 @@ impl<B: RequestBody> Http2<B> {
             return Err(Unsent::new(request, self.shared.ended(NO_MORE)).into());
         };
         for_http2(&mut request, self.shared.scheme.clone());
+        note_sent(&request);
         let sending = sender.try_send_request(request);
         drop(sender);
         match sending.await {

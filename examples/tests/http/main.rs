@@ -12,6 +12,7 @@ mod admin;
 mod back_pressure;
 mod balance;
 mod broken_off;
+mod cluster_timeout;
 mod control;
 mod curl;
 mod endpoint;
