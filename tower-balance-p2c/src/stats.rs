@@ -5,9 +5,8 @@ use std::{
 };
 
 use crate::{
-    common::{Lens, Name},
-    health::State,
-    load::Load,
+    common::Lens,
+    health::{Releases, State},
     pool::Counters,
     shared::Shared,
     snapshot::Entry,
@@ -49,9 +48,10 @@ impl<K: Clone + Debug + Send + Sync + 'static> Stats<K> {
         let now = common.clock.now();
         let snapshot = shared.snapshot.load();
         let lens = common.lens(now, snapshot.differences());
+        let releases = common.register.releases();
         let endpoints = snapshot.entries().iter();
         let endpoints: Vec<_> = endpoints
-            .map(|entry| EndpointStats::of(entry, &lens))
+            .map(|entry| EndpointStats::of(entry, &lens, &releases))
             .collect();
         let count = |is: fn(&EndpointStats<K>) -> bool| endpoints.iter().filter(|e| is(e)).count();
         Self {
@@ -132,7 +132,7 @@ pub enum Health {
 }
 
 impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
-    fn of<S>(entry: &Entry<K, S>, lens: &Lens) -> Self {
+    fn of<S>(entry: &Entry<K, S>, lens: &Lens, releases: &Releases) -> Self {
         let (load, now) = (&entry.load, lens.now);
         let totals = load.outcomes().totals();
         let health = match load.state() {
@@ -140,9 +140,7 @@ impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
             State::Probing => Health::Probing,
             State::Probation(at_a_time) => Health::Probation { at_a_time },
             State::Ejected => {
-                let load: Arc<Load<dyn Name>> = load.clone();
-                let until = load.common.register.ejected_until(&load);
-                let remaining = until.unwrap_or(now).saturating_sub(now);
+                let remaining = releases.of(load).unwrap_or(now).saturating_sub(now);
                 Health::Ejected {
                     remaining: Duration::from_nanos(remaining),
                 }
