@@ -71,11 +71,7 @@ impl<K, S> Choice<'_, K, S> {
     pub(crate) fn owed(&self, avoids: impl Fn(&K) -> bool) -> Option<(usize, Option<Probe>)> {
         let rate = self.common.typical.rate();
         self.common.register.claim(self.lens.now, rate, |member| {
-            let is_it = |entry: &Entry<K, S>| {
-                std::ptr::addr_eq(Arc::as_ptr(&entry.load), Arc::as_ptr(member))
-            };
-            let index = self.snapshot.entries().iter().position(is_it)?;
-            let entry = &self.snapshot.entries()[index];
+            let (index, entry) = self.snapshot.find(member)?;
             (self.can_be_used(&entry.endpoint) && !avoids(&entry.load.key)).then_some(index)
         })
     }
