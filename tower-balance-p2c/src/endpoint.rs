@@ -2,7 +2,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicIsize, AtomicU8, AtomicU32, Ordering},
     },
 };
 
@@ -16,6 +16,12 @@ pub(crate) struct Endpoint<K, S> {
     /// Readiness errors in a row.
     errors: AtomicU32,
 }
+
+/// How many endpoints of a pool are ready, so that a request which finds none need not ask each of
+/// many. On cache lines of its own, for it is written whenever an endpoint comes or goes.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct ReadyCount(AtomicIsize);
 
 impl<K, S> Endpoint<K, S> {
     pub(crate) fn new(service: S, load: Arc<Load<K>>) -> Self {
@@ -32,12 +38,18 @@ impl<K, S> Endpoint<K, S> {
     }
 
     pub(crate) fn set_ready(&self) {
-        self.flags.fetch_or(READY, Ordering::AcqRel);
+        if self.flags.fetch_or(READY, Ordering::AcqRel) == 0 {
+            self.load.common.ready.add();
+        }
     }
 
     /// True for the one caller that turned the hint off.
     pub(crate) fn clear_ready(&self) -> bool {
-        self.flags.fetch_and(!READY, Ordering::AcqRel) & READY != 0
+        let before = self.flags.fetch_and(!READY, Ordering::AcqRel);
+        if before == READY {
+            self.load.common.ready.subtract();
+        }
+        before & READY != 0
     }
 
     pub(crate) fn is_removed(&self) -> bool {
@@ -45,7 +57,9 @@ impl<K, S> Endpoint<K, S> {
     }
 
     pub(crate) fn remove(&self) {
-        self.flags.fetch_or(REMOVED, Ordering::AcqRel);
+        if self.flags.fetch_or(REMOVED, Ordering::AcqRel) == READY {
+            self.load.common.ready.subtract();
+        }
     }
 
     pub(crate) fn errors(&self) -> u32 {
@@ -65,6 +79,23 @@ impl<K, S> Endpoint<K, S> {
         if self.errors() != 0 {
             self.errors.store(0, Ordering::Relaxed);
         }
+    }
+}
+
+impl ReadyCount {
+    /// Not while the endpoint that is the first to become ready is being counted; whoever waits is
+    /// woken after that.
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It may be taken away before it was added: so it may be below zero for a moment.
+    fn subtract(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
