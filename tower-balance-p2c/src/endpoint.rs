@@ -118,3 +118,32 @@ pub(crate) struct Unready<K, S> {
 /// A hint: a clone was ready lately, and none has been found not ready since.
 const READY: u8 = 1;
 const REMOVED: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{settings::Settings, shared::Shared};
+
+    proptest! {
+        #[test]
+        fn those_that_are_ready_are_counted(steps in prop::collection::vec((0..3_usize, 0..3_u8), 0..40)) {
+            let common = Shared::<usize, ()>::new(&Settings::default()).common;
+            let endpoints: Vec<_> = (0..3)
+                .map(|key| Endpoint::new((), Arc::new(Load::new(key, Arc::clone(&common), false, 0))))
+                .collect();
+            for (which, act) in steps {
+                match act {
+                    0 => endpoints[which].set_ready(),
+                    1 => {
+                        endpoints[which].clear_ready();
+                    }
+                    _ => endpoints[which].remove(),
+                }
+                let is_any = endpoints.iter().any(Endpoint::is_ready);
+                prop_assert_eq!(common.ready.is_any(), is_any);
+            }
+        }
+    }
+}
