@@ -214,3 +214,29 @@ async fn without_a_driver_a_request_waits_for_its_own_clone() {
     assert_eq!(Instant::now() - begun, Duration::from_secs(1));
     assert_eq!(no_endpoint(&error).reason(), Reason::NotReady);
 }
+
+#[test]
+fn a_request_that_finds_an_endpoint_ready_needs_no_runtime() {
+    let probe = Probe::ready(1);
+    let (balance, driver) = Balance::new(futures::stream::iter([probe.insert()]));
+    assert_pending!(task::spawn(driver).poll());
+    assert_eq!(
+        assert_ready!(task::spawn(balance.oneshot(())).poll()).unwrap(),
+        1
+    );
+}
+
+#[test]
+#[should_panic(expected = "Tokio")]
+fn a_request_that_has_to_wait_needs_one() {
+    let (balance, _driver) =
+        waiting(Duration::from_secs(1)).pair::<_, u32, Probe, _>(discovery().1);
+    let _ = task::spawn(balance.oneshot(())).poll();
+}
+
+#[test]
+fn a_request_that_does_not_wait_needs_none() {
+    let (balance, _driver) = waiting(Duration::ZERO).pair::<_, u32, Probe, _>(discovery().1);
+    let error = assert_ready!(task::spawn(balance.oneshot(())).poll()).unwrap_err();
+    assert_eq!(no_endpoint(&error).reason(), Reason::Empty);
+}
