@@ -127,6 +127,8 @@ mod tests {
     use crate::{settings::Settings, shared::Shared};
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn those_that_are_ready_are_counted(steps in prop::collection::vec((0..3_usize, 0..3_u8), 0..40)) {
             let common = Shared::<usize, ()>::new(&Settings::default()).common;

@@ -103,7 +103,8 @@ async fn a_place_in_an_ejected_endpoints_queue_is_kept_where_ejection_is_ignored
     let (balance, _discovery) = balance(seeded(1, Ejection::new()), &probes.each_ref()).await;
     at_once(&balance, 20).await;
     probes[1].control.set(Readiness::Pending);
-    let fails = Answer::Err(Duration::from_millis(103));
+    // Sooner than the set is looked over again.
+    let fails = Answer::Err(Duration::from_millis(53));
     probes[0].control.answer(fails);
     let failing: Vec<_> = (0..8)
         .map(|_| tokio::spawn(balance.clone().oneshot(())))

@@ -284,3 +284,19 @@ async fn failures_to_become_ready_are_no_failed_requests() {
     let seen = seen(&balance, 1);
     assert_eq!((seen.failures, seen.ejections), (1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_has_moved_within_the_set_is_probed() {
+    let (balance, discovery, probes) = ejected(1).await;
+    probes[0].control.answer(WELL);
+    // The other one was the third, and is the second when its time has come.
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    at_once(&balance, 40).await;
+    eject(&balance, &probes[2]).await;
+    discovery.send(probes[0].remove()).unwrap();
+    settle().await;
+    probes[2].control.answer(WELL);
+    sleep(BASE).await;
+    assert!(is_ejected(&balance, 3));
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 3);
+}
