@@ -19,6 +19,8 @@ bench:
     cargo bench -p benches --bench retry
     cargo bench -p benches --bench simulator
     cargo bench -p benches --bench storm
+    cargo bench -p benches --bench reconnect_cost
+    cargo bench -p benches --bench reconnects
 
 lint:
     cargo fmt --all --check

@@ -12,7 +12,7 @@ use crate::{
     pick::{Best, BestOfEqual, Choices, Found, Offer, sample, scan},
     sampler::Sampler,
     snapshot::{Entry, Snapshot},
-    weights::{BestByWeight, drawn_level, level},
+    weights::{BestByWeight, drawn_level, level, level_of_part},
 };
 
 /// One choice, from one set at one time.
@@ -31,6 +31,8 @@ pub(crate) struct Choice<'a, K, S> {
 #[derive(Clone, Copy)]
 struct Terms {
     health: bool,
+    /// How many requests those on probation have.
+    room: bool,
     avoidance: bool,
     slow_start: bool,
 }
@@ -60,6 +62,12 @@ impl<K, S> Choice<'_, K, S> {
             Terms {
                 slow_start: false,
                 avoidance: false,
+                ..all
+            },
+            Terms {
+                slow_start: false,
+                avoidance: false,
+                room: false,
                 ..all
             },
         ];
@@ -102,7 +110,7 @@ impl<K, S> Choice<'_, K, S> {
         };
         let expected = |found: Found, usual: f64| {
             let load = &self.snapshot.entries()[found.index].load;
-            load.expected_latency(self.lens.now, usual)
+            load.expected(self.lens.now, usual)
         };
         let typical = &self.common.typical;
         let spills = expected(near, typical.per_place()) > expected(far, typical.best()) * SPILL;
@@ -137,7 +145,7 @@ impl<K, S> Choice<'_, K, S> {
                 None => scan::<B, _>(sampler, rng, |index, rng| {
                     let entry = &entries[index];
                     self.has(entry, terms, avoids, rng)
-                        .then(|| self.offer::<B>(&entry.load))
+                        .then(|| self.offer::<B>(&entry.load, rng))
                 }),
                 Some(choices) => sample::<B, _>(
                     sampler,
@@ -169,20 +177,29 @@ impl<K, S> Choice<'_, K, S> {
         rng: &mut SmallRng,
     ) -> bool {
         self.can_be_used(&entry.endpoint)
-            && (!terms.health || entry.load.may_serve(self.lens.now))
+            && (!terms.health || self.may_serve(&entry.load, terms))
             && (!terms.slow_start || self.takes_part(&entry.load, rng))
             && (!terms.avoidance || !avoids(&entry.load.key))
     }
 
+    #[inline(always)]
+    fn may_serve(&self, load: &Load<K>, terms: Terms) -> bool {
+        load.may_serve(self.lens.now) || !terms.room && load.may_serve_alone(self.lens.now)
+    }
+
     /// Of one that is looked at because all are.
     #[inline]
-    fn offer<B: Best>(&self, load: &Load<K>) -> Offer {
+    fn offer<B: Best>(&self, load: &Load<K>, rng: &mut SmallRng) -> Offer {
         let in_flight = load.in_flight();
         if !B::IS_WEIGHTED {
             return Offer::of_equal(self.cost(load, in_flight.into()));
         }
         let weight = load.weight();
-        let (queue, room) = level(in_flight, weight);
+        let (queue, room) = if weight < 1.0 {
+            level_of_part(in_flight, weight, rng.random())
+        } else {
+            level(in_flight, weight)
+        };
         Offer {
             cost: self.cost(load, queue),
             room,
@@ -237,6 +254,7 @@ impl Terms {
     fn all(health: bool) -> Self {
         Self {
             health,
+            room: true,
             avoidance: true,
             slow_start: true,
         }

@@ -115,7 +115,10 @@ where
                     in_flight,
                     endpoint,
                 } => {
-                    let result = ready!(response.poll(cx));
+                    let Some(running) = in_flight else {
+                        panic!("`ResponseFuture` polled after a panic");
+                    };
+                    let result = ready!(running.while_running(|| response.poll(cx)));
                     let (in_flight, endpoint) = (in_flight.take(), endpoint.take());
                     this.state.set(State::Done);
                     if let Some(in_flight) = in_flight {
@@ -154,14 +157,14 @@ where
     pool.counters.picks.add_one();
     let endpoint = A::TELLS.then(|| Arc::clone(&load));
     let ticket = load.ticket(claim.as_ref().map(|claim| claim.probe()));
-    let in_flight = InFlight::start(load, ticket, at);
+    let mut in_flight = InFlight::start(load, ticket, at);
     // From here on the request itself holds the probe.
     if let Some(claim) = claim {
         pool.counters.probes.fetch_add(1, Ordering::Relaxed);
         claim.kept();
     }
     State::Sent {
-        response: service.call(request),
+        response: in_flight.while_running(|| service.call(request)),
         in_flight: Some(in_flight),
         endpoint,
     }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use crate::{
     Event,
     common::{Common, Lens, Name},
-    cost::{Signals, cost, expected},
+    cost::{MOST_SILENT, Signals, cost, expected},
     flights::Flights,
     health::{Member, Probe, Spared, Standing, State, Ticket},
     latency::{Latency, float, places},
@@ -123,9 +123,9 @@ impl<K: ?Sized> Load<K> {
         cost(signals, lens.usual, lens.differences)
     }
 
-    /// The latency that one more request may expect, in nanoseconds, where an endpoint of which
-    /// nothing is known lately is taken for a `usual` one.
-    pub(crate) fn expected_latency(&self, now: u64, usual: f64) -> f64 {
+    /// The latency that one more request may expect, in nanoseconds, and more where requests fail. An
+    /// endpoint of which nothing is known lately is taken for a `usual` one.
+    pub(crate) fn expected(&self, now: u64, usual: f64) -> f64 {
         let drift = self.common.typical.drift();
         let per_place = self.latency.per_place(usual, now, drift);
         let signals = Signals {
@@ -133,7 +133,7 @@ impl<K: ?Sized> Load<K> {
             silence: self.flights().silence(now),
             drift,
             queue: self.queue(),
-            success: 1.0,
+            success: self.outcomes.ratio(now),
         };
         expected(signals, usual)
     }
@@ -192,20 +192,33 @@ impl<K: ?Sized> Load<K> {
     /// Whether it may get a request as far as its health goes.
     #[inline]
     pub(crate) fn may_serve(&self, now: u64) -> bool {
-        self.standing.is_admitted() || self.is_on_probation_with_room(now)
+        self.standing.is_admitted() || self.is_on_probation_with_room(now, false)
+    }
+
+    /// Likewise, where nobody else can, so that one request that hangs does not shut out all of
+    /// them.
+    pub(crate) fn may_serve_alone(&self, now: u64) -> bool {
+        self.standing.is_admitted() || self.is_on_probation_with_room(now, true)
     }
 
     #[cold]
-    fn is_on_probation_with_room(&self, now: u64) -> bool {
-        matches!(self.standing.state(), State::Probation(most) if self.has_room(most, now))
+    fn is_on_probation_with_room(&self, now: u64, is_alone: bool) -> bool {
+        matches!(self.standing.state(), State::Probation(most) if self.has_room(most, now, is_alone))
     }
 
     /// Requests that take long, be it that others were answered meanwhile, or that they have been
     /// waited for long enough, keep nobody out.
-    fn has_room(&self, most: u32, now: u64) -> bool {
-        self.flights().unanswered() < most
-            || !self.flights().owes()
-            || self.flights().silence(now) > self.common.typical.drift()
+    fn has_room(&self, most: u32, now: u64, is_alone: bool) -> bool {
+        let flights = self.flights();
+        if flights.unanswered() < most || !flights.owes() {
+            return true;
+        }
+        let patience = if is_alone {
+            (self.per_place(now) * MOST_SILENT) as u64
+        } else {
+            self.common.register.window()
+        };
+        flights.silence(now) > patience.min(self.common.typical.drift())
     }
 
     /// Whether it is left alone.

@@ -18,14 +18,14 @@ impl Load<dyn Name> {
     /// The request of `ticket` is a failure. Latency has no part in it: a failure that is quick
     /// must not look attractive.
     pub(crate) fn failed(self: &Arc<Self>, ticket: Ticket, now: u64) {
-        self.outcomes().record_failure(now);
+        self.record_failure(ticket, now);
         let around = self.surroundings(now);
         self.report(self.common.register.failed(self, ticket, around));
     }
 
     /// Likewise, and the endpoint asks to be left alone.
     pub(crate) fn pushed_back(self: &Arc<Self>, ticket: Ticket, pause: Duration, now: u64) {
-        self.outcomes().record_failure(now);
+        self.record_failure(ticket, now);
         let around = self.surroundings(now);
         let nanos = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         let register = &self.common.register;
@@ -37,7 +37,8 @@ impl Load<dyn Name> {
 
     pub(crate) fn unproven(self: &Arc<Self>, ticket: Ticket, hung: bool, now: u64) {
         if ticket.probe.is_some() {
-            self.common.register.unproven(self, ticket, hung, now);
+            let around = self.surroundings(now);
+            self.common.register.unproven(self, ticket, hung, around);
         }
     }
 
@@ -50,6 +51,15 @@ impl Load<dyn Name> {
         }
         if matches!(before, State::Probation(_)) || self.state() != before {
             self.common.changed.notify_waiters();
+        }
+    }
+
+    /// What was sent before the last ejection is not held against the endpoint after it.
+    fn record_failure(&self, ticket: Ticket, now: u64) {
+        if ticket.ejections == self.ticket(None).ejections {
+            self.outcomes().record_failure(now);
+        } else {
+            self.outcomes().record_old_failure();
         }
     }
 

@@ -7,6 +7,8 @@ mod again;
 mod policy;
 mod retry;
 
+use std::error::Error;
+
 use http::Response;
 use tower_balance_p2c::{
     BalanceLayer, Classify, Ejection, Outcome, SlowStart,
@@ -25,8 +27,8 @@ pub use self::{
     again::{Again, SentAgain},
     policy::{HedgePolicy, HttpPolicy},
     retry::{
-        HttpHedgeLayer, HttpReplay, HttpRetryLayer, HttpThrottleLayer, budget, hedge, no_retry,
-        retry, throttle,
+        HttpHedgeLayer, HttpReplay, HttpRetryLayer, HttpThrottleLayer, budget, hedge, no_peek,
+        no_retry, peek, retry, throttle,
     },
 };
 use super::{Ejections, Elsewhere, EndpointRequest};
@@ -56,9 +58,7 @@ pub struct BlameEndpoint(HttpClassify);
 impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
     fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Outcome {
         match result {
-            Err(error) if !blames(error) || Unprocessed::goes_away(error.as_ref()) => {
-                Outcome::Neutral
-            }
+            Err(error) if !blames(error) || went_away(error.as_ref()) => Outcome::Neutral,
             result => self.0.classify(result),
         }
     }
@@ -105,6 +105,12 @@ fn ejection(config: &EjectConfig) -> Ejection {
 /// Whether an error is the endpoint's, and not the client's own.
 fn blames(error: &BoxError) -> bool {
     !refusal::is_clients_fault(error.as_ref())
+}
+
+/// Whether a request was not processed because its connection was about to end, after it had done
+/// its work.
+fn went_away(error: &(dyn Error + 'static)) -> bool {
+    Unprocessed::goes_away(error) || Ended::caused_by_work(error)
 }
 
 /// `[cluster.timeout]`.

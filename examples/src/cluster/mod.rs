@@ -49,7 +49,7 @@ use crate::{
         CertificateFiles, ClusterConfig, ClusterProtocol, ForwardConfig, RetryConfig,
         TimeoutConfig, TrustFiles,
     },
-    endpoint::{EndpointSettings, connector},
+    endpoint::{EndpointSettings, ResendLayer, connector},
     http::body::ClientBody,
 };
 
@@ -73,6 +73,7 @@ pub struct Cluster {
     cleartext: bool,
     balance: Balanced,
     ejections: Ejections,
+    resend: ResendLayer,
     /// How many endpoints the configuration names.
     known: usize,
     retries: Retries,
@@ -131,6 +132,7 @@ impl Cluster {
             cleartext: tls.is_none(),
             balance: balance.layer(discover(config, maker)),
             ejections,
+            resend: ResendLayer::new(config.reconnect.connect_timeout),
             known: config.endpoints.len(),
             retries,
             retry_config: config.retry.clone(),
@@ -217,8 +219,9 @@ impl Cluster {
         deadline: RouteDeadline,
         timeout: Option<HttpTimeoutLayer>,
     ) -> Stack {
-        let retrying = retries.over(self.balance.clone());
-        let noted = Noted::new(retrying, timeout, retries.go_elsewhere);
+        let retrying = retries.over(self.resend.layer(self.balance.clone()));
+        let noted = Noted::new(retrying, timeout, retries.go_elsewhere)
+            .attempt_header(retries.attempt_header.clone());
         Deadlines::new(noted, deadline)
     }
 
@@ -230,7 +233,9 @@ impl Cluster {
         let sum = |sum, retries: &Retries| sum + retries.layer.stats();
         let hedges = all().filter_map(|retries| retries.hedge.as_ref());
         let hedges = hedges.map(HttpHedgeLayer::stats).reduce(Add::add);
-        (all().fold(RetryStats::default(), sum), hedges)
+        let mut stats = all().fold(RetryStats::default(), sum);
+        stats.resent += self.resend.resent();
+        (stats, hedges)
     }
 
     fn route_limits(&self) -> Vec<RouteLimit> {

@@ -112,7 +112,10 @@ impl<B: RequestBody> Pool<B> {
                 Some((sender, link, unused)) => (sender, link, Some(unused)),
                 None => match self.shared.dial().await {
                     Ok((sender, link)) => (sender, link, None),
-                    Err(error) => return Err(Unsent::new(request, error).into()),
+                    Err(error) => {
+                        let ended = Ended::new(false, error);
+                        return Err(Unsent::new(request, ended).into());
+                    }
                 },
             };
             let abandoned = Abandoned(Some(&self.shared.worked));

@@ -40,8 +40,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let route = request.extensions_mut().remove::<RouteTimeout>();
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // It stays: the request may come back unsent.
+        let route = request.extensions().get::<RouteTimeout>().cloned();
         let timeout = route.as_ref().map_or(&self.cluster, |route| &route.0);
         // `&mut S` is the instance that was polled ready: the layer only wraps its future.
         timeout.layer(&mut self.inner).call(request)

@@ -126,13 +126,11 @@ impl<M: Member + ?Sized> Register<M> {
             return None;
         }
         let was_admitted = member.standing().is_admitted();
-        let reason = if was_admitted {
+        let accident = if was_admitted {
             let (failing, now) = (around.failing, around.now);
-            judge(member.outcomes(), failing, &self.settings, now)?
-        } else if ticket.probe.is_some() {
-            EjectionReason::Probe
+            Some(judge(member.outcomes(), failing, &self.settings, now)?)
         } else {
-            EjectionReason::Relapse
+            None
         };
         let mut cases = self.lock();
         let is_current = ticket.ejections == member.standing().ejections();
@@ -140,19 +138,21 @@ impl<M: Member + ?Sized> Register<M> {
         if !is_current || member.standing().is_admitted() != was_admitted {
             return None;
         }
-        if was_admitted {
+        if let Some(reason) = accident {
             return self.eject(&mut cases, member, reason, None, around);
         }
         let least = 1.0 - self.settings.most_failing(around.failing);
         let mut case = current(&mut cases, member, ticket)?;
-        let is_over = match &mut case.stage {
-            Stage::Probing | Stage::Ejected => ticket.probe.is_some(),
-            Stage::Probation(probation) => probation.failed(least),
-            _ => false,
+        let reason = match &mut case.stage {
+            Stage::Probing | Stage::Ejected if ticket.probe.is_some() => EjectionReason::Probe,
+            Stage::Probation(probation) => {
+                if !probation.failed(least) {
+                    return None;
+                }
+                EjectionReason::Relapse
+            }
+            _ => return None,
         };
-        if !is_over {
-            return None;
-        }
         drop(case);
         self.eject(&mut cases, member, reason, None, around)
     }
@@ -178,9 +178,16 @@ impl<M: Member + ?Sized> Register<M> {
     }
 
     /// A probe has ended without a verdict: its place is free, unless another has taken it. If it
-    /// has `hung` the next one waits as long as the ejection was, else it may come at once, and later
+    /// has `hung` the next one waits as after one that failed, else it may come at once, and later
     /// each time.
-    pub(crate) fn unproven(&self, member: &Arc<M>, ticket: Ticket, hung: bool, now: u64) {
+    pub(crate) fn unproven(
+        &self,
+        member: &Arc<M>,
+        ticket: Ticket,
+        hung: bool,
+        around: Surroundings,
+    ) {
+        let now = around.now;
         let mut cases = self.lock();
         let Some(mut case) = current(&mut cases, member, ticket) else {
             return;
@@ -188,7 +195,13 @@ impl<M: Member + ?Sized> Register<M> {
         let is_last = ticket.probe == Some(member.standing().probe());
         if is_last && matches!(case.stage, Stage::Probing) {
             case.stage = Stage::Ejected;
-            let pause = if hung { case.nanos } else { case.pause() };
+            let pause = if hung {
+                let (nanos, row) = self.length(case.row, around);
+                (case.nanos, case.row) = (nanos, row);
+                nanos
+            } else {
+                case.pause()
+            };
             case.due = now.saturating_add(pause);
             if pause == 0 {
                 self.not_before.store(now, Ordering::Relaxed);
@@ -224,17 +237,15 @@ impl<M: Member + ?Sized> Register<M> {
             return is_news.then_some(Report::Spared(reason));
         }
         let mut case = cases.open(member, Stage::Ejected, NEVER);
-        let Surroundings { rate, chance, .. } = around;
         if reason == EjectionReason::Relapse {
             // A probe had gone well: it is worth asking again soon.
             case.row = case.row.saturating_sub(STEPS_BACK);
         }
-        let (longest, next) = self.settings.length(case.row, rate);
+        let (least, next) = self.length(case.row, around);
         if nanos.is_none() || is_out {
             case.row = next;
         }
         case.unproven = 0;
-        let least = (longest as f64 * (1.0 - chance * JITTER)) as u64;
         // Who asks for a moment only must not be probed by each request.
         let nanos = nanos.unwrap_or(0).max(least);
         case.stage = Stage::Ejected;
@@ -248,6 +259,13 @@ impl<M: Member + ?Sized> Register<M> {
         member.standing().set(State::Ejected);
         member.outcomes().forgive();
         Some(Report::Ejected { reason, nanos })
+    }
+
+    /// Of an ejection that follows so many, and how many that makes.
+    fn length(&self, row: u32, around: Surroundings) -> (u64, u32) {
+        let Surroundings { rate, chance, .. } = around;
+        let (longest, next) = self.settings.length(row, rate);
+        ((longest as f64 * (1.0 - chance * JITTER)) as u64, next)
     }
 
     pub(super) fn lock(&self) -> Locked<'_, M> {

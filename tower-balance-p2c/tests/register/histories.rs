@@ -30,7 +30,7 @@ proptest! {
                 3 => probes.extend(claim(&register, now).filter(|claimed| claimed.1)),
                 4 => if let Some((endpoint, _)) = probes.pop() {
                     stale = endpoint.ticket(true);
-                    register.unproven(&endpoint, stale, tenths % 2 == 0, now);
+                    register.unproven(&endpoint, stale, tenths % 2 == 0, around(now));
                 },
                 5 => if let Some((endpoint, _)) = probes.pop() {
                     register.succeeded(&endpoint, endpoint.ticket(true), now);
@@ -47,7 +47,7 @@ proptest! {
         }
         // All that are out come back when their requests go well.
         for (endpoint, _) in probes {
-            register.unproven(&endpoint, endpoint.ticket(true), false, 0);
+            register.unproven(&endpoint, endpoint.ticket(true), false, around(0));
         }
         let mut now = 1000 * SECOND;
         while register.ejected() > 0 {
