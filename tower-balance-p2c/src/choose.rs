@@ -49,6 +49,10 @@ impl<K, S> Choice<'_, K, S> {
     /// Only those are left that are left alone, or that nobody wants.
     #[cold]
     fn second_best(&self, health: bool, avoids: &impl Fn(&K) -> bool) -> Option<usize> {
+        if !self.may_find() {
+            self.common.register.weigh(0);
+            return None;
+        }
         let all = Terms::all(health);
         let eased = [
             Terms {
@@ -79,11 +83,7 @@ impl<K, S> Choice<'_, K, S> {
     pub(crate) fn owed(&self, avoids: impl Fn(&K) -> bool) -> Option<(usize, Option<Probe>)> {
         let rate = self.common.typical.rate();
         self.common.register.claim(self.lens.now, rate, |member| {
-            let is_it = |entry: &Entry<K, S>| {
-                std::ptr::addr_eq(Arc::as_ptr(&entry.load), Arc::as_ptr(member))
-            };
-            let index = self.snapshot.entries().iter().position(is_it)?;
-            let entry = &self.snapshot.entries()[index];
+            let (index, entry) = self.snapshot.find(member)?;
             (self.can_be_used(&entry.endpoint) && !avoids(&entry.load.key)).then_some(index)
         })
     }
@@ -147,12 +147,24 @@ impl<K, S> Choice<'_, K, S> {
                     self.has(entry, terms, avoids, rng)
                         .then(|| self.offer::<B>(&entry.load, rng))
                 }),
-                Some(choices) => sample::<B, _>(sampler, choices, rng, |index, rng| {
-                    let entry = &entries[index];
-                    self.has(entry, terms, avoids, rng)
-                        .then(|| self.drawn_offer::<B>(&entry.load, rng))
-                }),
+                Some(choices) => sample::<B, _>(
+                    sampler,
+                    choices,
+                    rng,
+                    || self.may_find(),
+                    |index, rng| {
+                        let entry = &entries[index];
+                        self.has(entry, terms, avoids, rng)
+                            .then(|| self.drawn_offer::<B>(&entry.load, rng))
+                    },
+                ),
             })
+    }
+
+    /// False if there is nothing that could be used, so that not all have to be looked at.
+    #[cold]
+    fn may_find(&self) -> bool {
+        !self.is_driven || self.common.ready.is_any()
     }
 
     /// Whether it is a candidate. For most it is a look at four words.

@@ -30,6 +30,8 @@ pub(crate) struct Load<K: ?Sized> {
     spared: Spared,
     /// Bits of an `f64`, in the set's unit.
     weight: AtomicU64,
+    /// Where it is in the set that was made last.
+    index: AtomicU64,
     pub(crate) common: Arc<Common>,
     pub(crate) key: K,
 }
@@ -45,6 +47,7 @@ impl<K> Load<K> {
             outcomes: Outcomes::new(window),
             spared: Spared::new(),
             weight: AtomicU64::new(1f64.to_bits()),
+            index: AtomicU64::new(u64::MAX),
             common,
             key,
         }
@@ -67,6 +70,14 @@ impl<K: ?Sized> Load<K> {
         if self.weight() != weight {
             self.weight.store(weight.to_bits(), Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn set_index(&self, index: usize) {
+        self.index.store(index as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn flights(&self) -> &Flights {

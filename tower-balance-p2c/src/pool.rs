@@ -149,7 +149,13 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
     {
         if endpoint.clear_ready() || !self.shared.is_driven() {
             endpoint.readiness_failed();
-            report(endpoint, &**error, backoff(endpoint.errors()));
+            if self.shared.is_driven() {
+                report(endpoint, &**error, backoff(endpoint.errors()));
+            } else {
+                // It may be so for each request.
+                let endpoint = &endpoint.load.key;
+                tracing::trace!(?endpoint, %error, "endpoint is not ready");
+            }
             self.hand_over(endpoint, true);
         }
     }

@@ -30,7 +30,7 @@ fn choose<B: Best, R: Rng>(
 ) -> Option<usize> {
     let found = match Choices::Exactly(choices).of(sampler.len()) {
         None => scan::<B, _>(sampler, rng, offer),
-        Some(choices) => sample::<B, _>(sampler, choices, rng, offer),
+        Some(choices) => sample::<B, _>(sampler, choices, rng, || true, offer),
     };
     Some(found?.index)
 }

@@ -300,6 +300,22 @@ async fn failures_to_become_ready_are_no_failed_requests() {
     assert_eq!((seen.failures, seen.ejections), (1, 0));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_has_moved_within_the_set_is_probed() {
+    let (balance, discovery, probes) = ejected(1).await;
+    probes[0].control.answer(WELL);
+    // The other one was the third, and is the second when its time has come.
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    at_once(&balance, 40).await;
+    eject(&balance, &probes[2]).await;
+    discovery.send(probes[0].remove()).unwrap();
+    settle().await;
+    probes[2].control.answer(WELL);
+    sleep(BASE).await;
+    assert!(is_ejected(&balance, 3));
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 3);
+}
+
 /// So many of 300 endpoints are ejected, due for a probe, and down without anybody knowing yet.
 async fn many_due_and_down(down: usize, wait: Duration) -> (Pool, UnboundedSender<support::Item>) {
     let probes: Vec<_> = (1..=300)

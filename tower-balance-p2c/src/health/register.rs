@@ -1,24 +1,25 @@
 //! The endpoints that are not like the others: who is ejected, who is being probed, who is on
 //! probation, and who has just joined. No clock and no randomness: both come in.
 //!
-//! A list behind a lock, which requests take only for an endpoint that is in it or about to be:
+//! Cases behind a lock, which requests take only for an endpoint that has one or is about to:
 //! `next_due` and the endpoint's own word tell the others that there is nothing to do.
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, PoisonError, TryLockError},
 };
 
 use super::{
     EjectionNanos, EjectionReason, State,
-    case::{Case, Stage},
+    case::Stage,
+    cases::{CaseMut, Cases, Locked, Releases},
     evidence::judge,
     report::{Report, Surroundings, Ticket},
     standing::{Spared, Standing},
 };
 use crate::{
     outcomes::Outcomes,
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::{AtomicU64, Mutex, Ordering},
 };
 
 /// Whom the register knows.
@@ -37,7 +38,7 @@ pub(crate) struct Register<M: ?Sized> {
     members: AtomicU64,
     /// One while too few endpoints can be used to leave any alone.
     panicking: AtomicU64,
-    pub(super) cases: Mutex<Vec<Case<M>>>,
+    cases: Mutex<Cases<M>>,
 }
 
 impl<M: Member + ?Sized> Register<M> {
@@ -49,7 +50,7 @@ impl<M: Member + ?Sized> Register<M> {
             ejected: AtomicU64::new(0),
             members: AtomicU64::new(0),
             panicking: AtomicU64::new(0),
-            cases: Mutex::new(Vec::new()),
+            cases: Mutex::new(Cases::new()),
         }
     }
 
@@ -82,22 +83,17 @@ impl<M: Member + ?Sized> Register<M> {
     /// The endpoint is no longer in the set.
     pub(crate) fn leave(&self, member: &Arc<M>) {
         let mut cases = self.lock();
-        cases.retain(|case| {
-            let leaves = case.is_of(member);
-            if leaves && case.is_ejected() {
-                self.ejected.fetch_sub(1, Ordering::Relaxed);
-            }
-            !leaves
-        });
+        if cases.close(member).is_some_and(|case| case.is_ejected()) {
+            self.ejected.fetch_sub(1, Ordering::Relaxed);
+        }
         member.standing().set(State::Gone);
-        self.reschedule(&cases);
     }
 
     /// The request of `ticket` was a success. Only to be told of an endpoint that is not admitted.
     pub(crate) fn succeeded(&self, member: &Arc<M>, ticket: Ticket, now: u64) -> Option<Report> {
         let mut cases = self.lock();
-        let case = current(&mut cases, member, ticket)?;
-        let report = match &mut case.stage {
+        let mut case = current(&mut cases, member, ticket)?;
+        match &mut case.stage {
             // Another may have been given up since.
             Stage::Probing | Stage::Ejected if ticket.probe.is_some() => {
                 // Stragglers from before are not held against it.
@@ -116,9 +112,7 @@ impl<M: Member + ?Sized> Register<M> {
                 }
             }
             _ => None,
-        };
-        self.reschedule(&cases);
-        report
+        }
     }
 
     /// The request of `ticket` was a failure, and the endpoint's outcomes know it already.
@@ -148,7 +142,7 @@ impl<M: Member + ?Sized> Register<M> {
             return self.eject(&mut cases, member, reason, None, around);
         }
         let least = 1.0 - self.settings.most_failing(around.failing);
-        let case = current(&mut cases, member, ticket)?;
+        let mut case = current(&mut cases, member, ticket)?;
         let reason = match &mut case.stage {
             Stage::Probing | Stage::Ejected if ticket.probe.is_some() => EjectionReason::Probe,
             Stage::Probation(probation) => {
@@ -159,6 +153,7 @@ impl<M: Member + ?Sized> Register<M> {
             }
             _ => return None,
         };
+        drop(case);
         self.eject(&mut cases, member, reason, None, around)
     }
 
@@ -194,7 +189,7 @@ impl<M: Member + ?Sized> Register<M> {
     ) {
         let now = around.now;
         let mut cases = self.lock();
-        let Some(case) = current(&mut cases, member, ticket) else {
+        let Some(mut case) = current(&mut cases, member, ticket) else {
             return;
         };
         let is_last = ticket.probe == Some(member.standing().probe());
@@ -212,20 +207,20 @@ impl<M: Member + ?Sized> Register<M> {
                 self.not_before.store(now, Ordering::Relaxed);
             }
             member.standing().set(State::Ejected);
-            self.reschedule(&cases);
         }
     }
 
-    /// When the endpoint's ejection is over.
-    pub(crate) fn ejected_until(&self, member: &Arc<M>) -> Option<u64> {
-        let cases = self.lock();
-        let case = cases.iter().find(|case| case.is_of(member))?;
-        matches!(case.stage, Stage::Ejected).then_some(case.due)
+    /// When the ejections of those that are ejected now are over.
+    pub(crate) fn releases(&self) -> Releases {
+        if self.ejected() == 0 {
+            return Releases::default();
+        }
+        self.lock().releases()
     }
 
     fn eject(
         &self,
-        cases: &mut Vec<Case<M>>,
+        cases: &mut Cases<M>,
         member: &Arc<M>,
         reason: EjectionReason,
         nanos: Option<u64>,
@@ -234,19 +229,14 @@ impl<M: Member + ?Sized> Register<M> {
         if member.standing().state() == State::Gone {
             return None;
         }
-        let known = cases.iter().position(|case| case.is_of(member));
-        let is_out = known.is_some_and(|index| cases[index].is_ejected());
+        let is_out = cases.find(member).is_some_and(|case| case.is_ejected());
         let members = self.members.load(Ordering::Relaxed) as usize;
         if !is_out && self.ejected() >= self.settings.most_ejected(members) {
             // Once in a while, and not for each request that fails meanwhile.
             let is_news = member.spared().is_news(around.now, self.settings.window);
             return is_news.then_some(Report::Spared(reason));
         }
-        let index = known.unwrap_or_else(|| {
-            cases.push(Case::new(member, Stage::Ejected, NEVER));
-            cases.len() - 1
-        });
-        let case = &mut cases[index];
+        let mut case = cases.open(member, Stage::Ejected, NEVER);
         if reason == EjectionReason::Relapse {
             // A probe had gone well: it is worth asking again soon.
             case.row = case.row.saturating_sub(STEPS_BACK);
@@ -268,7 +258,6 @@ impl<M: Member + ?Sized> Register<M> {
         member.standing().count_ejection();
         member.standing().set(State::Ejected);
         member.outcomes().forgive();
-        self.reschedule(cases);
         Some(Report::Ejected { reason, nanos })
     }
 
@@ -279,32 +268,33 @@ impl<M: Member + ?Sized> Register<M> {
         ((longest as f64 * (1.0 - chance * JITTER)) as u64, next)
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Case<M>>> {
-        // Nothing between the lock and its release can leave the list half done.
-        self.cases.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> Locked<'_, M> {
+        // Nothing between the lock and its release can leave the cases half done.
+        let cases = self.cases.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked::new(cases, &self.next_due)
     }
 
-    pub(super) fn reschedule(&self, cases: &[Case<M>]) {
-        let next = cases.iter().map(|case| case.due).min().unwrap_or(NEVER);
-        self.next_due.store(next, Ordering::Relaxed);
+    /// Unless somebody else has it.
+    pub(super) fn try_lock(&self) -> Option<Locked<'_, M>> {
+        let cases = match self.cases.try_lock() {
+            Ok(cases) => cases,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Locked::new(cases, &self.next_due))
     }
 }
 
 /// The case of a member, unless the ticket is from before its last ejection.
 fn current<'a, M: Member + ?Sized>(
-    cases: &'a mut [Case<M>],
+    cases: &'a mut Cases<M>,
     member: &Arc<M>,
     ticket: Ticket,
-) -> Option<&'a mut Case<M>> {
+) -> Option<CaseMut<'a, M>> {
     if ticket.ejections != member.standing().ejections() {
         return None;
     }
-    cases.iter_mut().find(|case| case.is_of(member))
-}
-
-pub(super) fn is_same<M: ?Sized>(one: &Weak<M>, other: &Arc<M>) -> bool {
-    // The addresses alone: what a pointer to a trait object says of its type is of no interest.
-    std::ptr::addr_eq(one.as_ptr(), Arc::as_ptr(other))
+    cases.find(member)
 }
 
 /// Ejections are up to a fifth shorter, at random.

@@ -41,6 +41,17 @@ fn panic_ignores_ejection_while_too_few_can_be_used() {
 }
 
 #[test]
+fn panic_is_over_with_the_last_ejection() {
+    let register = Register::new(defaults());
+    let endpoints = set(&register, 4);
+    eject(&register, &endpoints[0], 0);
+    assert!(register.weigh(1) && register.is_panicking());
+    register.leave(&endpoints[0]);
+    eject(&register, &endpoints[1], 100 * SECOND);
+    assert!(!register.is_panicking());
+}
+
+#[test]
 fn a_newcomer_is_owed_one_request_unless_it_has_had_one() {
     let register = Register::new(defaults());
     let endpoints = set(&register, 4);

@@ -23,6 +23,7 @@ mod sync;
 mod histories;
 mod joining;
 mod lengths;
+mod many;
 mod probing;
 mod reasons;
 
