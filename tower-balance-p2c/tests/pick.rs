@@ -155,7 +155,7 @@ fn the_unit_is_the_lightest_unless_that_is_hardly_anything() {
     assert_eq!(of(&[]), 1.0);
     assert_eq!(of(&[2.0, 2.0]), 2.0);
     assert_eq!(of(&[1.0, 3.0]), 1.0);
-    assert_eq!(of(&[0.001, 1.0]), 1.001 / 2.0 / 16.0);
+    assert_eq!(of(&[0.0001, 1.0]), 1.0001 / 2.0 / 1024.0);
 }
 
 #[test]

@@ -3,15 +3,11 @@
 
 mod support;
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt as _;
 use support::{
-    Answer, Pool, Probe, Readiness, balance, discovery, settle,
+    Answer, Pool, Probe, Readiness, balance, settle,
     traffic::{
         BADLY, BASE, WELL, answering_well, at_once, at_once_with, eject, is_ejected, seeded, seen,
     },
@@ -22,9 +18,7 @@ use tokio::{
 };
 use tokio_test::{assert_pending, task};
 use tower::ServiceExt as _;
-use tower_balance_p2c::{
-    BalanceLayer, Completion, Ejection, EjectionReason, Event, Health, InFlight,
-};
+use tower_balance_p2c::{BalanceLayer, Ejection, Health};
 use tower_service::Service as _;
 
 /// Four endpoints, of which the first one is ejected, and its time has come.
@@ -368,61 +362,4 @@ async fn one_that_hangs_is_probed_less_and_less_often() {
     // 1 s, 2 s, 4 s and so on up to 60 s, and half a second each time.
     let probed = probes[0].control.calls() - calls;
     assert!((8..25).contains(&probed), "{probed} in ten minutes");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stream_that_breaks_off_on_probation_is_a_relapse() {
-    let reasons: Arc<Mutex<Vec<EjectionReason>>> = Arc::default();
-    let told = Arc::clone(&reasons);
-    let layer = BalanceLayer::<()>::builder()
-        .seed(1)
-        .completion(Kept)
-        .observer(move |event: &Event<'_>| {
-            if let Event::Ejected { reason, .. } = event {
-                told.lock().unwrap().push(*reason);
-            }
-        });
-    let probes = answering_well::<4>();
-    let (sender, stream) = discovery();
-    for probe in &probes {
-        sender.send(probe.insert()).unwrap();
-    }
-    let (balance, driver) = layer.build().unwrap().pair(stream);
-    tokio::spawn(driver);
-    settle().await;
-    probes[0].control.answer(BADLY);
-    while reasons.lock().unwrap().is_empty() {
-        at_once(&balance, 16).await;
-    }
-    probes[0].control.answer(WELL);
-    sleep(BASE).await;
-    let (key, probe) = balance.clone().oneshot(()).await.unwrap();
-    assert_eq!(key, 1);
-    // Its answer was good, so that it is on probation, and what follows is bad.
-    probe.failed();
-    for _ in 0..20 {
-        let under_way: Vec<_> = (0..16)
-            .map(|_| tokio::spawn(balance.clone().oneshot(())))
-            .collect();
-        for request in under_way {
-            let (key, in_flight) = request.await.unwrap().unwrap();
-            if key == 1 {
-                in_flight.failed();
-            }
-        }
-    }
-    let second = reasons.lock().unwrap().get(1).copied();
-    assert_eq!(second, Some(EjectionReason::Relapse));
-}
-
-/// Gives the request in flight to the caller.
-#[derive(Clone, Copy)]
-struct Kept;
-
-impl Completion<support::Key> for Kept {
-    type Output = (support::Key, InFlight);
-
-    fn complete(&self, in_flight: InFlight, key: support::Key) -> Self::Output {
-        (key, in_flight)
-    }
 }

@@ -63,9 +63,7 @@ impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
     fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Outcome {
         match result {
             Err(error)
-                if !blames(error)
-                    || error.is::<NobodysFault>()
-                    || went_away(error.as_ref()) =>
+                if !blames(error) || error.is::<NobodysFault>() || went_away(error.as_ref()) =>
             {
                 Outcome::Neutral
             }

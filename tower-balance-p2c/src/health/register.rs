@@ -149,7 +149,11 @@ impl<M: Member + ?Sized> Register<M> {
                 if !probation.failed(least) {
                     return None;
                 }
-                EjectionReason::Relapse
+                // A probe that fails after a good beginning has not gone well.
+                match ticket.probe {
+                    Some(_) => EjectionReason::Probe,
+                    None => EjectionReason::Relapse,
+                }
             }
             _ => return None,
         };

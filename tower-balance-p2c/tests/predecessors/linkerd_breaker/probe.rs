@@ -48,10 +48,10 @@ async fn probes_that_hang_until_their_callers_leave_do_not_end_the_probing() {
         sleep(ms(11)).await;
     }
     assert_eq!(probes[0].control.calls() - before, lost);
-    // Thirty seconds, and one each second or less.
-    assert!((10..=40).contains(&lost), "{lost}");
+    // Thirty seconds: after one, two, four, eight and sixteen.
+    assert!((4..=8).contains(&lost), "{lost}");
     probes[0].control.answer(Answer::Ok(ms(20)));
-    sleep(OVER).await;
+    sleep(60 * OVER).await;
     is_readmitted(&pool).await;
 }
 
@@ -118,6 +118,8 @@ async fn a_panic_under_a_probe_frees_its_place() {
     probes[0].control.when_polled(|| panic!("when it is asked"));
     assert!(tokio::spawn(pool.clone().oneshot(())).await.is_err());
     assert!(matches!(health(&pool), Health::Ejected { .. }));
+    // Until the driver has found it ready.
+    sleep(ms(307)).await;
     is_readmitted(&pool).await;
 
     const CALLED: u8 = 1;
@@ -150,7 +152,8 @@ async fn a_panic_under_a_probe_frees_its_place() {
         mode.store(panics, SeqCst);
         assert!(tokio::spawn(pool.clone().oneshot(())).await.is_err());
         assert!(matches!(health(&pool), Health::Ejected { .. }));
-        sleep(OVER).await;
+        // A panic is a failure.
+        sleep(2 * OVER).await;
         mode.store(0, SeqCst);
         assert_eq!(pool.clone().oneshot(()).await.unwrap(), 1);
         assert_eq!(health(&pool), Health::Probation { at_a_time: 1 });
