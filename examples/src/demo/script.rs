@@ -149,14 +149,15 @@ fn disaster(random: &mut StdRng, moods: &mut [Mood; UPSTREAMS], last: Duration) 
     Event { at, upstream, mood }
 }
 
-/// At which part of the cycle, to which upstream, what.
+/// At which part of the cycle, to which upstream, what. The first is not before there were successes
+/// that can pay for retries, whatever the length.
 const SCENES: [(f64, usize, Mood); 6] = [
-    (0.10, 1, Mood::Slow),
-    (0.30, 2, Mood::FailingHalf),
-    (0.45, 1, Mood::Well),
-    (0.50, 3, Mood::Dead),
-    (0.60, 2, Mood::Well),
-    (0.75, 3, Mood::Well),
+    (0.25, 1, Mood::Slow),
+    (0.40, 2, Mood::FailingHalf),
+    (0.50, 1, Mood::Well),
+    (0.55, 3, Mood::Dead),
+    (0.65, 2, Mood::Well),
+    (0.80, 3, Mood::Well),
 ];
 
 const LONGEST_CYCLE: Duration = Duration::from_secs(30);
