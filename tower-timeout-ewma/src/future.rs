@@ -15,7 +15,7 @@ pub use crate::deadline::future::DeadlineFuture;
 use crate::{
     BoxError, Classify, EveryAnswer,
     error::Elapsed,
-    limiter::{Limiter, since},
+    limiter::{Watch, since},
     timer::Timer,
 };
 
@@ -34,30 +34,30 @@ pin_project! {
         inner: Option<F>,
         #[pin]
         timer: Timer,
-        limiter: Limiter<C>,
+        watch: Watch<C>,
         start: Instant,
         limit: Duration,
-        polled: bool,
+        waits: bool,
     }
 
     impl<F, C> PinnedDrop for ResponseFuture<F, C> {
         fn drop(this: Pin<&mut Self>) {
-            if this.polled && this.inner.is_some() {
-                this.limiter.cancelled(this.start);
+            if this.waits && this.inner.is_some() {
+                this.watch.cancelled(this.start);
             }
         }
     }
 }
 
 impl<F, C> ResponseFuture<F, C> {
-    pub(crate) fn new(inner: F, limiter: Limiter<C>, start: Instant, limit: Duration) -> Self {
+    pub(crate) fn new(inner: F, watch: Watch<C>, start: Instant, limit: Duration) -> Self {
         Self {
             inner: Some(inner),
             timer: Timer::new(start.checked_add(limit)),
-            limiter,
+            watch,
             start,
             limit,
-            polled: false,
+            waits: false,
         }
     }
 }
@@ -75,21 +75,26 @@ where
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        *this.polled = true;
 
         if let Poll::Ready(result) = inner.poll(cx) {
             this.inner.set(None);
-            if let Ok(response) = &result {
-                this.limiter.answered(*this.start, response);
+            match &result {
+                Ok(response) => this.watch.answered(*this.start, *this.waits, response),
+                Err(_) => this.watch.failed(*this.start, *this.waits),
             }
             return Poll::Ready(result.map_err(Into::into));
+        }
+
+        if !*this.waits {
+            *this.waits = true;
+            this.watch.waits(*this.start);
         }
 
         std::task::ready!(this.timer.poll(cx));
         this.inner.set(None);
         let elapsed = Elapsed::new(*this.limit, since(*this.start));
         tracing::trace!(limit = ?elapsed.limit(), elapsed = ?elapsed.elapsed(), "timed out");
-        this.limiter.timed_out(*this.limit);
+        this.watch.timed_out(*this.start, *this.limit);
         Poll::Ready(Err(elapsed.into()))
     }
 }

@@ -12,8 +12,10 @@ pub mod grpc_timeout;
 pub mod http;
 
 mod builder;
+mod check;
 mod classify;
 mod estimator;
+mod lanes;
 mod layer;
 mod limiter;
 mod service;
@@ -24,6 +26,7 @@ mod timer;
 pub use builder::Builder;
 pub use classify::{Classify, EveryAnswer};
 pub use error::BoxError;
+pub use estimator::Estimate;
 pub use layer::AdaptiveTimeoutLayer;
 pub use service::AdaptiveTimeout;
 pub use stats::Stats;

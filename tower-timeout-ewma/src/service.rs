@@ -69,7 +69,7 @@ where
         let limit = self.limiter.limit();
         let start = Instant::now();
         let inner = self.inner.call(request);
-        ResponseFuture::new(inner, self.limiter.clone(), start, limit)
+        ResponseFuture::new(inner, self.limiter.watch(), start, limit)
     }
 }
 
