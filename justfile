@@ -19,6 +19,7 @@ bench:
     cargo bench -p benches --bench retry
     cargo bench -p benches --bench simulator
     cargo bench -p benches --bench storm
+    cargo bench -p benches --bench timeouts
 
 lint:
     cargo fmt --all --check
