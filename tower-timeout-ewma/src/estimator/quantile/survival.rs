@@ -44,7 +44,7 @@ impl Survival {
         let bucket = reached.checked_sub(1)?;
         let [before, after] = self.around(bucket);
         // Latencies thin out within a bucket: straight lines would come out too long.
-        let part = (before / share).ln() / (before / after.max(share / E3)).ln();
+        let part = (before / share).ln() / (before / after.max(share / STEEPEST)).ln();
         let (from, until) = (lower(bucket), lower(bucket + 1));
         Some(from + (until - from) * part.clamp(0.0, 1.0))
     }
@@ -69,4 +69,5 @@ impl Survival {
 
 /// Less than this is what rounding has left.
 const TRACE: f64 = 1e-6;
-const E3: f64 = 20.0;
+/// What ends within one bucket is taken to fall by no more than this factor below the share.
+const STEEPEST: f64 = 20.0;
