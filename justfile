@@ -17,9 +17,12 @@ bench:
     cargo bench -p benches --bench layers
     cargo bench -p benches --bench balance
     cargo bench -p benches --bench retry
+    cargo bench -p benches --bench timeout_keys
     cargo bench -p benches --bench simulator
     cargo bench -p benches --bench storm
     cargo bench -p benches --bench timeouts
+    cargo bench -p benches --bench reconnect_cost
+    cargo bench -p benches --bench reconnects
 
 lint:
     cargo fmt --all --check

@@ -1,31 +1,22 @@
 //! What each layer costs a request that succeeds at once, beside tower's own layer for the same
-//! purpose: `cargo bench -p benches --bench layers`. The balancer and retries, which have more to
-//! measure, have benches of their own: `--bench balance`, `--bench retry`.
+//! purpose: `cargo bench -p benches --bench layers`. The balancer, retries and reconnecting,
+//! which have more to measure, have benches of their own: `--bench balance`, `--bench retry`,
+//! `--bench reconnect_cost`.
 //!
 //! One thread, a service that is always ready and answers at the first poll, or at the second where
 //! the table says so, a `()` request. Results of one run are in `docs/evaluation.md`.
 #![allow(clippy::print_stdout, reason = "a bench prints its results")]
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    hint,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{hint, time::Duration};
 
 use benches::{
     CountingAllocator, Subject, measure,
-    service::{Bare, Cloned, Later, bare, subject, subject_later},
+    service::{Bare, Later, bare, subject, subject_later},
     table,
     threads::{self, Pair},
 };
-use tokio::{runtime::Runtime, time::Instant};
-use tower::{
-    Layer, Service, ServiceExt, reconnect::Reconnect as TowerReconnect,
-    timeout::Timeout as TowerTimeout,
-};
-use tower_reconnect::ReconnectLayer;
+use tokio::time::Instant;
+use tower::{Layer, timeout::Timeout as TowerTimeout};
 use tower_timeout_ewma::AdaptiveTimeoutLayer;
 
 #[global_allocator]
@@ -37,26 +28,9 @@ fn main() {
         .build();
     let runtime = runtime.expect("a runtime can be built");
     let _entered = runtime.enter();
-    println!("{}", reconnect(&runtime));
     println!("{}", timeout());
     println!("{}", timeout_later());
     println!("{}", timeout_on_two_threads());
-}
-
-fn reconnect(runtime: &Runtime) -> String {
-    let ours = ReconnectLayer::new(()).layer(Maker);
-    let connected = runtime.block_on(ours.clone().oneshot(()));
-    connected.expect("the bare service answers");
-    let measured = measure(vec![
-        bare(),
-        subject("tower-reconnect", ours.clone()),
-        subject("the same, cloned for each request", Cloned(ours)),
-        subject(
-            TOWER_RECONNECT,
-            TowerReconnect::with_connection(Bare, Maker, ()),
-        ),
-    ]);
-    table("reconnect, connected", &measured, TOWER_RECONNECT)
 }
 
 fn timeout() -> String {
@@ -115,25 +89,6 @@ fn smoothed() -> AdaptiveTimeoutLayer {
     builder.build().expect("the settings are allowed")
 }
 
-/// Makes bare services.
-#[derive(Clone, Copy, Debug)]
-struct Maker;
-
-impl Service<()> for Maker {
-    type Response = Bare;
-    type Error = Infallible;
-    type Future = Ready<Result<Bare, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, (): ()) -> Self::Future {
-        ready(Ok(Bare))
-    }
-}
-
-const TOWER_RECONNECT: &str = "tower Reconnect, not cloneable";
 const TOWER_TIMEOUT: &str = "tower Timeout";
 const OURS: &str = "tower-timeout-ewma";
 const OURS_SMOOTHED: &str = "the same, smoothed";

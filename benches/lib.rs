@@ -2,6 +2,7 @@
 //!
 //! What is reported is the median over many short rounds, beside a peer in the same run. Absolute times do not travel between machines; ratios and allocations do.
 
+pub mod instructions;
 pub mod service;
 pub mod threads;
 
@@ -70,6 +71,11 @@ impl<'a> Subject<'a> {
             name,
             run: Box::new(run),
         }
+    }
+
+    /// As in the tables.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Sends `requests`.
@@ -159,5 +165,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 const WARM_UP: u32 = 20_000;
-const ROUNDS: u32 = 200;
-const REQUESTS: u32 = 2_000;
+/// So short that on a busy machine few of them are interrupted.
+const ROUNDS: u32 = 2_000;
+const REQUESTS: u32 = 200;

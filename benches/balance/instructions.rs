@@ -1,12 +1,8 @@
-//! Instructions for a request, which are the same on a busy machine: this program runs itself under
-//! valgrind's callgrind twice, and what the longer run has more is what its requests took.
+//! Instructions for a request, over sets of each size.
 
-use std::{
-    env,
-    io::{self, ErrorKind},
-    process::{Command, Stdio},
-};
+use std::io;
 
+use benches::instructions;
 use tokio::runtime::Runtime;
 
 use super::subjects::Kind;
@@ -36,33 +32,6 @@ pub(super) fn table(sizes: &[usize]) -> io::Result<String> {
 }
 
 fn for_a_request(kind: Kind, endpoints: usize) -> io::Result<f64> {
-    let short = collected(kind, endpoints, SHORT)?;
-    let long = collected(kind, endpoints, LONG)?;
-    Ok((long as f64 - short as f64) / f64::from(LONG - SHORT))
+    let endpoints = endpoints.to_string();
+    instructions::for_a_request(&["--endpoints", &endpoints, "--once", kind.word()])
 }
-
-/// All instructions of a run.
-fn collected(kind: Kind, endpoints: usize, requests: u32) -> io::Result<u64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe()?)
-        .args(["--endpoints", &endpoints.to_string()])
-        .args(["--once", kind.word()])
-        .args(["--requests", &requests.to_string()])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => io::Error::new(ErrorKind::NotFound, "valgrind is not installed"),
-            _ => error,
-        })?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let collected = said
-        .lines()
-        .find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
-    collected
-        .filter(|_| output.status.success())
-        .ok_or_else(|| io::Error::other(format!("valgrind failed:\n{said}")))
-}
-
-const SHORT: u32 = 2_000;
-const LONG: u32 = 12_000;

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use benches::{Measured, measure, service::subject, table};
+use benches::service::subject;
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderValue, Method, Request, Response};
@@ -21,13 +21,16 @@ use tower_retry_budget::{
     http::{BodyReplay, ReplayBody, StatusPolicy},
 };
 
-use super::subjects::{Again, OURS, TOWER, tower_retry};
+use super::{
+    Table,
+    subjects::{Again, OURS, TOWER, tower_retry},
+};
 
-pub(super) fn tables() -> [String; 3] {
+pub(super) fn tables() -> [Table; 3] {
     [
-        shown("GET without a body, which may be sent again", get),
-        shown("POST of 4 x 1 KiB, which may be sent again", keyed),
-        shown("POST of 4 x 1 KiB, which may not", post),
+        of_requests("GET without a body, which may be sent again", get),
+        of_requests("POST of 4 x 1 KiB, which may be sent again", keyed),
+        of_requests("POST of 4 x 1 KiB, which may not", post),
     ]
 }
 
@@ -46,22 +49,23 @@ fn keyed() -> Request<FourFrames> {
     request
 }
 
-fn shown<B>(title: &str, make: fn() -> Request<B>) -> String
+fn of_requests<B>(title: &'static str, make: fn() -> Request<B>) -> Table
 where
     B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
     Request<B>: Again,
 {
-    let retry = RetryLayer::builder(Budget::new())
-        .policy(StatusPolicy::new())
-        .replay(BodyReplay::new(64 * 1024))
-        .build()
-        .expect("the settings are in their ranges");
-    let measured: Vec<Measured> = measure(vec![
-        subject("bare service", Asking(reader::<B>(), make)),
-        subject(OURS, Asking(retry.layer(reader::<ReplayBody<B>>()), make)),
-        subject(TOWER, Asking(tower_retry(reader::<B>()), make)),
-    ]);
-    table(title, &measured, TOWER)
+    Table::new(title, TOWER, move || {
+        let retry = RetryLayer::builder(Budget::new())
+            .policy(StatusPolicy::new())
+            .replay(BodyReplay::new(64 * 1024))
+            .build()
+            .expect("the settings are in their ranges");
+        vec![
+            subject("bare service", Asking(reader::<B>(), make)),
+            subject(OURS, Asking(retry.layer(reader::<ReplayBody<B>>()), make)),
+            subject(TOWER, Asking(tower_retry(reader::<B>()), make)),
+        ]
+    })
 }
 
 /// Reads a request to its end, and answers.

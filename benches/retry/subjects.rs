@@ -3,6 +3,7 @@
 use std::{
     future::{Ready, ready},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -32,18 +33,45 @@ pub(super) fn hedge<S: Clone>(service: S) -> Hedge<S, OnError> {
     HedgeLayer::new(Budget::new(), OnError).layer(service)
 }
 
-/// With the same quantile, samples and window as ours has by default.
+/// That, once it knows when to send a second attempt. `send` sends so many requests.
+///
+/// # Panics
+///
+/// If it does not learn that from them.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the answers are to be apart in real time, and there is no other task"
+)]
+pub(super) fn armed<S: Clone>(
+    mut hedge: Hedge<S, OnError>,
+    send: impl Fn(&mut Hedge<S, OnError>, u32),
+) -> Hedge<S, OnError> {
+    for _ in 0..4 {
+        send(&mut hedge, 200);
+        // What was learnt is published once in some 300 ms.
+        thread::sleep(Duration::from_millis(300));
+    }
+    assert!(
+        hedge.stats().delay.is_some(),
+        "the hedge has learnt nothing"
+    );
+    hedge
+}
+
+/// With the same quantile, samples and window as ours has by default, and as if it had learnt already.
+/// It is to be measured within a window.
 pub(super) fn tower_hedge<S>(service: S) -> TowerHedge<S, TowerPolicy>
 where
     S: tower::Service<()> + Clone,
     S::Error: Into<tower::BoxError>,
 {
-    TowerHedge::new(
+    TowerHedge::new_with_mock_latencies(
         service,
         TowerPolicy::default(),
         100,
         0.95,
         Duration::from_secs(10),
+        &[1; 200],
     )
 }
 

@@ -128,6 +128,54 @@ fn who_is_well_for_a_moment_has_not_recovered() {
     assert_eq!(recovery, Some(6.0));
 }
 
+/// The bench has the marks for 20 seeds; these are its bounds for one.
+#[test]
+fn our_retries_keep_no_server_down_and_the_throttle_helps_it_up() {
+    let run = |policy| brownout("brownout-80-clients-40", policy);
+    let (none, _) = run(PolicyKind::None);
+    let (ours, attempts) = run(PolicyKind::Ours);
+    assert!(ours < none + 0.5, "{ours} {none}");
+    assert!(attempts <= 1.1, "{attempts}");
+    let (throttled, _) = run(PolicyKind::OursThrottled);
+    assert!(throttled < none / 2.0, "{throttled} {none}");
+    let (tower, attempts) = run(PolicyKind::Tower);
+    assert!(tower.is_infinite(), "{tower}: then the test shows nothing");
+    assert!(attempts > 1.5, "{attempts}");
+}
+
+#[test]
+fn a_fleet_with_a_floor_and_a_reserve_each_keeps_no_server_down() {
+    let run = |policy| brownout("brownout-80-fleet", policy);
+    let (none, _) = run(PolicyKind::None);
+    let (ours, attempts) = run(PolicyKind::Ours);
+    assert!(ours < none + 0.5, "{ours} {none}");
+    assert!(attempts <= 1.1, "{attempts}");
+}
+
+#[test]
+fn our_retries_save_what_can_be_saved() {
+    let success = |name: &str| world::run(named(name), PolicyKind::Ours, 1);
+    let random = success("random").success;
+    assert!(random >= 99.98, "{random}");
+    let rare = success("rare").success;
+    assert!(rare >= 99.9, "{rare}");
+    for name in ["outage", "outage-clients-40"] {
+        let outage = success(name).success_in_trouble.expect("it is watched");
+        assert!(outage >= 99.9, "{outage}");
+    }
+}
+
+/// Seconds until all is well again, and attempts for each request of the brownout.
+fn brownout(name: &str, policy: PolicyKind) -> (f64, f64) {
+    let figures = world::run(named(name), policy, 1);
+    let recovery = figures.recovery.expect("it is watched");
+    (recovery, figures.attempts.expect("it is watched"))
+}
+
+fn named(name: &str) -> &'static Scenario {
+    scenarios::named(name).next().expect("there is one")
+}
+
 /// Half of the attempts fail, and the server has nothing else to do.
 fn unlucky(new_luck: bool) -> Scenario {
     Scenario {

@@ -12,7 +12,7 @@ use crate::{
     pick::{Best, BestOfEqual, Choices, Found, Offer, sample, scan},
     sampler::Sampler,
     snapshot::{Entry, Snapshot},
-    weights::{BestByWeight, drawn_level, level},
+    weights::{BestByWeight, drawn_level, level, level_of_part},
 };
 
 /// One choice, from one set at one time.
@@ -31,6 +31,8 @@ pub(crate) struct Choice<'a, K, S> {
 #[derive(Clone, Copy)]
 struct Terms {
     health: bool,
+    /// How many requests those on probation have.
+    room: bool,
     avoidance: bool,
     slow_start: bool,
 }
@@ -47,6 +49,10 @@ impl<K, S> Choice<'_, K, S> {
     /// Only those are left that are left alone, or that nobody wants.
     #[cold]
     fn second_best(&self, health: bool, avoids: &impl Fn(&K) -> bool) -> Option<usize> {
+        if !self.may_find() {
+            self.common.register.weigh(0);
+            return None;
+        }
         let all = Terms::all(health);
         let eased = [
             Terms {
@@ -56,6 +62,12 @@ impl<K, S> Choice<'_, K, S> {
             Terms {
                 slow_start: false,
                 avoidance: false,
+                ..all
+            },
+            Terms {
+                slow_start: false,
+                avoidance: false,
+                room: false,
                 ..all
             },
         ];
@@ -71,11 +83,7 @@ impl<K, S> Choice<'_, K, S> {
     pub(crate) fn owed(&self, avoids: impl Fn(&K) -> bool) -> Option<(usize, Option<Probe>)> {
         let rate = self.common.typical.rate();
         self.common.register.claim(self.lens.now, rate, |member| {
-            let is_it = |entry: &Entry<K, S>| {
-                std::ptr::addr_eq(Arc::as_ptr(&entry.load), Arc::as_ptr(member))
-            };
-            let index = self.snapshot.entries().iter().position(is_it)?;
-            let entry = &self.snapshot.entries()[index];
+            let (index, entry) = self.snapshot.find(member)?;
             (self.can_be_used(&entry.endpoint) && !avoids(&entry.load.key)).then_some(index)
         })
     }
@@ -102,7 +110,7 @@ impl<K, S> Choice<'_, K, S> {
         };
         let expected = |found: Found, usual: f64| {
             let load = &self.snapshot.entries()[found.index].load;
-            load.expected_latency(self.lens.now, usual)
+            load.expected(self.lens.now, usual)
         };
         let typical = &self.common.typical;
         let spills = expected(near, typical.per_place()) > expected(far, typical.best()) * SPILL;
@@ -137,14 +145,26 @@ impl<K, S> Choice<'_, K, S> {
                 None => scan::<B, _>(sampler, rng, |index, rng| {
                     let entry = &entries[index];
                     self.has(entry, terms, avoids, rng)
-                        .then(|| self.offer::<B>(&entry.load))
+                        .then(|| self.offer::<B>(&entry.load, rng))
                 }),
-                Some(choices) => sample::<B, _>(sampler, choices, rng, |index, rng| {
-                    let entry = &entries[index];
-                    self.has(entry, terms, avoids, rng)
-                        .then(|| self.drawn_offer::<B>(&entry.load, rng))
-                }),
+                Some(choices) => sample::<B, _>(
+                    sampler,
+                    choices,
+                    rng,
+                    || self.may_find(),
+                    |index, rng| {
+                        let entry = &entries[index];
+                        self.has(entry, terms, avoids, rng)
+                            .then(|| self.drawn_offer::<B>(&entry.load, rng))
+                    },
+                ),
             })
+    }
+
+    /// False if there is nothing that could be used, so that not all have to be looked at.
+    #[cold]
+    fn may_find(&self) -> bool {
+        !self.is_driven || self.common.ready.is_any()
     }
 
     /// Whether it is a candidate. For most it is a look at four words.
@@ -157,20 +177,29 @@ impl<K, S> Choice<'_, K, S> {
         rng: &mut SmallRng,
     ) -> bool {
         self.can_be_used(&entry.endpoint)
-            && (!terms.health || entry.load.may_serve(self.lens.now))
+            && (!terms.health || self.may_serve(&entry.load, terms))
             && (!terms.slow_start || self.takes_part(&entry.load, rng))
             && (!terms.avoidance || !avoids(&entry.load.key))
     }
 
+    #[inline(always)]
+    fn may_serve(&self, load: &Load<K>, terms: Terms) -> bool {
+        load.may_serve(self.lens.now) || !terms.room && load.may_serve_alone(self.lens.now)
+    }
+
     /// Of one that is looked at because all are.
     #[inline]
-    fn offer<B: Best>(&self, load: &Load<K>) -> Offer {
+    fn offer<B: Best>(&self, load: &Load<K>, rng: &mut SmallRng) -> Offer {
         let in_flight = load.in_flight();
         if !B::IS_WEIGHTED {
             return Offer::of_equal(self.cost(load, in_flight.into()));
         }
         let weight = load.weight();
-        let (queue, room) = level(in_flight, weight);
+        let (queue, room) = if weight < 1.0 {
+            level_of_part(in_flight, weight, rng.random())
+        } else {
+            level(in_flight, weight)
+        };
         Offer {
             cost: self.cost(load, queue),
             room,
@@ -225,6 +254,7 @@ impl Terms {
     fn all(health: bool) -> Self {
         Self {
             health,
+            room: true,
             avoidance: true,
             slow_start: true,
         }

@@ -5,8 +5,8 @@ use std::{fmt::Debug, sync::Arc};
 use tokio::sync::Notify;
 
 use crate::{
-    chance::Chance, clock::Clock, cost::Differences, health::Register, load::Load, observer::Told,
-    slow_start::SlowStart, typical::Typical,
+    chance::Chance, clock::Clock, cost::Differences, endpoint::ReadyCount, health::Register,
+    load::Load, observer::Told, slow_start::SlowStart, typical::Typical,
 };
 
 /// A key whose type does not matter.
@@ -20,6 +20,7 @@ pub(crate) struct Common {
     pub(crate) chance: Chance,
     pub(crate) typical: Typical,
     pub(crate) register: Register<Load<dyn Name>>,
+    pub(crate) ready: ReadyCount,
     pub(crate) slow_start: SlowStart,
     pub(crate) told: Told,
     /// Wakes the requests that wait, all of them, when there may be something to pick.

@@ -47,6 +47,8 @@ pub struct InFlight {
     /// How many were in flight at the endpoint when this one was sent.
     ahead: u32,
     state: State,
+    /// The endpoint's own code is running: if this is dropped now, it has panicked.
+    is_running: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -70,7 +72,17 @@ impl InFlight {
             since: now,
             ticket,
             state: State::Unanswered,
+            is_running: false,
         }
+    }
+
+    /// Does what the endpoint does for the request. A panic of it is a failure.
+    #[inline]
+    pub(crate) fn while_running<R>(&mut self, run: impl FnOnce() -> R) -> R {
+        self.is_running = true;
+        let result = run();
+        self.is_running = false;
+        result
     }
 
     /// The response is here, or an error. With `is_over` the request is in flight no more.
@@ -144,6 +156,9 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         match self.state {
             State::Released => {}
+            State::Unanswered if self.is_running => {
+                self.answered(Outcome::Failure, true);
+            }
             State::Unanswered => {
                 let (now, before) = (self.load.common.clock.now(), self.load.state());
                 self.load.flights().cancelled(self.since);

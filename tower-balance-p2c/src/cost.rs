@@ -51,7 +51,11 @@ pub(crate) fn cost(signals: Signals, typical: f64, differences: Differences) -> 
     } = signals;
     let needs = differences.of(per_place, typical).max(LEAST_LATENCY);
     let takes = needs + doubt(needs, silence, drift, typical);
-    let cost = takes * (queue + 1.0);
+    over_success(takes * (queue + 1.0), success)
+}
+
+#[inline]
+fn over_success(cost: f64, success: f64) -> f64 {
     if success == 1.0 {
         cost
     } else {
@@ -75,23 +79,23 @@ fn doubt(needs: f64, silence: u64, drift: u64, typical: f64) -> f64 {
 }
 
 /// The latency that the next request may expect, in nanoseconds: what it takes for one place, for
-/// as many places as there are.
+/// as many places as there are. Failures count as they do in the cost.
 pub(crate) fn expected(signals: Signals, typical: f64) -> f64 {
     let Signals {
         per_place,
         silence,
         drift,
         queue,
-        ..
+        success,
     } = signals;
     let takes = per_place + doubt(per_place, silence, drift, typical);
-    takes * places(queue as u32)
+    over_success(takes * places(queue as u32), success)
 }
 
 /// Keeps the number in flight in the product when latencies are immeasurably small: 1 µs.
 const LEAST_LATENCY: f64 = 1e3;
 /// Beyond that an endpoint is avoided anyway, and one that keeps a single answer back for long
 /// (a poll that waits for news) must still get some of the requests.
-const MOST_SILENT: f64 = 8.0;
+pub(crate) const MOST_SILENT: f64 = 8.0;
 const SEVERITY: i32 = 3;
 const GREAT: f64 = 1.5;

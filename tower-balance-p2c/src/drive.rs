@@ -57,13 +57,18 @@ where
             // One endpoint that panics must not take the driver of all with it.
             let asked = catch_unwind(AssertUnwindSafe(|| {
                 let service = this.service.get_or_insert_with(|| endpoint.service.clone());
-                service.poll_ready(cx)
+                let readiness = ready!(service.poll_ready(cx));
+                drop(this.service.take());
+                Poll::Ready(readiness)
             }));
             let result = match asked {
                 Ok(readiness) => ready!(readiness).map_err(Into::into),
-                Err(_) => Err("it panicked when it was asked".into()),
+                Err(_) => {
+                    let service = this.service.take();
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(service)));
+                    Err("it panicked when it was asked".into())
+                }
             };
-            *this.service = None;
             match result {
                 Ok(()) => return Poll::Ready(Arc::clone(endpoint)),
                 Err(error) => {

@@ -155,10 +155,12 @@ impl<D> Discovery<D> {
             };
             // What discovery does must not take the endpoints that are known with it.
             let polled = catch_unwind(AssertUnwindSafe(|| stream.poll_next(cx)));
-            let polled = polled.unwrap_or_else(|_| {
-                tracing::error!("discovery panicked: the last endpoints stay");
-                Poll::Ready(None)
-            });
+            let Ok(polled) = polled else {
+                shared.common.told.tell(&Event::DiscoveryPanicked);
+                // Dropping it may panic too.
+                let _ = catch_unwind(AssertUnwindSafe(|| this.stream.set(None)));
+                return false;
+            };
             match polled {
                 Poll::Ready(Some(Ok(change))) => {
                     *this.errors = 0;

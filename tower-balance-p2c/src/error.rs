@@ -52,8 +52,10 @@ impl NoEndpoint {
     pub fn reason(&self) -> Reason {
         match self.counts {
             EndpointCounts { endpoints: 0, .. } => Reason::Empty,
-            EndpointCounts { ejected: 0, .. } => Reason::NotReady,
-            _ => Reason::Ejected,
+            EndpointCounts { ready, ejected, .. } if ejected > 0 && ejected == ready => {
+                Reason::Ejected
+            }
+            _ => Reason::NotReady,
         }
     }
 

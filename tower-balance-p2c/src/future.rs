@@ -30,6 +30,12 @@ pin_project! {
     /// Dropped before an endpoint was found, the request was not sent, and what was reserved for
     /// it is released. Dropped later, the request is no longer in flight, its endpoint's success
     /// is left alone, and its latency estimate rises to the request's age if that is more.
+    ///
+    /// # Panics
+    ///
+    /// When it has to wait and is polled outside of a tokio runtime with time enabled. One that finds
+    /// an endpoint ready at once needs none, and neither does one that
+    /// [waits](crate::Builder::wait) for no time at all.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<K, S, F, Req, C, T, A> {
         lane: PoolLane<K, S, C, T, A>,
@@ -109,7 +115,10 @@ where
                     in_flight,
                     endpoint,
                 } => {
-                    let result = ready!(response.poll(cx));
+                    let Some(running) = in_flight else {
+                        panic!("`ResponseFuture` polled after a panic");
+                    };
+                    let result = ready!(running.while_running(|| response.poll(cx)));
                     let (in_flight, endpoint) = (in_flight.take(), endpoint.take());
                     this.state.set(State::Done);
                     if let Some(in_flight) = in_flight {
@@ -144,18 +153,18 @@ where
         at,
         claim,
     } = ready;
-    pool.counters.picks.add_one();
     pool.steer.sent(&mut request, &load.key);
+    pool.counters.picks.add_one();
     let endpoint = A::TELLS.then(|| Arc::clone(&load));
     let ticket = load.ticket(claim.as_ref().map(|claim| claim.probe()));
-    let in_flight = InFlight::start(load, ticket, at);
+    let mut in_flight = InFlight::start(load, ticket, at);
     // From here on the request itself holds the probe.
     if let Some(claim) = claim {
         pool.counters.probes.fetch_add(1, Ordering::Relaxed);
         claim.kept();
     }
     State::Sent {
-        response: service.call(request),
+        response: in_flight.while_running(|| service.call(request)),
         in_flight: Some(in_flight),
         endpoint,
     }

@@ -19,6 +19,10 @@ use crate::{
 ///
 /// The driver is spawned on the current tokio runtime; outside of a runtime it is kept until the
 /// balancer is first polled inside of one. [`pair`](Self::pair) leaves it to the caller.
+///
+/// That ties the balancer to this runtime, whatever runtimes its requests are polled on: discovery is
+/// followed, and endpoints that were not ready are found to be, only while it runs. After it was shut
+/// down each request finds out for itself which endpoints of the last set are ready.
 #[must_use = "a layer does nothing until it is applied"]
 pub struct BalanceLayer<Req, C = OkOrErr, T = AtResponse, A = ()> {
     pub(crate) settings: Settings,

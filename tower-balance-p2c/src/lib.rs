@@ -52,6 +52,7 @@ mod steer;
 mod subset;
 mod sync;
 mod typical;
+mod verdict;
 mod waiting;
 mod weights;
 

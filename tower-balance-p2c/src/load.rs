@@ -5,9 +5,9 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 use crate::{
     Event,
     common::{Common, Lens, Name},
-    cost::{Signals, cost, expected},
+    cost::{MOST_SILENT, Signals, cost, expected},
     flights::Flights,
-    health::{Member, Probe, Report, Spared, Standing, State, Surroundings, Ticket},
+    health::{Member, Probe, Spared, Standing, State, Ticket},
     latency::{Latency, float, places},
     outcomes::Outcomes,
     sync::{AtomicU64, Ordering},
@@ -30,6 +30,8 @@ pub(crate) struct Load<K: ?Sized> {
     spared: Spared,
     /// Bits of an `f64`, in the set's unit.
     weight: AtomicU64,
+    /// Where it is in the set that was made last.
+    index: AtomicU64,
     pub(crate) common: Arc<Common>,
     pub(crate) key: K,
 }
@@ -45,6 +47,7 @@ impl<K> Load<K> {
             outcomes: Outcomes::new(window),
             spared: Spared::new(),
             weight: AtomicU64::new(1f64.to_bits()),
+            index: AtomicU64::new(u64::MAX),
             common,
             key,
         }
@@ -67,6 +70,14 @@ impl<K: ?Sized> Load<K> {
         if self.weight() != weight {
             self.weight.store(weight.to_bits(), Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index.load(Ordering::Relaxed) as usize
+    }
+
+    pub(crate) fn set_index(&self, index: usize) {
+        self.index.store(index as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -112,9 +123,9 @@ impl<K: ?Sized> Load<K> {
         cost(signals, lens.usual, lens.differences)
     }
 
-    /// The latency that one more request may expect, in nanoseconds, where an endpoint of which
-    /// nothing is known lately is taken for a `usual` one.
-    pub(crate) fn expected_latency(&self, now: u64, usual: f64) -> f64 {
+    /// The latency that one more request may expect, in nanoseconds, and more where requests fail. An
+    /// endpoint of which nothing is known lately is taken for a `usual` one.
+    pub(crate) fn expected(&self, now: u64, usual: f64) -> f64 {
         let drift = self.common.typical.drift();
         let per_place = self.latency.per_place(usual, now, drift);
         let signals = Signals {
@@ -122,7 +133,7 @@ impl<K: ?Sized> Load<K> {
             silence: self.flights().silence(now),
             drift,
             queue: self.queue(),
-            success: 1.0,
+            success: self.outcomes.ratio(now),
         };
         expected(signals, usual)
     }
@@ -181,20 +192,33 @@ impl<K: ?Sized> Load<K> {
     /// Whether it may get a request as far as its health goes.
     #[inline]
     pub(crate) fn may_serve(&self, now: u64) -> bool {
-        self.standing.is_admitted() || self.is_on_probation_with_room(now)
+        self.standing.is_admitted() || self.is_on_probation_with_room(now, false)
+    }
+
+    /// Likewise, where nobody else can, so that one request that hangs does not shut out all of
+    /// them.
+    pub(crate) fn may_serve_alone(&self, now: u64) -> bool {
+        self.standing.is_admitted() || self.is_on_probation_with_room(now, true)
     }
 
     #[cold]
-    fn is_on_probation_with_room(&self, now: u64) -> bool {
-        matches!(self.standing.state(), State::Probation(most) if self.has_room(most, now))
+    fn is_on_probation_with_room(&self, now: u64, is_alone: bool) -> bool {
+        matches!(self.standing.state(), State::Probation(most) if self.has_room(most, now, is_alone))
     }
 
     /// Requests that take long, be it that others were answered meanwhile, or that they have been
     /// waited for long enough, keep nobody out.
-    fn has_room(&self, most: u32, now: u64) -> bool {
-        self.flights().unanswered() < most
-            || !self.flights().owes()
-            || self.flights().silence(now) > self.common.typical.drift()
+    fn has_room(&self, most: u32, now: u64, is_alone: bool) -> bool {
+        let flights = self.flights();
+        if flights.unanswered() < most || !flights.owes() {
+            return true;
+        }
+        let patience = if is_alone {
+            (self.per_place(now) * MOST_SILENT) as u64
+        } else {
+            self.common.register.window()
+        };
+        flights.silence(now) > patience.min(self.common.typical.drift())
     }
 
     /// Whether it is left alone.
@@ -241,77 +265,6 @@ impl<K: ?Sized> Load<K> {
 impl<K: Name + ?Sized> Load<K> {
     pub(crate) fn tell(&self, event: impl FnOnce(&'_ dyn Debug) -> Event<'_>) {
         self.common.told.tell(&event(&&self.key));
-    }
-}
-
-impl Load<dyn Name> {
-    /// The request of `ticket` was answered well by an endpoint that is not admitted.
-    pub(crate) fn proved_well(self: &Arc<Self>, ticket: Ticket, now: u64) {
-        self.report(self.common.register.succeeded(self, ticket, now));
-    }
-
-    /// The request of `ticket` is a failure. Latency has no part in it: a failure that is quick
-    /// must not look attractive.
-    pub(crate) fn failed(self: &Arc<Self>, ticket: Ticket, now: u64) {
-        self.outcomes.record_failure(now);
-        let around = self.surroundings(now);
-        self.report(self.common.register.failed(self, ticket, around));
-    }
-
-    /// Likewise, and the endpoint asks to be left alone.
-    pub(crate) fn pushed_back(self: &Arc<Self>, ticket: Ticket, pause: Duration, now: u64) {
-        self.outcomes.record_failure(now);
-        let around = self.surroundings(now);
-        let nanos = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-        let register = &self.common.register;
-        let report = register
-            .pushed_back(self, ticket, nanos, around)
-            .or_else(|| register.failed(self, ticket, around));
-        self.report(report);
-    }
-
-    pub(crate) fn unproven(self: &Arc<Self>, ticket: Ticket, hung: bool, now: u64) {
-        if ticket.probe.is_some() {
-            self.common.register.unproven(self, ticket, hung, now);
-        }
-    }
-
-    /// A request has no longer to be waited for, which on probation makes room for another, and may
-    /// have changed the endpoint's state from what it was `before`.
-    #[inline]
-    pub(crate) fn made_room(&self, before: State) {
-        if before == State::Admitted && self.is_admitted() {
-            return;
-        }
-        if matches!(before, State::Probation(_)) || self.state() != before {
-            self.common.changed.notify_waiters();
-        }
-    }
-
-    fn surroundings(&self, now: u64) -> Surroundings {
-        let typical = &self.common.typical;
-        Surroundings {
-            now,
-            failing: typical.failing(),
-            rate: typical.rate(),
-            chance: self.common.chance.uniform(),
-        }
-    }
-
-    fn report(&self, report: Option<Report>) {
-        let Some(report) = report else {
-            return;
-        };
-        self.tell(|endpoint| match report {
-            Report::Ejected { reason, nanos } => Event::Ejected {
-                endpoint,
-                reason,
-                duration: Duration::from_nanos(nanos),
-            },
-            Report::Spared(reason) => Event::Spared { endpoint, reason },
-            Report::Readmitted => Event::Readmitted { endpoint },
-            Report::Recovered => Event::Recovered { endpoint },
-        });
     }
 }
 

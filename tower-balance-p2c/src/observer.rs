@@ -13,6 +13,9 @@ use crate::EjectionReason;
 /// Any `Fn(&Event<'_>)` is one. It is called where the event happens, by the driver or by a
 /// request, so it should be quick; if it panics that is logged, and nothing else comes of it. Nothing
 /// is told for each request.
+///
+/// The balancer owns its observer. One that holds the [`Balance`](crate::Balance) in turn keeps it
+/// for ever, with its endpoints and its driver: let it hold it [weakly](std::sync::Weak).
 pub trait Observer: Send + Sync + 'static {
     /// Something has happened.
     fn event(&self, event: &Event<'_>);
@@ -45,6 +48,8 @@ pub enum Event<'a> {
     },
     /// Discovery's stream has ended. The last endpoints stay.
     DiscoveryEnded,
+    /// Discovery's stream has panicked, and is not polled again. The last endpoints stay.
+    DiscoveryPanicked,
     /// An endpoint gets no requests for a while.
     Ejected {
         /// Its key.
@@ -114,6 +119,9 @@ fn log(event: &Event<'_>) {
         }
         Event::DiscoveryEnded => {
             tracing::info!("discovery has ended: the last endpoints stay");
+        }
+        Event::DiscoveryPanicked => {
+            tracing::error!("discovery has panicked: the last endpoints stay");
         }
         Event::Ejected {
             endpoint,

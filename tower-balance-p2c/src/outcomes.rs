@@ -106,6 +106,16 @@ impl Outcomes {
         self.shift(1);
     }
 
+    /// One that is only to be counted.
+    pub(crate) fn record_old_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if let Some(marks) = self.marks.get() {
+            for mark in &marks.parts {
+                mark.failures.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// The endpoint begins anew: what it did before is not held against it.
     pub(crate) fn forgive(&self) {
         self.history.store(0, Ordering::Relaxed);

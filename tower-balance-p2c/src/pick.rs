@@ -74,12 +74,13 @@ pub(crate) fn scan<B: Best, R: Rng + ?Sized>(
 
 /// Likewise among `choices` that are drawn by their weights: distinct ones where all weigh the same,
 /// else as the draw has it, for to draw a heavy one twice is to draw two of what it stands for.
-/// Where hardly any has an offer, all are asked.
+/// Where hardly any has an offer, all are asked, if any `may` have one.
 #[inline]
 pub(crate) fn sample<B: Best, R: Rng + ?Sized>(
     sampler: &Sampler,
     choices: usize,
     rng: &mut R,
+    may: impl FnOnce() -> bool,
     mut offer: impl FnMut(usize, &mut R) -> Option<Offer>,
 ) -> Option<Found> {
     let mut best = B::default();
@@ -102,7 +103,7 @@ pub(crate) fn sample<B: Best, R: Rng + ?Sized>(
             }
         }
     }
-    if taken == 0 {
+    if taken == 0 && may() {
         return scan::<B, R>(sampler, rng, offer);
     }
     // A few that could be found are as good.

@@ -50,6 +50,8 @@ pub(crate) type PoolLane<K, S, C, T, A> = Arc<Lane<Pool<K, S, C, T, A>>>;
 pub(crate) struct Pick<K, S> {
     pub(crate) snapshot: Guard<Arc<Snapshot<K, S>>>,
     pub(crate) index: usize,
+    /// Whether it is to get the request whatever it costs.
+    pub(crate) is_owed: bool,
     /// Where it is ejected, and the request is to find out whether it is well again.
     pub(crate) probe: Option<Probe>,
 }
@@ -84,7 +86,8 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
         }
     }
 
-    /// One of the endpoints that are ready as far as is known, or one that is owed a request.
+    /// One of the endpoints that are ready as far as is known, or one that is owed a request, where
+    /// this one is `free` to be that.
     ///
     /// Where no driver finds out which are ready, it is one of all of them: the best one at first,
     /// and any other while that one is `held`.
@@ -93,6 +96,7 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
         &self,
         now: u64,
         is_driven: bool,
+        free: bool,
         held: Option<&Arc<Endpoint<K, S>>>,
         avoids: impl Fn(&K) -> bool,
     ) -> Option<Pick<K, S>> {
@@ -113,11 +117,12 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
         if common.typical.is_old(now) {
             self.renew(&choice);
         }
-        let owed = if common.register.is_due(now) {
+        let owed = if free && common.register.is_due(now) {
             choice.owed(&avoids)
         } else {
             None
         };
+        let is_owed = owed.is_some();
         let (index, probe) = match owed {
             Some(owed) => owed,
             None => (choice.best(avoids)?, None),
@@ -125,6 +130,7 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
         Some(Pick {
             snapshot,
             index,
+            is_owed,
             probe,
         })
     }
@@ -143,7 +149,13 @@ impl<K, S, C, T, A> Pool<K, S, C, T, A> {
     {
         if endpoint.clear_ready() || !self.shared.is_driven() {
             endpoint.readiness_failed();
-            report(endpoint, &**error, backoff(endpoint.errors()));
+            if self.shared.is_driven() {
+                report(endpoint, &**error, backoff(endpoint.errors()));
+            } else {
+                // It may be so for each request.
+                let endpoint = &endpoint.load.key;
+                tracing::trace!(?endpoint, %error, "endpoint is not ready");
+            }
             self.hand_over(endpoint, true);
         }
     }

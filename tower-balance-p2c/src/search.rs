@@ -63,6 +63,8 @@ struct Missed<K, S> {
     held: Option<Held<K, S>>,
     error: Option<BoxError>,
     is_known: bool,
+    /// Whether the request would have been its whatever it costs.
+    was_owed: bool,
 }
 
 impl<K, S> Search<K, S> {
@@ -87,7 +89,7 @@ impl<K, S> Search<K, S> {
             return longer.poll(None, pool, &avoids, now, cx);
         }
         let nanos = pool.shared.common.clock.nanos(now);
-        match try_pick(None, pool, &avoids, nanos, cx) {
+        match try_pick(None, true, pool, &avoids, nanos, cx) {
             Tried::Ready(ready) => Poll::Ready(Ok(ready)),
             tried => self.begin(now).poll(Some(tried), pool, &avoids, now, cx),
         }
@@ -100,10 +102,11 @@ impl<K, S> Search<K, S> {
 }
 
 /// Looks at the best candidate, which is not the one that is `held` where nobody knows which are
-/// ready.
+/// ready, or at one that is owed a request, if this one is `free` to be that.
 #[inline]
 fn try_pick<Req, K, S, C, T, A>(
     held: Option<&Arc<Endpoint<K, S>>>,
+    free: bool,
     pool: &Pool<K, S, C, T, A>,
     avoids: &impl Fn(&K) -> bool,
     now: u64,
@@ -116,7 +119,7 @@ where
 {
     let is_driven = pool.shared.is_driven();
     let held = held.filter(|_| !is_driven);
-    let Some(pick) = pool.pick(now, is_driven, held, avoids) else {
+    let Some(pick) = pool.pick(now, is_driven, free, held, avoids) else {
         return Tried::Nothing;
     };
     let endpoint = pick.endpoint();
@@ -131,7 +134,10 @@ where
             at: now,
             claim,
         }),
-        look => Tried::Missed(Missed::new(endpoint, service, look)),
+        look => Tried::Missed(Missed {
+            was_owed: pick.is_owed,
+            ..Missed::new(endpoint, service, look)
+        }),
     }
 }
 
@@ -150,7 +156,14 @@ where
     if endpoint.is_removed() {
         return Look::GONE;
     }
-    match service.poll_ready(cx) {
+    let mut asked = Asked {
+        pool,
+        endpoint,
+        has_answered: false,
+    };
+    let readiness = service.poll_ready(cx);
+    asked.has_answered = true;
+    match readiness {
         // It may have been removed meanwhile.
         Poll::Ready(Ok(())) if endpoint.is_removed() => Look::GONE,
         Poll::Ready(Ok(())) => {
@@ -176,6 +189,22 @@ where
     }
 }
 
+/// An endpoint that is asked whether it is ready. If it panics instead, that is a readiness error.
+struct Asked<'a, K: Name, S, C, T, A> {
+    pool: &'a Pool<K, S, C, T, A>,
+    endpoint: &'a Arc<Endpoint<K, S>>,
+    has_answered: bool,
+}
+
+impl<K: Name, S, C, T, A> Drop for Asked<'_, K, S, C, T, A> {
+    fn drop(&mut self) {
+        if !self.has_answered {
+            let error = "it panicked when it was asked".into();
+            self.pool.failed(self.endpoint, &error);
+        }
+    }
+}
+
 impl Look {
     const GONE: Self = Self::NotReady {
         waits: false,
@@ -198,6 +227,7 @@ impl<K, S> Missed<K, S> {
             }),
             error,
             is_known,
+            was_owed: false,
         }
     }
 }

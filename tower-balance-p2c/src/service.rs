@@ -21,6 +21,11 @@ use crate::{
 /// [crate's documentation](crate).
 ///
 /// Clones share everything, at the price of a reference count.
+///
+/// # Panics
+///
+/// A request that has to wait for an endpoint panics when its future is polled outside of a tokio
+/// runtime with time enabled: see [`ResponseFuture`].
 pub struct Balance<K, S, Req, C = OkOrErr, T = AtResponse, A = ()> {
     lanes: Arc<PoolLanes<K, S, C, T, A>>,
     _request: PhantomData<fn(Req)>,

@@ -51,6 +51,9 @@ impl<Req, C, T, A> Builder<Req, C, T, A> {
     /// How long a request waits for an endpoint to be ready before it ends in
     /// [`NoEndpoint`](crate::error::NoEndpoint). 1 s unless set; any duration. `ZERO` does not
     /// wait, and looks at 32 endpoints at the most that seem ready; `MAX` waits for ever.
+    ///
+    /// To wait takes a tokio runtime with time enabled: without one, a request that has to wait
+    /// [panics](crate::Balance#panics).
     pub fn wait(mut self, wait: Duration) -> Self {
         self.settings.wait = wait;
         self

@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::{
-    chance::Chance, clock::Clock, common::Common, error::EndpointCounts, health::Register,
-    observer::Told, settings::Settings, snapshot::Snapshot, typical::Typical,
+    chance::Chance, clock::Clock, common::Common, endpoint::ReadyCount, error::EndpointCounts,
+    health::Register, observer::Told, settings::Settings, snapshot::Snapshot, typical::Typical,
 };
 
 /// What the driver writes and requests read.
@@ -30,6 +30,7 @@ impl<K, S> Shared<K, S> {
             chance: Chance::new(settings.seed),
             typical: Typical::new(clock.now(), decay),
             register: Register::new(settings.ejection.nanos()),
+            ready: ReadyCount::default(),
             slow_start: settings.slow_start,
             changed: Arc::new(Notify::new()),
             told: settings

@@ -47,8 +47,9 @@ impl<K, S> Snapshot<K, S> {
 
         let given = |entry: &Entry<K, S>| entry.attributes.weight_value();
         let unit = unit(entries.iter().map(given));
-        for entry in &entries {
+        for (index, entry) in entries.iter().enumerate() {
             entry.load.set_weight(given(entry) / unit);
+            entry.load.set_index(index);
         }
         let weights = |range: Range<usize>| {
             let offset = range.start;
@@ -70,6 +71,14 @@ impl<K, S> Snapshot<K, S> {
 
     pub(crate) fn entries(&self) -> &[Entry<K, S>] {
         &self.entries
+    }
+
+    /// `None` for one that is not in this set, or that a newer set is about to have elsewhere.
+    pub(crate) fn find<L: ?Sized>(&self, load: &Arc<Load<L>>) -> Option<(usize, &Entry<K, S>)> {
+        let index = load.index();
+        let entry = self.entries.get(index)?;
+        let is_it = std::ptr::addr_eq(Arc::as_ptr(&entry.load), Arc::as_ptr(load));
+        is_it.then_some((index, entry))
     }
 
     /// Where all weigh the same every difference in latency counts.

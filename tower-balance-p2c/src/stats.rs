@@ -5,9 +5,8 @@ use std::{
 };
 
 use crate::{
-    common::{Lens, Name},
-    health::State,
-    load::Load,
+    common::Lens,
+    health::{Releases, State},
     pool::Counters,
     shared::Shared,
     snapshot::Entry,
@@ -27,8 +26,10 @@ pub struct Stats<K> {
     /// Whether ejection is ignored because too few endpoints can be used: see
     /// [`Ejection::panic`](crate::Ejection::panic).
     pub panicking: bool,
-    /// Whether the [`Driver`](crate::Driver) is being polled by someone. While it is not, nothing
-    /// follows discovery, and endpoints become ready only under a request.
+    /// Whether the [`Driver`](crate::Driver) was polled, and has not ended or been dropped since.
+    /// While it is not so, nothing follows discovery, and endpoints become ready only under a request.
+    /// The same goes for a driver that somebody keeps and does not poll any more, such as a runtime
+    /// that is not run, but that cannot be seen here.
     pub driver_running: bool,
     /// Requests that were sent to an endpoint.
     pub picks: u64,
@@ -49,9 +50,10 @@ impl<K: Clone + Debug + Send + Sync + 'static> Stats<K> {
         let now = common.clock.now();
         let snapshot = shared.snapshot.load();
         let lens = common.lens(now, snapshot.differences());
+        let releases = common.register.releases();
         let endpoints = snapshot.entries().iter();
         let endpoints: Vec<_> = endpoints
-            .map(|entry| EndpointStats::of(entry, &lens))
+            .map(|entry| EndpointStats::of(entry, &lens, &releases))
             .collect();
         let count = |is: fn(&EndpointStats<K>) -> bool| endpoints.iter().filter(|e| is(e)).count();
         Self {
@@ -101,7 +103,9 @@ pub struct EndpointStats<K> {
     /// An ejection stands for the failures before it: after it the endpoint begins anew.
     pub success: f64,
     /// What one more request is taken to cost: nanoseconds of latency, times the requests that
-    /// would be in flight, divided by the third power of `success`. The lowest is picked.
+    /// would be in flight, divided by the third power of `success`. Of the endpoints that a request
+    /// compares it gets the one of the lowest cost, or one of those that are within 5 % of it. Where
+    /// weights differ, more than the cost decides; zones are compared by the latency to expect.
     pub cost: f64,
     /// Requests that ended as successes or failures: see [`Classify`](crate::Classify). Those that
     /// were dropped before an answer, and neutral ones, are not counted.
@@ -132,7 +136,7 @@ pub enum Health {
 }
 
 impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
-    fn of<S>(entry: &Entry<K, S>, lens: &Lens) -> Self {
+    fn of<S>(entry: &Entry<K, S>, lens: &Lens, releases: &Releases) -> Self {
         let (load, now) = (&entry.load, lens.now);
         let totals = load.outcomes().totals();
         let health = match load.state() {
@@ -140,9 +144,7 @@ impl<K: Clone + Debug + Send + Sync + 'static> EndpointStats<K> {
             State::Probing => Health::Probing,
             State::Probation(at_a_time) => Health::Probation { at_a_time },
             State::Ejected => {
-                let load: Arc<Load<dyn Name>> = load.clone();
-                let until = load.common.register.ejected_until(&load);
-                let remaining = until.unwrap_or(now).saturating_sub(now);
+                let remaining = releases.of(load).unwrap_or(now).saturating_sub(now);
                 Health::Ejected {
                     remaining: Duration::from_nanos(remaining),
                 }

@@ -2,6 +2,9 @@
 ///
 /// A retry should go elsewhere, a log should name who has answered. With the feature `http`,
 /// `http::ByTrail` is one that does both by way of extensions. `()` does nothing.
+///
+/// The balancer owns it. One that holds the [`Balance`](crate::Balance) in turn keeps it for ever,
+/// with its endpoints and its driver: let it hold it [weakly](std::sync::Weak).
 pub trait Steer<K, Req, Res> {
     /// Whether [`answered`](Self::answered) is to be called, for which a reference to the endpoint
     /// is kept.

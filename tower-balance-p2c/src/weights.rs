@@ -6,7 +6,7 @@ use rand::{Rng, RngExt as _};
 use crate::pick::{Best, Found, Offer, TIE};
 
 /// By what weights are divided, so that one request fills one of the endpoints that the lightest
-/// one stands for; or a sixteenth of what a middling one does, if the lightest is that light.
+/// one stands for; or a thousandth of what a middling one does, if the lightest is that light.
 pub(crate) fn unit(weights: impl Iterator<Item = f64> + Clone) -> f64 {
     let (sum, count, least) = weights.fold((0.0, 0.0, f64::INFINITY), |(sum, count, least), w| {
         (sum + w, count + 1.0, w.min(least))
@@ -26,6 +26,13 @@ pub(crate) fn level(in_flight: u32, weight: f64) -> (f64, f64) {
     }
     let level = (f64::from(in_flight) / weight).floor();
     (level, (level + 1.0) * weight - f64::from(in_flight))
+}
+
+/// The same where the weight is less than one, so that the endpoint is only there for a part of
+/// the choices: `chance` from 0 to 1 tells for which. An idle one would else look as empty as a heavy
+/// one that is idle.
+pub(crate) fn level_of_part(in_flight: u32, weight: f64, chance: f64) -> (f64, f64) {
+    (((f64::from(in_flight) + chance) / weight).floor(), 1.0)
 }
 
 /// The same for who has drawn the endpoint by its weight, which is to have met one of those that
@@ -116,5 +123,5 @@ impl Class {
     }
 }
 
-const MOST_PARTS: f64 = 16.0;
+const MOST_PARTS: f64 = 1024.0;
 const MOST_CLASSES: usize = 16;

@@ -93,6 +93,17 @@ async fn a_discovery_error_changes_nothing_and_discovery_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_discovery_that_fails_now_and_then_is_not_slowed_down() {
+    let (balance, discovery) = balance(BalanceLayer::new(), &[]).await;
+    for key in 0..3 {
+        discovery.send(Err(Refused(9))).unwrap();
+        discovery.send(Probe::ready(key).insert()).unwrap();
+    }
+    settle().await;
+    assert_eq!(balance.stats().ready, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_discovery_that_does_nothing_but_fail_is_asked_less_and_less_often() {
     let polls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&polls);

@@ -5,14 +5,16 @@ mod support;
 
 use std::{
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, Stream};
 use support::{
     Item, Key, Pool, Probe, Refused, discovery, settle,
     traffic::{BADLY, BASE, WELL, answering_well, at_once, eject, is_ejected, seen},
@@ -46,6 +48,7 @@ impl Observer for Told {
             Event::Removed { endpoint } => format!("removed {endpoint:?}"),
             Event::DiscoveryFailed { error } => format!("discovery failed: {error}"),
             Event::DiscoveryEnded => "discovery ended".to_owned(),
+            Event::DiscoveryPanicked => "discovery panicked".to_owned(),
             Event::Ejected {
                 endpoint,
                 reason,
@@ -245,4 +248,34 @@ async fn a_panic_at_a_change_of_the_set_does_not_end_discovery() {
     settle().await;
     let keys: Vec<_> = balance.stats().endpoints.iter().map(|e| e.key).collect();
     assert_eq!(keys, [3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discovery_that_panics_is_told_and_keeps_the_last_set() {
+    struct Panicking(Vec<Item>);
+
+    impl Stream for Panicking {
+        type Item = Item;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Item>> {
+            Poll::Ready(Some(self.0.pop().expect("a change is left")))
+        }
+    }
+
+    impl Drop for Panicking {
+        fn drop(&mut self) {
+            panic!("in its drop too");
+        }
+    }
+
+    let told = Told::default();
+    let layer = BalanceLayer::<()>::builder().observer(told.clone()).build();
+    let discovery = Panicking(vec![Probe::ready(1).insert()]);
+    let (balance, driver) = layer.unwrap().pair(discovery);
+    let driver = tokio::spawn(driver);
+    settle().await;
+    assert_eq!(told.take(), ["inserted 1", "discovery panicked"]);
+    assert!(!driver.is_finished() && balance.stats().driver_running);
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    assert!(told.take().is_empty());
 }

@@ -6,6 +6,7 @@ mod pick;
 #[path = "../src/sampler.rs"]
 mod sampler;
 #[path = "../src/weights.rs"]
+#[allow(dead_code, reason = "covered elsewhere")]
 mod weights;
 
 use pick::{Best, BestOfEqual, Choices, Offer, TIE, sample, scan};
@@ -29,7 +30,7 @@ fn choose<B: Best, R: Rng>(
 ) -> Option<usize> {
     let found = match Choices::Exactly(choices).of(sampler.len()) {
         None => scan::<B, _>(sampler, rng, offer),
-        Some(choices) => sample::<B, _>(sampler, choices, rng, offer),
+        Some(choices) => sample::<B, _>(sampler, choices, rng, || true, offer),
     };
     Some(found?.index)
 }

@@ -6,10 +6,13 @@ mod support;
 use std::time::Duration;
 
 use support::{
-    Answer, Key, Pool, Readiness, Refused, balance, discovery, settle,
+    Answer, Item, Key, Pool, Probe, Readiness, Refused, balance, discovery, settle,
     traffic::{BADLY, BASE, WELL, answering_well, at_once, eject, is_ejected, seeded, seen},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::mpsc::UnboundedSender,
+    time::{Instant, sleep, timeout},
+};
 use tokio_test::{assert_pending, task};
 use tower::ServiceExt as _;
 use tower_balance_p2c::{
@@ -305,4 +308,60 @@ async fn whoever_waits_is_woken_when_probation_ends() {
     let all = futures::future::join_all(requests);
     let all = timeout(Duration::from_secs(2), all).await;
     assert!(all.is_ok_and(|all| all.iter().all(Result::is_ok)));
+}
+
+/// One that is on probation has one request that hangs, and the other one cannot be used any more.
+async fn hangs_when_left_alone(leaves: impl FnOnce(&Probe, &UnboundedSender<Item>)) {
+    let probes = answering_well::<2>();
+    let (balance, discovery) = balance(seeded(11, Ejection::new()), &probes.each_ref()).await;
+    eject(&balance, &probes[0]).await;
+    probes[0].control.answer(WELL);
+    sleep(BASE).await;
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    leaves(&probes[1], &discovery);
+    settle().await;
+    probes[0].control.answer(Answer::Never);
+    let mut hangs = task::spawn(balance.clone().oneshot(()));
+    assert_pending!(hangs.poll());
+    probes[0].control.answer(WELL);
+    let begun = Instant::now();
+    while balance.clone().oneshot(()).await.is_err() {
+        let shut_out = begun.elapsed();
+        assert!(shut_out < Duration::from_secs(3), "for {shut_out:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_does_not_shut_out_all_where_the_others_are_down() {
+    hangs_when_left_alone(|other, _| other.control.set(Readiness::Pending)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_does_not_shut_out_all_where_the_others_are_gone() {
+    hangs_when_left_alone(|other, discovery| discovery.send(other.remove()).unwrap()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_takes_a_place_no_longer_than_the_window() {
+    let probes = answering_well::<4>();
+    let (balance, _discovery) = balance(seeded(11, Ejection::new()), &probes.each_ref()).await;
+    eject(&balance, &probes[0]).await;
+    probes[0].control.answer(WELL);
+    sleep(BASE).await;
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    probes[0].control.answer(Answer::Never);
+    let mut hangs = task::spawn(balance.clone().oneshot(()));
+    while seen(&balance, 1).in_flight == 0 {
+        hangs = task::spawn(balance.clone().oneshot(()));
+        assert_pending!(hangs.poll());
+    }
+    probes[0].control.answer(WELL);
+    let calls = probes[0].control.calls();
+    sleep(Duration::from_secs(9)).await;
+    at_once(&balance, 100).await;
+    assert_eq!(probes[0].control.calls(), calls, "its place is taken");
+    sleep(Duration::from_secs(2)).await;
+    while probes[0].control.calls() == calls {
+        at_once(&balance, 100).await;
+    }
 }

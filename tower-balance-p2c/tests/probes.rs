@@ -3,19 +3,28 @@
 
 mod support;
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures::FutureExt as _;
 use support::{
-    Answer, Pool, Probe, Readiness, balance, settle,
+    Answer, Pool, Probe, Readiness, balance, discovery, settle,
     traffic::{
         BADLY, BASE, WELL, answering_well, at_once, at_once_with, eject, is_ejected, seeded, seen,
     },
 };
-use tokio::{sync::mpsc::UnboundedSender, time::sleep};
+use tokio::{
+    sync::mpsc::UnboundedSender,
+    time::{sleep, timeout},
+};
 use tokio_test::{assert_pending, task};
 use tower::ServiceExt as _;
-use tower_balance_p2c::{Ejection, Health};
+use tower_balance_p2c::{
+    BalanceLayer, Completion, Ejection, EjectionReason, Event, Health, InFlight,
+};
 use tower_service::Service as _;
 
 /// Four endpoints, of which the first one is ejected, and its time has come.
@@ -80,6 +89,8 @@ async fn a_probe_that_is_dropped_frees_its_place_for_the_next() {
     sleep(Duration::from_millis(703)).await;
     drop(probe);
     probes[0].control.answer(WELL);
+    // As after a probe that fails.
+    sleep(BASE).await;
     assert_ne!(balance.clone().oneshot(()).await.unwrap(), 1);
     sleep(BASE).await;
     assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
@@ -126,13 +137,17 @@ async fn a_panic_of_a_probed_endpoint_frees_its_place() {
     control.when_polled(|| panic!("while asked whether it is ready"));
     let request = AssertUnwindSafe(balance.clone().oneshot(()));
     assert!(request.catch_unwind().await.is_err());
-    assert!(is_ejected(&balance, 1));
+    // It is taken to be down, until the driver finds it ready.
+    assert!(is_ejected(&balance, 1) && !seen(&balance, 1).ready);
+    sleep(Duration::from_millis(203)).await;
     control.when_called(|| panic!("while called"));
     let request = AssertUnwindSafe(balance.clone().oneshot(()));
     assert!(request.catch_unwind().await.is_err());
+    // That was a failure.
     assert!(is_ejected(&balance, 1));
+    assert_eq!(seen(&balance, 1).ejections, 2);
     assert_eq!(seen(&balance, 1).in_flight, 0);
-    sleep(Duration::from_millis(103)).await;
+    sleep(2 * BASE).await;
     assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
     assert_eq!(balance.stats().ejected, 0);
 }
@@ -283,4 +298,131 @@ async fn failures_to_become_ready_are_no_failed_requests() {
     }
     let seen = seen(&balance, 1);
     assert_eq!((seen.failures, seen.ejections), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_has_moved_within_the_set_is_probed() {
+    let (balance, discovery, probes) = ejected(1).await;
+    probes[0].control.answer(WELL);
+    // The other one was the third, and is the second when its time has come.
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 1);
+    at_once(&balance, 40).await;
+    eject(&balance, &probes[2]).await;
+    discovery.send(probes[0].remove()).unwrap();
+    settle().await;
+    probes[2].control.answer(WELL);
+    sleep(BASE).await;
+    assert!(is_ejected(&balance, 3));
+    assert_eq!(balance.clone().oneshot(()).await.unwrap(), 3);
+}
+
+/// So many of 300 endpoints are ejected, due for a probe, and down without anybody knowing yet.
+async fn many_due_and_down(down: usize, wait: Duration) -> (Pool, UnboundedSender<support::Item>) {
+    let probes: Vec<_> = (1..=300)
+        .map(|key| Probe::ready(key).answering(WELL))
+        .collect();
+    let builder = BalanceLayer::builder().seed(1).wait(wait).choices(1);
+    let layer = builder.build().unwrap();
+    let (balance, discovery) = balance(layer, &probes.iter().collect::<Vec<_>>()).await;
+    at_once(&balance, 600).await;
+    for probe in &probes[..down] {
+        probe.control.answer(BADLY);
+    }
+    for _ in 0..50 {
+        at_once(&balance, 300).await;
+    }
+    assert!(balance.stats().ejected > down / 2);
+    for probe in &probes[..down] {
+        probe.control.set(Readiness::Pending);
+    }
+    sleep(Duration::from_secs(61)).await;
+    (balance, discovery)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_tries_one_that_is_owed_it_and_then_goes_elsewhere() {
+    let (balance, _discovery) = many_due_and_down(100, Duration::from_secs(1)).await;
+    let before = balance.stats();
+    balance.clone().oneshot(()).await.unwrap();
+    let repicks = balance.stats().repicks - before.repicks;
+    assert!((1..=3).contains(&repicks), "{repicks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_does_not_wait_goes_elsewhere_too() {
+    let (balance, _discovery) = many_due_and_down(100, Duration::ZERO).await;
+    for _ in 0..50 {
+        balance.clone().oneshot(()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_is_probed_less_and_less_often() {
+    let (balance, _discovery, probes) = ejected(1).await;
+    probes[0].control.answer(Answer::Never);
+    let calls = probes[0].control.calls();
+    for _ in 0..6_000 {
+        let _ = timeout(Duration::from_millis(503), balance.clone().oneshot(())).await;
+        sleep(Duration::from_millis(97)).await;
+    }
+    // 1 s, 2 s, 4 s and so on up to 60 s, and half a second each time.
+    let probed = probes[0].control.calls() - calls;
+    assert!((8..25).contains(&probed), "{probed} in ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_breaks_off_on_probation_is_a_relapse() {
+    let reasons: Arc<Mutex<Vec<EjectionReason>>> = Arc::default();
+    let told = Arc::clone(&reasons);
+    let layer = BalanceLayer::<()>::builder()
+        .seed(1)
+        .completion(Kept)
+        .observer(move |event: &Event<'_>| {
+            if let Event::Ejected { reason, .. } = event {
+                told.lock().unwrap().push(*reason);
+            }
+        });
+    let probes = answering_well::<4>();
+    let (sender, stream) = discovery();
+    for probe in &probes {
+        sender.send(probe.insert()).unwrap();
+    }
+    let (balance, driver) = layer.build().unwrap().pair(stream);
+    tokio::spawn(driver);
+    settle().await;
+    probes[0].control.answer(BADLY);
+    while reasons.lock().unwrap().is_empty() {
+        at_once(&balance, 16).await;
+    }
+    probes[0].control.answer(WELL);
+    sleep(BASE).await;
+    let (key, probe) = balance.clone().oneshot(()).await.unwrap();
+    assert_eq!(key, 1);
+    // Its answer was good, so that it is on probation, and what follows is bad.
+    probe.failed();
+    for _ in 0..20 {
+        let under_way: Vec<_> = (0..16)
+            .map(|_| tokio::spawn(balance.clone().oneshot(())))
+            .collect();
+        for request in under_way {
+            let (key, in_flight) = request.await.unwrap().unwrap();
+            if key == 1 {
+                in_flight.failed();
+            }
+        }
+    }
+    let second = reasons.lock().unwrap().get(1).copied();
+    assert_eq!(second, Some(EjectionReason::Relapse));
+}
+
+/// Gives the request in flight to the caller.
+#[derive(Clone, Copy)]
+struct Kept;
+
+impl Completion<support::Key> for Kept {
+    type Output = (support::Key, InFlight);
+
+    fn complete(&self, in_flight: InFlight, key: support::Key) -> Self::Output {
+        (key, in_flight)
+    }
 }

@@ -217,3 +217,24 @@ fn who_is_asked_may_look_at_the_statistics() {
     let patience = std::time::Duration::from_secs(20);
     is_done.recv_timeout(patience).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_its_steer_panics_at_was_not_sent() {
+    #[derive(Clone)]
+    struct Panics;
+
+    impl Steer<Key, (), Key> for Panics {
+        fn sent(&self, (): &mut (), _: &Key) {
+            panic!("for a test");
+        }
+    }
+
+    let probe = Probe::ready(1);
+    let layer = BalanceLayer::builder().steer(Panics).build();
+    let (balance, driver) = layer.unwrap().pair(stream::iter([probe.insert()]));
+    tokio::spawn(driver);
+    settle().await;
+    assert!(tokio::spawn(balance.clone().oneshot(())).await.is_err());
+    let stats = balance.stats();
+    assert_eq!((stats.picks, stats.endpoints[0].in_flight), (0, 0));
+}

@@ -9,13 +9,14 @@ use std::{
     time::Duration,
 };
 
+use futures::stream;
 use support::{
     Probe, Readiness, Refused, balance, settle,
     traffic::{BADLY, BASE, WELL, answering_well, at_once, seeded},
 };
 use tokio::time::sleep;
 use tower::ServiceExt as _;
-use tower_balance_p2c::Ejection;
+use tower_balance_p2c::{BalanceLayer, Ejection};
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
@@ -123,6 +124,26 @@ async fn no_request_of_an_outage_is_traced() {
         above.len(),
         above.last()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_that_meets_an_endpoint_that_is_down_is_traced_without_a_driver() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let down = Probe::new(1, Readiness::Failed);
+    let layer = BalanceLayer::builder()
+        .wait(Duration::from_millis(7))
+        .build();
+    let (balance, driver) = layer.unwrap().pair(stream::iter([down.insert()]));
+    let driver = tokio::spawn(driver);
+    settle().await;
+    driver.abort();
+    settle().await;
+    log.take();
+    for _ in 0..10 {
+        balance.clone().oneshot(()).await.unwrap_err();
+    }
+    assert_eq!(log.above_trace(), []);
 }
 
 /// Level, message and the other fields of each event.

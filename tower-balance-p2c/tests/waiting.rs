@@ -37,6 +37,36 @@ async fn all_who_wait_for_an_empty_set_are_woken_by_an_insert() {
     assert_eq!(balance.stats().waits, 64);
 }
 
+/// A request that compares a few of many still finds the only one.
+#[tokio::test(start_paused = true)]
+async fn all_who_wait_for_a_big_set_are_woken_when_one_of_it_is_up() {
+    let probes: Vec<_> = (0..200)
+        .map(|key| Probe::new(key, Readiness::Pending))
+        .collect();
+    let borrowed: Vec<_> = probes.iter().collect();
+    let (mut balance, discovery) = balance(BalanceLayer::new(), &borrowed).await;
+    for key in [7, 199, 7] {
+        let probe = &probes[key];
+        let mut requests: Vec<_> = (0..10).map(|_| task::spawn(balance.call(()))).collect();
+        for request in &mut requests {
+            assert_pending!(request.poll());
+        }
+        probe.control.set(Readiness::Ready);
+        settle().await;
+        for request in &mut requests {
+            assert!(request.is_woken());
+            assert_eq!(assert_ready!(request.poll()).unwrap(), probe.control.key);
+        }
+        // One goes by itself, the other is taken away, and the next ones wait again.
+        if key == 7 {
+            probe.control.set(Readiness::Pending);
+        } else {
+            discovery.send(probe.remove()).unwrap();
+            settle().await;
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_who_wait_for_one_endpoint_are_woken_when_it_is_up() {
     let probe = Probe::new(1, Readiness::Pending);
@@ -213,4 +243,30 @@ async fn without_a_driver_a_request_waits_for_its_own_clone() {
     let error = balance.oneshot(()).await.unwrap_err();
     assert_eq!(Instant::now() - begun, Duration::from_secs(1));
     assert_eq!(no_endpoint(&error).reason(), Reason::NotReady);
+}
+
+#[test]
+fn a_request_that_finds_an_endpoint_ready_needs_no_runtime() {
+    let probe = Probe::ready(1);
+    let (balance, driver) = Balance::new(futures::stream::iter([probe.insert()]));
+    assert_pending!(task::spawn(driver).poll());
+    assert_eq!(
+        assert_ready!(task::spawn(balance.oneshot(())).poll()).unwrap(),
+        1
+    );
+}
+
+#[test]
+#[should_panic(expected = "Tokio")]
+fn a_request_that_has_to_wait_needs_one() {
+    let (balance, _driver) =
+        waiting(Duration::from_secs(1)).pair::<_, u32, Probe, _>(discovery().1);
+    let _ = task::spawn(balance.oneshot(())).poll();
+}
+
+#[test]
+fn a_request_that_does_not_wait_needs_none() {
+    let (balance, _driver) = waiting(Duration::ZERO).pair::<_, u32, Probe, _>(discovery().1);
+    let error = assert_ready!(task::spawn(balance.oneshot(())).poll()).unwrap_err();
+    assert_eq!(no_endpoint(&error).reason(), Reason::Empty);
 }

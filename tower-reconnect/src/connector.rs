@@ -1,90 +1,60 @@
-//! The task that dials: the only one that does, and only when the state machine says so.
+//! One dial: the wait for the maker and the connecting, within the connect timeout.
 
 use std::{
     any::Any,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, Weak},
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use tokio::{
-    sync::Notify,
-    time::{sleep, timeout},
-};
+use tokio::{sync::Mutex, time::timeout};
 use tower_service::Service;
 
-use crate::{
-    error::{BoxError, ConnectPanic, ConnectTimeout},
-    machine::Step,
-    shared::Shared,
-};
+use crate::error::{BoxError, ConnectPanic, ConnectTimeout};
 
-/// Makes connections for the handles that share a [`Shared`], until the last of them is dropped.
+/// Makes connections to one target.
 pub(crate) struct Connector<M, T> {
-    pub(crate) maker: M,
-    pub(crate) target: T,
-    pub(crate) timeout: Duration,
+    /// Held by a dial while it waits for the maker's readiness and calls it, and no longer.
+    maker: Mutex<(M, T)>,
+    timeout: Duration,
 }
 
 impl<M, T> Connector<M, T>
 where
-    M: Service<T>,
+    M: Service<T> + Send + 'static,
+    M::Response: Send,
     M::Error: Into<BoxError>,
-    T: Clone,
+    M::Future: Send,
+    T: Clone + Send + 'static,
 {
-    pub(crate) fn run(
-        self,
-        shared: Weak<Shared<M::Response>>,
-        wake: Arc<Notify>,
-    ) -> impl Future<Output = ()> {
-        // Now, not at the first poll: a runtime that is shutting down drops the future unpolled.
-        self.run_with(CloseOnDrop(shared), wake)
-    }
-
-    async fn run_with(mut self, guard: CloseOnDrop<M::Response>, wake: Arc<Notify>) {
-        // Never across an await: else the task would keep alive what ends it.
-        while let Some(step) = guard.0.upgrade().map(|shared| shared.next()) {
-            match step {
-                Step::Dial => {
-                    let outcome = self.dial().await;
-                    if let Some(shared) = guard.0.upgrade() {
-                        shared.finish(outcome);
-                    }
-                }
-                Step::Sleep(delay) => sleep(delay).await,
-                Step::Wait => wake.notified().await,
-            }
+    pub(crate) fn new(maker: M, target: T, timeout: Duration) -> Self {
+        Self {
+            maker: Mutex::new((maker, target)),
+            timeout,
         }
     }
 
     /// Dials once. The timeout covers the wait for the maker as well.
-    async fn dial(&mut self) -> Result<M::Response, BoxError> {
+    pub(crate) async fn dial(self: Arc<Self>) -> Result<M::Response, BoxError> {
         let after = self.timeout;
         timeout(after, catch_panic(self.connect()))
             .await
             .unwrap_or_else(|_| Err(ConnectTimeout::new(after).into()))
     }
 
-    async fn connect(&mut self) -> Result<M::Response, BoxError> {
-        poll_fn(|context| self.maker.poll_ready(context))
-            .await
-            .map_err(Into::into)?;
-        let connecting = self.maker.call(self.target.clone());
+    async fn connect(&self) -> Result<M::Response, BoxError> {
+        let connecting = {
+            let mut locked = self.maker.lock().await;
+            let (maker, target) = &mut *locked;
+            poll_fn(|context| maker.poll_ready(context))
+                .await
+                .map_err(Into::into)?;
+            maker.call(target.clone())
+        };
         connecting.await.map_err(Into::into)
-    }
-}
-
-/// However the task ends, by a panic or with its runtime, nobody is left waiting for it.
-struct CloseOnDrop<S>(Weak<Shared<S>>);
-
-impl<S> Drop for CloseOnDrop<S> {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.close();
-        }
     }
 }
 

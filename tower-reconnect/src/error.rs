@@ -59,13 +59,15 @@ impl fmt::Display for InvalidSetting {
 
 impl Error for InvalidSetting {}
 
-/// There is no connection and the next dial is not due yet. Only [`Mode::FailFast`] says so.
+/// There is no connection, and the handle does not wait any longer for one. [`Mode::FailFast`] and
+/// [`Mode::BoundedWait`] say so.
 ///
 /// The [`source`](Error::source) is why the last dial failed or the last connection was lost. The
 /// request was never sent: it can be retried, at once elsewhere or here after
 /// [`next_attempt`](Self::next_attempt).
 ///
 /// [`Mode::FailFast`]: crate::Mode::FailFast
+/// [`Mode::BoundedWait`]: crate::Mode::BoundedWait
 #[derive(Clone, Debug)]
 pub struct Unavailable {
     pub(crate) name: Option<Arc<str>>,
@@ -91,7 +93,7 @@ impl Unavailable {
         self.failures
     }
 
-    /// When the next dial is due.
+    /// When the next dial is due, which is now if it is under way.
     pub fn next_attempt(&self) -> Instant {
         self.next_attempt
     }
@@ -103,10 +105,17 @@ impl fmt::Display for Unavailable {
         let wait = self.wait;
         f.write_str("no connection")?;
         write_name(f, self.name())?;
-        write!(
-            f,
-            " after {failures} failed in a row: retry in {wait:?}, or elsewhere"
-        )
+        match (failures, wait.is_zero()) {
+            (0, _) => f.write_str(" yet, and a dial is under way: retry, or elsewhere"),
+            (_, true) => write!(
+                f,
+                " after {failures} failed in a row, and a dial is under way: retry, or elsewhere"
+            ),
+            (_, false) => write!(
+                f,
+                " after {failures} failed in a row: retry in {wait:?}, or elsewhere"
+            ),
+        }
     }
 }
 
@@ -114,6 +123,80 @@ impl Error for Unavailable {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&*self.cause)
     }
+}
+
+/// The dial was still under way when a bounded wait ended, and nothing had failed before. It is the
+/// cause in an [`Unavailable`] of [`Mode::BoundedWait`](crate::Mode::BoundedWait).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StillConnecting {
+    pub(crate) waited: Duration,
+}
+
+impl StillConnecting {
+    /// The bound of the wait.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+impl fmt::Display for StillConnecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waited = self.waited;
+        write!(f, "the dial is still under way after a wait of {waited:?}")
+    }
+}
+
+impl Error for StillConnecting {}
+
+/// The request was handed to a connection that ended before it was sent, by the rule of
+/// [`Builder::unsent_when`](crate::Builder::unsent_when).
+///
+/// The other end has seen nothing of it, so it is safe to send again, whatever its method. The
+/// [`source`](Error::source) is the connection's own error.
+#[derive(Debug)]
+pub struct NotSent {
+    source: BoxError,
+}
+
+impl NotSent {
+    pub(crate) fn new(source: BoxError) -> Self {
+        Self { source }
+    }
+
+    /// The connection's own error.
+    pub fn into_source(self) -> BoxError {
+        self.source
+    }
+}
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection ended before the request was sent: send it again")
+    }
+}
+
+impl Error for NotSent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// Whether `error`, or one among its sources, is of this crate and says that the request was not
+/// sent. Then it is safe to send again, whatever its method.
+pub fn is_unsent(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let ours = error.is::<NotSent>()
+            || error.is::<Unavailable>()
+            || error.is::<NoRuntime>()
+            || error.is::<Closed>()
+            || error.is::<NotReady>();
+        if ours {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Making a connection took longer than the connect timeout. It is the cause of a failed dial.
@@ -184,7 +267,7 @@ impl Error for NoRuntime {}
 
 /// The task that dials has ended while handles were left, so there will be no connection again.
 ///
-/// That happens when the runtime that it was started on is shut down or was built without a timer.
+/// That happens when the runtime that it dials or waits on is shut down or was built without a timer.
 #[derive(Clone, Debug)]
 pub struct Closed {
     pub(crate) name: Option<Arc<str>>,

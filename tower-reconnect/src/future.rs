@@ -8,7 +8,10 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use crate::error::{BoxError, Closed, NoRuntime, NotReady, Unavailable};
+use crate::{
+    error::{BoxError, Closed, NoRuntime, NotReady, NotSent, Unavailable},
+    rule::Rule,
+};
 
 pin_project! {
     /// The response of a [`Reconnect`](crate::Reconnect), or the reason why the request was not
@@ -27,25 +30,24 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<F> {
-        Sent { #[pin] response: F },
+        Sent { #[pin] response: F, unsent: Rule },
         Refused { refusal: Refusal },
         NotReady,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn sent(response: F) -> Self {
-        let kind = Kind::Sent { response };
+    /// `unsent` tells the errors of requests that were not sent after all.
+    pub(crate) fn sent(response: F, unsent: &Rule) -> Self {
+        let unsent = unsent.clone();
+        let kind = Kind::Sent { response, unsent };
         Self { kind }
     }
 
-    pub(crate) fn refused(refusal: Refusal) -> Self {
-        let kind = Kind::Refused { refusal };
-        Self { kind }
-    }
-
-    pub(crate) fn not_ready() -> Self {
-        let kind = Kind::NotReady;
+    /// For this reason, or because the caller did not wait for readiness.
+    #[cold]
+    pub(crate) fn refused(refusal: Option<Refusal>) -> Self {
+        let kind = refusal.map_or(Kind::NotReady, |refusal| Kind::Refused { refusal });
         Self { kind }
     }
 }
@@ -57,12 +59,25 @@ where
 {
     type Output = Result<T, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProj::Sent { response } => response.poll(context).map_err(Into::into),
+            KindProj::Sent { response, unsent } => match response.poll(context) {
+                Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(failure(error.into(), unsent))),
+                Poll::Pending => Poll::Pending,
+            },
             KindProj::Refused { refusal } => Poll::Ready(Err(refusal.clone().into())),
             KindProj::NotReady => Poll::Ready(Err(NotReady.into())),
         }
+    }
+}
+
+#[cold]
+fn failure(error: BoxError, unsent: &Rule) -> BoxError {
+    match unsent.is_true_for(&*error) {
+        true => NotSent::new(error).into(),
+        false => error,
     }
 }
 
@@ -72,20 +87,20 @@ impl<F> fmt::Debug for ResponseFuture<F> {
     }
 }
 
-/// Why a request will not be sent.
+/// Why a request will not be sent. Small, as it has a place in each handle and each response.
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
-    Unavailable(Unavailable),
+    Unavailable(Box<Unavailable>),
     NoRuntime(NoRuntime),
-    Closed(Closed),
+    Closed(Box<Closed>),
 }
 
 impl From<Refusal> for BoxError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Unavailable(error) => error.into(),
+            Refusal::Unavailable(error) => error,
             Refusal::NoRuntime(error) => error.into(),
-            Refusal::Closed(error) => error.into(),
+            Refusal::Closed(error) => error,
         }
     }
 }

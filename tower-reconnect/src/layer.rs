@@ -1,18 +1,13 @@
-//! The layer and its settings.
+//! The layer of the shared shape.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::fmt;
 
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    backoff::Backoff,
-    connector::Connector,
-    error::{BoxError, InvalidSetting},
-    machine::Machine,
-    retired::Retired,
-    service::Reconnect,
-    shared::Shared,
+    builder::Builder, connector::Connector, driver::Driver, error::BoxError, machine::Machine,
+    reporter::Reporter, service::Reconnect, settings::Settings, shared::Shared,
 };
 
 /// Makes a [`Reconnect`] out of a service that makes connections to a target.
@@ -25,29 +20,19 @@ pub struct ReconnectLayer<T> {
     settings: Settings,
 }
 
-/// What a handle does while there is no connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Mode {
-    /// It is not ready until there is one, so that a balancer picks another endpoint.
-    #[default]
-    Balanced,
-    /// It waits for a dial that is under way, but during a backoff it is ready and refuses the
-    /// request with [`error::Unavailable`](crate::error::Unavailable).
-    FailFast,
-}
-
 impl<T> ReconnectLayer<T> {
     /// With every setting at its default.
     pub fn new(target: T) -> Self {
-        let settings = Settings::default();
-        Self { target, settings }
+        Self::with(target, Settings::default())
     }
 
     /// With settings of your own.
     pub fn builder(target: T) -> Builder<T> {
-        let settings = Settings::default();
-        Builder { target, settings }
+        Builder::new(target)
+    }
+
+    pub(crate) fn with(target: T, settings: Settings) -> Self {
+        Self { target, settings }
     }
 }
 
@@ -63,22 +48,14 @@ where
 
     fn layer(&self, maker: M) -> Self::Service {
         let settings = &self.settings;
-        let connector = Connector {
-            maker,
-            target: self.target.clone(),
-            timeout: settings.connect_timeout,
-        };
-        let backoff = Backoff::new(settings.base, settings.max);
-        let shared = Shared::new(
-            Machine::new(backoff, settings.stable_after),
-            settings.mode,
-            settings.retired.clone(),
-            settings.name.clone(),
-            Box::new(move |runtime, shared, wake| {
-                runtime.spawn(connector.run(shared, wake)).abort_handle()
-            }),
-        );
-        Reconnect::new(Arc::new(shared))
+        let machine = Machine::new(settings.pace(), settings.stable_after);
+        let connector = Connector::new(maker, self.target.clone(), settings.connect_timeout);
+        Reconnect::new(Shared::new(
+            machine.limited(settings.limits()),
+            Reporter::new(settings.told()),
+            Driver::new(connector),
+            settings.policy(),
+        ))
     }
 }
 
@@ -89,137 +66,3 @@ impl<T> fmt::Debug for ReconnectLayer<T> {
             .finish_non_exhaustive()
     }
 }
-
-/// The settings of a [`ReconnectLayer`].
-///
-/// Nothing is checked before [`build`](Self::build).
-#[derive(Clone)]
-#[must_use = "a builder does nothing until it is built"]
-pub struct Builder<T> {
-    target: T,
-    settings: Settings,
-}
-
-impl<T> Builder<T> {
-    /// How long making one connection may take, the wait for the maker's readiness included.
-    ///
-    /// 1 s by default, 1 ms to 24 h.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.connect_timeout = timeout;
-        self
-    }
-
-    /// The delays between dials that fail: `base` after the first failure, twice as much after
-    /// each further one, up to `max`, and every one drawn at random from its upper half.
-    ///
-    /// 100 ms and 10 s by default, 1 ms to 24 h each.
-    pub fn backoff(mut self, base: Duration, max: Duration) -> Self {
-        self.settings.base = base;
-        self.settings.max = max;
-        self
-    }
-
-    /// How long a connection must have been up for its loss not to be a failure: it is replaced
-    /// at once, and the backoff begins anew. Always at least the backoff's `base`.
-    ///
-    /// 5 s by default, 0 to 24 h.
-    pub fn stable_after(mut self, uptime: Duration) -> Self {
-        self.settings.stable_after = uptime;
-        self
-    }
-
-    /// Which errors of a connection mean that it did its work and was retired, as by a GOAWAY or
-    /// a `connection: close` after an answer. Such a loss is no failure, however soon it comes:
-    /// the connection is replaced at once, and the backoff begins anew.
-    ///
-    /// None by default. A rule that is true for a peer that never works makes it be dialled as
-    /// often as a request asks for it.
-    pub fn retired_when(
-        mut self,
-        rule: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.settings.retired = Retired::when(rule);
-        self
-    }
-
-    /// What a handle does while there is no connection. [`Mode::Balanced`] by default.
-    pub fn mode(mut self, mode: Mode) -> Self {
-        self.settings.mode = mode;
-        self
-    }
-
-    /// What to call the other end in traces and errors. Nothing by default.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.settings.name = Some(name.into());
-        self
-    }
-
-    /// The layer.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidSetting`] when a setting is out of its range.
-    pub fn build(self) -> Result<ReconnectLayer<T>, InvalidSetting> {
-        let Self { target, settings } = self;
-        let Settings { base, max, .. } = settings;
-        require("connect_timeout", settings.connect_timeout, SHORTEST)?;
-        require("backoff.base", base, SHORTEST)?;
-        require("backoff.max", max, SHORTEST)?;
-        require("stable_after", settings.stable_after, Duration::ZERO)?;
-        if base > max {
-            let value = format!("{base:?} with a `backoff.max` of {max:?}");
-            let allowed = "at most `backoff.max`";
-            return Err(InvalidSetting::new("backoff.base", value, allowed));
-        }
-        Ok(ReconnectLayer { target, settings })
-    }
-}
-
-impl<T> fmt::Debug for Builder<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Settings {
-    connect_timeout: Duration,
-    base: Duration,
-    max: Duration,
-    stable_after: Duration,
-    mode: Mode,
-    retired: Retired,
-    name: Option<Arc<str>>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(1),
-            base: Duration::from_millis(100),
-            max: Duration::from_secs(10),
-            stable_after: Duration::from_secs(5),
-            mode: Mode::default(),
-            retired: Retired::default(),
-            name: None,
-        }
-    }
-}
-
-fn require(field: &'static str, value: Duration, shortest: Duration) -> Result<(), InvalidSetting> {
-    if (shortest..=LONGEST).contains(&value) {
-        return Ok(());
-    }
-    let allowed = if shortest.is_zero() {
-        "0 to 24 h"
-    } else {
-        "1 ms to 24 h"
-    };
-    Err(InvalidSetting::new(field, format!("{value:?}"), allowed))
-}
-
-/// The timer of tokio is no finer.
-const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -3,19 +3,42 @@
 #![doc(test(attr(deny(warnings))))]
 #![forbid(unsafe_code)]
 
+mod admission;
 mod backoff;
+mod builder;
+mod chance;
 mod connector;
+mod current;
+mod driver;
 pub mod error;
+pub mod exclusive;
 pub mod future;
 mod layer;
+mod lent;
+mod limits;
 mod machine;
-mod retired;
+mod mode;
+mod observer;
+mod pace;
+mod policy;
+mod reporter;
+mod rule;
 mod service;
+mod settings;
 mod shared;
+mod stats;
+mod sync;
+mod task;
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub mod tcp;
 mod waiters;
 mod watch;
 
-pub use self::layer::{Builder, Mode, ReconnectLayer};
-pub use self::machine::Stats;
+pub use self::builder::Builder;
+pub use self::layer::ReconnectLayer;
+pub use self::mode::Mode;
+pub use self::observer::{Event, Observer};
 pub use self::service::Reconnect;
+pub use self::stats::Stats;
 pub use self::watch::{State, Watch};

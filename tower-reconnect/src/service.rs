@@ -9,8 +9,10 @@ use std::{
 use tower_service::Service;
 
 use crate::{
+    admission::Wait,
     error::BoxError,
     future::{Refusal, ResponseFuture},
+    lent::Lent,
     shared::{Access, Connection, Shared},
     watch::Watch,
 };
@@ -25,21 +27,28 @@ use crate::{
 /// wake every clone that waits in `poll_ready`: a handle that is pending there is woken by its own
 /// clone alone, not by the report of another handle.
 pub struct Reconnect<S> {
-    shared: Arc<Shared<S>>,
+    shared: Lent<Shared<S>>,
     /// Our own clone of the connection.
     connection: Option<Connection<S>>,
-    /// Where we are registered while there is no connection.
-    waiter: Option<u64>,
+    /// Whether it has said so and was not called since.
+    ready: bool,
+    /// While there is no connection.
+    wait: Wait,
     /// We said that we are ready, to refuse the next request.
     refusal: Option<Refusal>,
 }
 
 impl<S> Reconnect<S> {
     pub(crate) fn new(shared: Arc<Shared<S>>) -> Self {
+        Self::with(Lent::new(shared))
+    }
+
+    fn with(shared: Lent<Shared<S>>) -> Self {
         Self {
             shared,
             connection: None,
-            waiter: None,
+            ready: false,
+            wait: Wait::default(),
             refusal: None,
         }
     }
@@ -49,7 +58,18 @@ impl<S> Reconnect<S> {
         self.shared.watch()
     }
 
+    /// Forgets the failures of the past: a backoff that is under way ends, and the next one is as
+    /// short as the first.
+    ///
+    /// For whoever has news of the other end, as when discovery names it again. Without demand
+    /// nothing is dialled by this.
+    pub fn reset_backoff(&self) {
+        self.shared.reset_backoff();
+    }
+
     /// Ready with nothing when the connection is, or with the reason to refuse the next request.
+    #[cold]
+    #[inline(never)]
     fn poll_connection<Request>(&mut self, context: &mut Context<'_>) -> Poll<Option<Refusal>>
     where
         S: Service<Request> + Clone,
@@ -60,16 +80,15 @@ impl<S> Reconnect<S> {
         loop {
             if let Some(connection) = self.live() {
                 match connection.service.poll_ready(context) {
-                    Poll::Ready(Ok(())) => return Poll::Ready(None),
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(cause)) => {
-                        let generation = connection.generation;
-                        self.connection = None;
-                        self.shared.lose(generation, cause.into());
+                    Poll::Ready(Ok(())) => {
+                        self.ready = true;
+                        return Poll::Ready(None);
                     }
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(cause)) => self.lose(cause.into()),
                 }
             }
-            match self.shared.demand(&mut self.waiter, context) {
+            match self.shared.demand(&mut self.wait, context) {
                 Access::Connected => {}
                 Access::Waiting => return Poll::Pending,
                 Access::Refused(refusal) => return Poll::Ready(Some(refusal)),
@@ -77,21 +96,45 @@ impl<S> Reconnect<S> {
         }
     }
 
-    /// Our clone of the connection, or a new one when ours is known to be dead.
+    /// Our connection is dead.
+    #[cold]
+    #[inline(never)]
+    fn lose(&mut self, cause: BoxError) {
+        self.ready = false;
+        if let Some(connection) = self.connection.take() {
+            self.shared.lose(connection.generation, cause);
+        }
+    }
+
+    /// Our clone of the connection, or a new one when ours is not to be used any more.
+    #[inline]
     fn live(&mut self) -> Option<&mut Connection<S>>
     where
         S: Clone,
     {
         let shared = &self.shared;
-        let ours = self.connection.as_ref();
-        if !ours.is_some_and(|ours| shared.is_current(ours.generation)) {
-            self.connection = shared.connection();
-            // Whoever waited for it has been woken, and counts as waiting no more.
-            if self.connection.is_some() {
-                self.waiter = None;
-            }
+        let usable = self.connection.as_ref().is_some_and(|ours| {
+            shared.is_current(ours.generation)
+                // What was promised is kept, by the one who promised.
+                || self.ready && shared.is_draining(ours.generation)
+        });
+        if !usable {
+            self.renew();
         }
         self.connection.as_mut()
+    }
+
+    #[inline(never)]
+    fn renew(&mut self)
+    where
+        S: Clone,
+    {
+        self.ready = false;
+        self.connection = self.shared.connection();
+        // Whoever waited for it has been woken, and counts as waiting no more.
+        if self.connection.is_some() {
+            self.wait = Wait::default();
+        }
     }
 }
 
@@ -105,7 +148,21 @@ where
     type Future = ResponseFuture<S::Future>;
 
     /// Never an error: see the [crate's documentation](crate#readiness).
+    #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        // Apart from what happens without a connection, of which a request is to pay nothing.
+        if self.refusal.is_none()
+            && let Some(connection) = self.live()
+        {
+            match connection.service.poll_ready(context) {
+                Poll::Ready(Ok(())) => {
+                    self.ready = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(cause)) => self.lose(cause.into()),
+            }
+        }
         match self.poll_connection(context) {
             Poll::Ready(refusal) => self.refusal = refusal,
             Poll::Pending if self.refusal.is_none() => return Poll::Pending,
@@ -115,29 +172,37 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        if let Some(refusal) = self.refusal.take() {
-            return ResponseFuture::refused(refusal);
+        if self.refusal.is_some() {
+            return ResponseFuture::refused(self.refusal.take());
         }
         // The instance that was polled, even if others have seen it die since: it alone knows.
-        match &mut self.connection {
-            Some(connection) => ResponseFuture::sent(connection.service.call(request)),
-            None => ResponseFuture::not_ready(),
+        let Some(connection) = &mut self.connection else {
+            return ResponseFuture::refused(None);
+        };
+        self.shared.touch();
+        let policy = self.shared.policy();
+        let response = ResponseFuture::sent(connection.service.call(request), &policy.unsent);
+        self.ready = false;
+        if policy.releases {
+            self.connection = None;
         }
+        response
     }
 }
 
 impl<S> Clone for Reconnect<S> {
     /// The clone takes its own clone of the connection when it is polled, not now.
     fn clone(&self) -> Self {
-        Self::new(self.shared.clone())
+        Self::with(self.shared.clone())
     }
 }
 
 impl<S> Drop for Reconnect<S> {
     fn drop(&mut self) {
-        if self.waiter.is_some() {
-            self.shared.leave(&mut self.waiter);
+        if self.wait.key.is_some() {
+            self.shared.leave(&mut self.wait);
         }
     }
 }
@@ -146,7 +211,7 @@ impl<S> fmt::Debug for Reconnect<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconnect")
             .field("name", &self.shared.name())
-            .field("state", &self.watch().state())
+            .field("state", &self.shared.state())
             .finish_non_exhaustive()
     }
 }

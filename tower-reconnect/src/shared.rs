@@ -3,62 +3,44 @@
 mod task;
 
 use std::{
-    error::Error,
-    mem,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Context,
-    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, watch},
-    task::AbortHandle,
-    time::Instant,
-};
 
 use crate::{
-    error::{BoxError, Cause, Closed, NoRuntime, Unavailable},
+    admission::{Wait, refusal},
+    current::Current,
+    driver::Driver,
+    error::{BoxError, Cause},
     future::Refusal,
-    layer::Mode,
-    machine::{Loss, Machine, Phase},
-    retired::Retired,
+    machine::{Loss, Machine, Phase as MachinePhase},
+    observer::Event,
+    policy::Policy,
+    reporter::Reporter,
     waiters::Waiters,
-    watch::{self as state, Published, Watch},
+    watch::{Phase, State, View, Watch},
 };
 
-/// Owned by the handles: the task has a weak reference only, so that dropping the last handle
-/// drops the connection and ends the task.
+/// Owned by the handles, so that dropping the last handle drops the connection and ends the task.
 pub(crate) struct Shared<S> {
-    /// The generation of `connection`, or [`NONE`]: cheaper to ask than the connection itself.
-    current: AtomicU64,
-    /// For requests, which take no lock. Both change under the lock of `inner` only.
+    /// That which `connection` is: cheaper to ask than the connection itself.
+    current: Current,
+    /// For requests, which take no lock. It and `current` change under the lock of `inner` only.
     connection: ArcSwapOption<Connection<S>>,
-    inner: Mutex<Inner<S>>,
-    wake: Arc<Notify>,
-    task: OnceLock<AbortHandle>,
-    publisher: watch::Sender<Published>,
-    epoch: Instant,
-    mode: Mode,
-    retired: Retired,
-    name: Option<Arc<str>>,
+    inner: Mutex<Inner>,
+    driver: Driver<Self>,
+    reporter: Reporter,
+    policy: Policy,
 }
 
-struct Inner<S> {
+struct Inner {
     machine: Machine<Cause>,
     waiters: Waiters,
     /// Whether a request was refused since the last dial: demand that has nothing to wake.
     refused: bool,
-    launch: Option<Launch<S>>,
 }
-
-/// Starts the task. It hides the type of the service that makes connections from the handles.
-pub(crate) type Launch<S> =
-    Box<dyn FnOnce(&Handle, Weak<Shared<S>>, Arc<Notify>) -> AbortHandle + Send>;
 
 /// A connection, and which one of those that there have been.
 #[derive(Clone, Debug)]
@@ -79,39 +61,155 @@ pub(crate) enum Access {
 impl<S> Shared<S> {
     pub(crate) fn new(
         machine: Machine<Cause>,
-        mode: Mode,
-        retired: Retired,
-        name: Option<Arc<str>>,
-        launch: Launch<S>,
-    ) -> Self {
-        let epoch = Instant::now();
-        let (publisher, _) = watch::channel(Published::new(&machine, epoch));
-        Self {
-            current: AtomicU64::new(NONE),
+        reporter: Reporter,
+        driver: Driver<Self>,
+        policy: Policy,
+    ) -> Arc<Self> {
+        let eager = policy.eager;
+        let shared = Arc::new(Self {
+            current: Current::new(),
             connection: ArcSwapOption::empty(),
             inner: Mutex::new(Inner {
                 machine,
                 waiters: Waiters::default(),
                 refused: false,
-                launch: Some(launch),
             }),
-            wake: Arc::new(Notify::new()),
-            task: OnceLock::new(),
-            publisher,
-            epoch,
-            mode,
-            retired,
-            name,
+            driver,
+            reporter,
+            policy,
+        });
+        if eager {
+            // Without a runtime the first poll from within one starts it.
+            let _ = shared.driver.start(&shared);
+        }
+        shared
+    }
+
+    /// Asks for a connection where there was none.
+    pub(crate) fn demand(self: &Arc<Self>, wait: &mut Wait, context: &Context<'_>) -> Access {
+        if let Err(error) = self.driver.can_start() {
+            return Access::Refused(Refusal::NoRuntime(error));
+        }
+        let mut inner = self.lock();
+        let (access, waker) = match self.admit(&mut inner, wait) {
+            None => {
+                let until = wait.until;
+                let replaced = inner
+                    .waiters
+                    .register(&mut wait.key, context.waker(), until);
+                (Access::Waiting, replaced)
+            }
+            Some(access) => (access, inner.end(wait)),
+        };
+        drop(inner);
+        drop(waker);
+        if let Access::Connected = access {
+            return access;
+        }
+        // A task that has not seen the loss yet has to hear of it. Another one takes one turn more
+        // in its loop.
+        match self.driver.start(self) {
+            Ok(true) => access,
+            // The runtime is shutting down, or was.
+            Ok(false) => self.admit(&mut self.lock(), wait).unwrap_or(access),
+            Err(error) => {
+                // The task has come to rest since.
+                self.leave(wait);
+                Access::Refused(Refusal::NoRuntime(error))
+            }
         }
     }
 
-    pub(crate) fn watch(&self) -> Watch {
-        Watch::new(self.publisher.subscribe())
+    /// Reports that the connection of this generation is dead, for `cause`.
+    pub(crate) fn lose(&self, generation: u64, cause: BoxError) {
+        let cause = Cause::from(cause);
+        let now = self.reporter.now();
+        let random = self.policy.chance.draw();
+        let retired = self.policy.retired.is_true_for(&*cause);
+        let (retired, loss, since, connection) = self.change(|inner| {
+            let since = inner.machine.connection().map(|(_, since)| since);
+            // One that was never asked for anything cannot have done its work.
+            let used = self.current.was_used() || inner.machine.was_used();
+            let retired = retired && used;
+            let loss = match retired {
+                true => inner.machine.retired(generation, cause.clone()),
+                false => inner.machine.lost(generation, now, cause.clone(), random),
+            };
+            let connection = match loss {
+                Loss::Known => None,
+                _ => self.replace(None),
+            };
+            (retired, loss, since, connection)
+        });
+        drop(connection);
+        let (connection, cause) = (generation, &cause);
+        let age = now.saturating_sub(since.unwrap_or(now));
+        let retry_in = match loss {
+            Loss::Known => return,
+            Loss::Stable | Loss::Renewing => None,
+            Loss::Unstable { delay } => Some(delay),
+        };
+        self.reporter.tell(&match retired {
+            true => Event::Retired {
+                connection,
+                cause,
+                age,
+            },
+            false => Event::Lost {
+                connection,
+                cause,
+                age,
+                retry_in,
+            },
+        });
     }
 
-    /// Whether the connection of this generation is not known to be dead.
+    /// What to give a handle at once, or nothing when it has to wait.
+    fn admit(&self, inner: &mut Inner, wait: &mut Wait) -> Option<Access> {
+        if let MachinePhase::Connected { .. } = inner.machine.phase() {
+            return Some(Access::Connected);
+        }
+        let machine = &inner.machine;
+        let refusal = refusal(
+            self.policy.mode,
+            wait,
+            &self.reporter,
+            &view(machine),
+            machine.outage(),
+        )?;
+        inner.refused = true;
+        Some(Access::Refused(refusal))
+    }
+}
+
+impl<S> Shared<S> {
+    pub(crate) fn watch(&self) -> Watch {
+        let inner = self.lock();
+        self.reporter.watch(&view(&inner.machine))
+    }
+
+    pub(crate) fn state(&self) -> State {
+        let inner = self.lock();
+        self.reporter.state(&view(&inner.machine))
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.reporter.name().map(|name| &**name)
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether the connection of this generation is the one to use.
     pub(crate) fn is_current(&self, generation: u64) -> bool {
-        self.current.load(Ordering::Acquire) == generation
+        self.current.is(generation)
+    }
+
+    /// Whether the connection of this generation is not to be used any more, but was alive when
+    /// that was decided.
+    pub(crate) fn is_draining(&self, generation: u64) -> bool {
+        self.current.is_draining(generation)
     }
 
     /// A clone of the connection, if there is one that is not known to be dead.
@@ -122,164 +220,78 @@ impl<S> Shared<S> {
         self.connection.load().as_deref().cloned()
     }
 
-    /// Asks for a connection where there was none.
-    pub(crate) fn demand(
-        self: &Arc<Self>,
-        waiter: &mut Option<u64>,
-        context: &Context<'_>,
-    ) -> Access {
-        if let Err(error) = self.start() {
-            return Access::Refused(Refusal::NoRuntime(error));
-        }
-        let mut inner = self.lock();
-        let (access, waker) = match self.admit(&mut inner) {
-            None => {
-                let replaced = inner.waiters.register(waiter, context.waker());
-                (Access::Waiting, replaced)
-            }
-            Some(access) => (access, inner.waiters.remove(waiter)),
-        };
-        drop(inner);
-        drop(waker);
-        // A task that is idle, or has not seen the loss yet, has to hear of it. Another one takes
-        // one turn more in its loop.
-        if !matches!(access, Access::Connected) {
-            self.wake.notify_one();
-        }
-        access
-    }
-
-    /// Reports that the connection of this generation is dead, for `cause`.
-    pub(crate) fn lose(&self, generation: u64, cause: BoxError) {
-        let cause = Cause::from(cause);
-        let now = self.now();
-        let random = rand::random();
-        let retired = self.retired.is(&*cause);
-        let (loss, connection) = self.change(|inner| {
-            let loss = match retired {
-                true => inner.machine.retired(generation, cause.clone()),
-                false => inner.machine.lost(generation, now, cause.clone(), random),
-            };
-            let connection = match loss {
-                Loss::Known => None,
-                Loss::Stable | Loss::Unstable { .. } => self.replace(None),
-            };
-            (loss, connection)
-        });
-        drop(connection);
-        let name = self.name();
-        let error: &(dyn Error + 'static) = &*cause;
-        match loss {
-            Loss::Known => {}
-            Loss::Stable => tracing::debug!(name, error, "connection lost"),
-            Loss::Unstable { delay } => {
-                tracing::warn!(name, error, ?delay, "connection lost before it was stable");
-            }
-        }
+    /// A request is sent.
+    pub(crate) fn touch(&self) {
+        self.current.touch();
     }
 
     /// Ends a handle's wait.
-    pub(crate) fn leave(&self, waiter: &mut Option<u64>) {
-        let waker = self.lock().waiters.remove(waiter);
+    pub(crate) fn leave(&self, wait: &mut Wait) {
+        let waker = self.lock().end(wait);
         drop(waker);
     }
 
-    fn start(self: &Arc<Self>) -> Result<(), NoRuntime> {
-        if self.task.get().is_some() {
-            return Ok(());
-        }
-        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
-        let launch = self.lock().launch.take();
-        // Without the lock: a runtime that is shutting down drops the task here and now, and that
-        // closes us.
-        if let Some(launch) = launch {
-            let task = launch(&runtime, Arc::downgrade(self), self.wake.clone());
-            // Never set before, as there was but one launch.
-            let _ = self.task.set(task);
-        }
-        Ok(())
+    /// Forgets the failures.
+    pub(crate) fn reset_backoff(&self) {
+        let now = self.reporter.now();
+        self.change(|inner| inner.machine.reset(now));
+        self.driver.nudge();
     }
 
-    /// What to give a handle at once, or nothing when it has to wait.
-    fn admit(&self, inner: &mut Inner<S>) -> Option<Access> {
-        match inner.machine.phase() {
-            Phase::Connected { .. } => Some(Access::Connected),
-            Phase::BackingOff { cause, until } if self.mode == Mode::FailFast => {
-                inner.refused = true;
-                let unavailable = Unavailable {
-                    name: self.name.clone(),
-                    cause: cause.clone(),
-                    failures: inner.machine.failures(),
-                    wait: until.saturating_sub(self.now()),
-                    next_attempt: state::at(self.epoch, *until),
-                };
-                Some(Access::Refused(Refusal::Unavailable(unavailable)))
-            }
-            Phase::Closed => {
-                let name = self.name.clone();
-                Some(Access::Refused(Refusal::Closed(Closed { name })))
-            }
-            Phase::Idle | Phase::Connecting | Phase::BackingOff { .. } => None,
-        }
-    }
-}
-
-impl<S> Shared<S> {
     /// Changes the state under the lock, then shows it to the watches without.
-    fn change<R>(&self, change: impl FnOnce(&mut Inner<S>) -> R) -> R {
+    fn change<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
         let mut inner = self.lock();
         let before = inner.machine.version();
         let result = change(&mut inner);
         let changed = inner.machine.version() != before;
-        let published = changed.then(|| Published::new(&inner.machine, self.epoch));
+        let seen = changed.then(|| self.reporter.see(&view(&inner.machine)));
         drop(inner);
-        if let Some(published) = published {
-            self.publish(published);
-        }
+        self.reporter.publish(seen.flatten());
         result
     }
 
     /// Only to be called under the lock, and what it returns only to be dropped without.
     fn replace(&self, connection: Option<Connection<S>>) -> Option<Arc<Connection<S>>> {
-        let generation = connection.as_ref().map_or(NONE, |new| new.generation);
+        let generation = connection.as_ref().map(|new| new.generation);
         let replaced = self.connection.swap(connection.map(Arc::new));
-        self.current.store(generation, Ordering::Release);
+        self.current.replace(generation);
         replaced
     }
 
-    fn publish(&self, mut next: Published) {
-        self.publisher.send_if_modified(|latest| {
-            // Two changes may arrive here in the wrong order.
-            let newer = next.version > latest.version;
-            if newer {
-                mem::swap(latest, &mut next);
-            }
-            newer
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing under the lock panics half way.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now(&self) -> Duration {
-        Instant::now().saturating_duration_since(self.epoch)
-    }
-
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
     }
 }
 
 impl<S> Drop for Shared<S> {
     fn drop(&mut self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
-        self.close();
+        self.shut();
     }
 }
 
-/// No connection has this generation.
-const NONE: u64 = 0;
+impl Inner {
+    fn end(&mut self, wait: &mut Wait) -> Option<std::task::Waker> {
+        wait.until = None;
+        self.waiters.remove(&mut wait.key)
+    }
+}
+
+fn view(machine: &Machine<Cause>) -> View<'_> {
+    View {
+        version: machine.version(),
+        phase: match machine.phase() {
+            MachinePhase::Idle => Phase::Idle,
+            MachinePhase::Connecting => Phase::Connecting,
+            MachinePhase::Connected { since, .. } => Phase::Connected { since: *since },
+            MachinePhase::BackingOff { cause, until } => Phase::BackingOff {
+                cause,
+                until: *until,
+            },
+            MachinePhase::Closed => Phase::Closed,
+        },
+        failures: machine.failures(),
+        stats: machine.stats(),
+        last_cause: machine.last_cause(),
+    }
+}

@@ -4,10 +4,7 @@ use std::{fmt, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
-use crate::{
-    error::Cause,
-    machine::{Machine, Phase, Stats},
-};
+use crate::{error::Cause, stats::Stats};
 
 /// Sees the state of a connection and the changes of it.
 ///
@@ -106,32 +103,42 @@ pub(crate) struct Published {
     pub(crate) last_cause: Option<Cause>,
 }
 
+/// What a state machine shows of itself. Its moments count from the epoch.
+pub(crate) struct View<'a> {
+    pub(crate) version: u64,
+    pub(crate) phase: Phase<'a>,
+    pub(crate) failures: u32,
+    pub(crate) stats: Stats,
+    pub(crate) last_cause: Option<&'a Cause>,
+}
+
+pub(crate) enum Phase<'a> {
+    Idle,
+    Connecting,
+    Connected { since: Duration },
+    BackingOff { cause: &'a Cause, until: Duration },
+    Closed,
+}
+
 impl Published {
-    /// The moments of `machine` count from `epoch`.
-    pub(crate) fn new(machine: &Machine<Cause>, epoch: Instant) -> Self {
-        let state = match machine.phase() {
+    pub(crate) fn new(view: &View<'_>, epoch: Instant) -> Self {
+        let at = |time| epoch.checked_add(time).unwrap_or(epoch);
+        let state = match view.phase {
             Phase::Idle => State::Idle,
             Phase::Connecting => State::Connecting,
-            Phase::Connected { since, .. } => State::Connected {
-                since: at(epoch, *since),
-            },
+            Phase::Connected { since } => State::Connected { since: at(since) },
             Phase::BackingOff { cause, until } => State::BackingOff {
                 cause: cause.clone(),
-                until: at(epoch, *until),
-                failures: machine.failures(),
+                until: at(until),
+                failures: view.failures,
             },
             Phase::Closed => State::Closed,
         };
         Self {
-            version: machine.version(),
+            version: view.version,
             state,
-            stats: machine.stats(),
-            last_cause: machine.last_cause().cloned(),
+            stats: view.stats,
+            last_cause: view.last_cause.cloned(),
         }
     }
-}
-
-/// Saturates at the epoch, which is out of reach: the builder bounds every delay.
-pub(crate) fn at(epoch: Instant, time: Duration) -> Instant {
-    epoch.checked_add(time).unwrap_or(epoch)
 }

@@ -105,6 +105,22 @@ fn without_a_runtime_the_response_says_so_and_a_later_poll_recovers() {
     assert_eq!(answer.unwrap(), (1, 2));
 }
 
+/// Nothing but a dial or a backoff is bound to the runtime that it began on.
+#[test]
+fn a_connection_outlives_its_runtime_and_is_made_again_on_another() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let mut service = peer.connect_by_default();
+    let first = runtime();
+    let answer = first.block_on(async { service.ready().await.unwrap().call(1).await });
+    assert_eq!(answer.unwrap(), (1, 1));
+    drop(first);
+    assert!(service.watch().state().is_connected());
+    peer.link().kill();
+    let second = runtime();
+    let answer = second.block_on(async { service.ready().await.unwrap().call(2).await });
+    assert_eq!(answer.unwrap(), (2, 2));
+}
+
 #[test]
 fn the_end_of_the_runtime_ends_the_wait_of_all() {
     let peer = Peer::new(&[Dial::Hang]);

@@ -8,12 +8,19 @@ use proptest::prelude::*;
 use self::{
     backoff::Backoff,
     machine::{Loss, Machine, Phase, Step},
+    pace::Pace,
 };
 
 #[path = "../src/backoff.rs"]
 mod backoff;
+#[path = "../src/limits.rs"]
+mod limits;
 #[path = "../src/machine.rs"]
 mod machine;
+#[path = "../src/pace.rs"]
+mod pace;
+#[path = "../src/stats.rs"]
+mod stats;
 
 #[test]
 fn nothing_is_dialled_without_demand() {
@@ -29,11 +36,68 @@ fn nothing_is_dialled_without_demand() {
 fn a_failed_dial_backs_off_even_under_demand() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    assert_eq!(machine.failed(ms(10), "refused", u64::MAX), Some(ms(100)));
-    assert_eq!(machine.next(ms(11), true), Step::Sleep(ms(99)));
-    assert_eq!(machine.next(ms(110), true), Step::Dial);
-    assert_eq!(machine.failed(ms(110), "refused", u64::MAX), Some(ms(200)));
+    assert_eq!(machine.failed(ms(10), "refused", u64::MAX), Some(ms(90)));
+    assert_eq!(machine.next(ms(11), true), Step::Sleep(ms(89)));
+    assert_eq!(machine.next(ms(100), true), Step::Dial);
+    assert_eq!(machine.failed(ms(100), "refused", u64::MAX), Some(ms(200)));
     assert_eq!(machine.failures(), 2);
+}
+
+#[test]
+fn a_dial_that_took_long_is_followed_by_half_of_its_delay() {
+    let mut machine = machine();
+    machine.next(ms(0), true);
+    assert_eq!(machine.failed(ms(70), "timeout", u64::MAX), Some(ms(50)));
+    machine.next(ms(120), true);
+    assert_eq!(machine.failed(ms(9120), "timeout", u64::MAX), Some(ms(100)));
+}
+
+/// Clients that failed together differ by their first failure, and keep the difference.
+#[test]
+fn the_first_failure_decides_the_place_of_all_that_follow() {
+    for (first, delays) in [
+        (u64::MAX, [100, 200, 400, 800]),
+        (1 << 63, [75, 150, 300, 600]),
+    ] {
+        let mut machine = machine();
+        let mut now = ms(0);
+        for (failures, delay) in delays.into_iter().enumerate() {
+            assert_eq!(machine.next(now, true), Step::Dial);
+            let random = if failures == 0 { first } else { u64::MAX };
+            let measured = machine.failed(now, "refused", random).unwrap();
+            // The first draw shortens the first delay by its own eighth, too.
+            let eighth = if random == u64::MAX { 0 } else { delay / 16 };
+            assert!(
+                measured.abs_diff(ms(delay - eighth)) <= ms(1),
+                "{measured:?}"
+            );
+            now += measured;
+        }
+    }
+}
+
+#[test]
+fn without_jitter_the_first_dial_is_at_once() {
+    let mut machine = put_off(ms(0), u64::MAX);
+    assert_eq!(machine.next(ms(7), true), Step::Dial);
+}
+
+#[test]
+fn the_first_dial_waits_for_its_jitter_from_when_it_is_wanted() {
+    let mut machine = put_off(ms(1000), 1 << 63);
+    assert_eq!(machine.next(ms(100), false), Step::Wait);
+    assert_eq!(machine.next(ms(200), true), Step::Sleep(ms(500)));
+    assert_eq!(machine.next(ms(400), true), Step::Sleep(ms(300)));
+    assert_eq!(machine.stats().dials, 0);
+    assert_eq!(machine.next(ms(700), true), Step::Dial);
+    // After a failure there is a backoff, and no jitter beside it.
+    machine.failed(ms(700), "refused", 1 << 63);
+    assert_eq!(machine.next(ms(800), true), Step::Dial);
+    let generation = machine.connected(ms(800)).unwrap();
+    // A stable connection is lost by all clients at once.
+    machine.lost(generation, ms(9000), "reset", u64::MAX);
+    assert_eq!(machine.next(ms(9000), true), Step::Sleep(ms(500)));
+    assert_eq!(machine.next(ms(9500), true), Step::Dial);
 }
 
 #[test]
@@ -51,11 +115,12 @@ fn a_backoff_without_demand_ends_idle_and_remembers_its_failures() {
 fn a_connection_that_died_young_is_a_failure() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    machine.failed(ms(0), "refused", 0);
+    machine.failed(ms(0), "refused", u64::MAX);
     machine.next(ms(100), true);
     let generation = machine.connected(ms(100)).unwrap();
-    let loss = machine.lost(generation, ms(5099), "reset", u64::MAX);
-    assert_eq!(loss, Loss::Unstable { delay: ms(200) });
+    let loss = machine.lost(generation, ms(150), "reset", u64::MAX);
+    let delay = ms(150);
+    assert_eq!(loss, Loss::Unstable { delay }, "200 ms after the dial");
     assert!(matches!(
         machine.phase(),
         Phase::BackingOff { cause: "reset", .. }
@@ -63,14 +128,30 @@ fn a_connection_that_died_young_is_a_failure() {
     assert_eq!(machine.stats().unstable, 1);
 }
 
+/// Clients that dialled one after another lose their connections together, and stay apart.
+#[test]
+fn a_loss_is_followed_by_what_is_left_of_the_step_of_its_dial() {
+    for (lived, rest) in [(0, 100), (99, 1), (100, 0), (4999, 0)] {
+        let mut machine = machine();
+        machine.next(ms(0), true);
+        let generation = machine.connected(ms(0)).unwrap();
+        let loss = machine.lost(generation, ms(lived), "reset", u64::MAX);
+        assert_eq!(loss, Loss::Unstable { delay: ms(rest) });
+        assert_eq!(machine.failures(), 1, "it counts");
+    }
+}
+
 #[test]
 fn a_stable_connection_ends_the_backoff() {
     let mut machine = machine();
     machine.next(ms(0), true);
-    machine.failed(ms(0), "refused", 0);
+    machine.failed(ms(0), "refused", u64::MAX);
     machine.next(ms(100), true);
     let generation = machine.connected(ms(100)).unwrap();
-    assert_eq!(machine.lost(generation, ms(5100), "reset", 0), Loss::Stable);
+    assert_eq!(
+        machine.lost(generation, ms(5100), "reset", u64::MAX),
+        Loss::Stable
+    );
     assert_eq!(machine.last_cause(), Some(&"reset"));
     assert_eq!(machine.next(ms(5100), true), Step::Dial, "at once");
     assert_eq!(machine.failed(ms(5100), "refused", u64::MAX), Some(ms(100)));
@@ -81,24 +162,33 @@ fn only_the_first_report_of_a_loss_counts() {
     let mut machine = machine();
     machine.next(ms(0), true);
     let first = machine.connected(ms(0)).unwrap();
-    assert_eq!(machine.lost(first, ms(6000), "reset", 0), Loss::Stable);
-    assert_eq!(machine.lost(first, ms(6000), "reset", 0), Loss::Known);
+    assert_eq!(
+        machine.lost(first, ms(6000), "reset", u64::MAX),
+        Loss::Stable
+    );
+    assert_eq!(
+        machine.lost(first, ms(6000), "reset", u64::MAX),
+        Loss::Known
+    );
     machine.next(ms(6000), true);
     let second = machine.connected(ms(6000)).unwrap();
     assert_ne!(first, second);
-    assert_eq!(machine.lost(first, ms(6001), "reset", 0), Loss::Known);
+    assert_eq!(
+        machine.lost(first, ms(6001), "reset", u64::MAX),
+        Loss::Known
+    );
     assert!(matches!(machine.phase(), Phase::Connected { .. }));
     assert_eq!(machine.stats().lost, 1);
 }
 
 #[test]
 fn with_no_time_to_be_stable_the_first_backoff_step_is_it() {
-    let mut machine = Machine::new(Backoff::new(ms(100), ms(10_000)), Duration::ZERO);
-    for (failures, delay) in [(1, 100), (2, 200), (3, 400)] {
+    let mut machine = Machine::new(Backoff::new(ms(100), ms(6_400)), Duration::ZERO);
+    for (failures, rest) in [(1, 1), (2, 101), (3, 301)] {
         machine.next(ms(failures * 20_000), true);
         let generation = machine.connected(ms(failures * 20_000)).unwrap();
         let loss = machine.lost(generation, ms(failures * 20_000 + 99), "reset", u64::MAX);
-        assert_eq!(loss, Loss::Unstable { delay: ms(delay) });
+        assert_eq!(loss, Loss::Unstable { delay: ms(rest) });
     }
     machine.next(ms(100_000), true);
     let generation = machine.connected(ms(100_000)).unwrap();
@@ -125,7 +215,7 @@ fn closed_is_final() {
     assert!(machine.close());
     let version = machine.version();
     assert_eq!(machine.connected(ms(1)), None);
-    assert_eq!(machine.failed(ms(1), "refused", 0), None);
+    assert_eq!(machine.failed(ms(1), "refused", u64::MAX), None);
     assert_eq!(machine.next(ms(100_000), true), Step::Wait);
     assert!(!machine.close(), "twice");
     assert_eq!(machine.version(), version);
@@ -141,17 +231,19 @@ proptest! {
         let mut machine = machine();
         let (mut now, mut earliest) = (Duration::ZERO, Duration::ZERO);
         let (mut dialling, mut failures, mut generation) = (false, 0_u32, 0);
-        let mut since = Duration::ZERO;
+        let (mut since, mut dialled_at) = (Duration::ZERO, Duration::ZERO);
+        // Half of the step, less an eighth.
+        let shortest = |failures: u32| ms(100 << failures.min(6)) * 7 / 16;
         for event in events {
             match event {
                 Event::Pass(time) => now += time,
                 Event::Next(demand) => match machine.next(now, demand) {
                     Step::Dial => {
                         prop_assert!(demand && !dialling && now >= earliest);
-                        dialling = true;
+                        (dialling, dialled_at) = (true, now);
                     }
                     Step::Sleep(delay) => prop_assert_eq!(now + delay, earliest),
-                    Step::Wait => {}
+                    Step::Wait | Step::Look => {}
                 },
                 Event::Connected => {
                     let connected = machine.connected(now);
@@ -165,21 +257,22 @@ proptest! {
                     let delay = machine.failed(now, "refused", random);
                     prop_assert_eq!(delay.is_some(), dialling);
                     if let Some(delay) = delay {
-                        prop_assert!(delay >= ms(50 << failures.min(6)).min(ms(5000)));
                         (earliest, dialling) = (now + delay, false);
+                        prop_assert!(delay >= shortest(failures) / 2);
+                        prop_assert!(earliest >= dialled_at + shortest(failures));
                         failures += 1;
                     }
                 }
                 Event::Lost(random) => match machine.lost(generation, now, "reset", random) {
-                    Loss::Known => {}
+                    Loss::Known | Loss::Renewing => {}
                     Loss::Stable => {
                         prop_assert!(now - since >= ms(5000));
                         failures = 0;
                     }
                     Loss::Unstable { delay } => {
                         prop_assert!(now - since < ms(5000));
-                        prop_assert!(delay >= ms(50 << failures.min(6)).min(ms(5000)));
                         earliest = now + delay;
+                        prop_assert!(earliest >= dialled_at + shortest(failures));
                         failures += 1;
                     }
                 },
@@ -211,8 +304,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn put_off(jitter: Duration, random: u64) -> Machine<&'static str> {
+    let backoff = Backoff::new(ms(100), ms(6_400));
+    Machine::new(Pace::new(backoff, jitter, random), ms(5000))
+}
+
 fn machine() -> Machine<&'static str> {
-    Machine::new(Backoff::new(ms(100), ms(10_000)), ms(5000))
+    Machine::new(Backoff::new(ms(100), ms(6_400)), ms(5000))
 }
 
 fn ms(milliseconds: u64) -> Duration {

@@ -15,7 +15,11 @@ fn the_bounds_themselves_are_allowed() {
         let builder = ReconnectLayer::builder("peer")
             .connect_timeout(timeout)
             .backoff(base, max)
-            .stable_after(stable);
+            .stable_after(stable)
+            .first_dial_jitter(stable)
+            .max_age(base)
+            .idle(max)
+            .mode(Mode::BoundedWait(timeout));
         assert!(builder.build().is_ok());
     }
 }
@@ -69,7 +73,30 @@ fn a_bad_setting_is_named_with_its_value_and_range() {
             "86400.000000001s",
             "0 to 24 h",
         ),
+        (
+            builder().first_dial_jitter(more),
+            "first_dial_jitter",
+            "86400.000000001s",
+            "0 to 24 h",
+        ),
+        (builder().max_age(less), "max_age", "999.999µs", range),
+        (builder().idle(more), "idle", "86400.000000001s", range),
+        (
+            builder().idle(DAY).eager(true),
+            "idle",
+            "86400s with `eager`",
+            "nothing with `eager`",
+        ),
+        (builder().max_dials(0), "max_dials", "0", "1 to 1024"),
+        (builder().max_dials(1025), "max_dials", "1025", "1 to 1024"),
+        (
+            builder().mode(Mode::BoundedWait(Duration::ZERO)),
+            "mode.bounded_wait",
+            "0ns",
+            range,
+        ),
     ] {
+        assert!(builder.clone().build_exclusive().is_err());
         let error: InvalidSetting = builder.build().unwrap_err();
         assert_eq!(error.clone(), error);
         let names: [&'static str; 2] = [error.field(), error.allowed()];

@@ -1,13 +1,11 @@
 //! What later attempts are made from, and what they cost.
 
-use tower_service::Service;
-
 use crate::{
-    budget::Withdrawal,
     kind::Kind,
     policy::{Policy, Refusal},
     prepare::Next,
     replay::Replay,
+    reservation::Reservation,
     service::Shared,
 };
 
@@ -22,29 +20,43 @@ pub(crate) struct Kept<Spare> {
     refusal: Option<Refusal>,
 }
 
-/// The first attempt, and what later ones are made from: the spare is taken here only if a
-/// retry is allowed and looks affordable, or for a resend.
-pub(crate) fn split<S, P, R, Req>(
-    shared: &Shared<P, R>,
-    request: Req,
-) -> (R::Request, Retries<R::Spare>)
+/// What is to be kept of a request.
+pub(crate) enum Keep {
+    /// Nothing: there can be no other attempt.
+    Nothing(Refusal),
+    /// A spare, for resends only if there is to be no retry.
+    Spare(Option<Refusal>),
+}
+
+/// A spare is kept only if a retry is allowed and looks affordable, or for a resend.
+pub(crate) fn keep<P, R, Req, Res, Err>(shared: &Shared<P, R>, request: &Req) -> Keep
 where
-    R: Replay<Req>,
-    S: Service<R::Request>,
-    P: Policy<Req, S::Response, S::Error>,
+    P: Policy<Req, Res, Err>,
 {
-    let refusal = if !shared.policy.retryable(&request) {
+    let refusal = if !shared.policy.retryable(request) {
         Some(Refusal::NotRetryable)
     } else if shared.attempts <= 1 {
         Some(Refusal::OutOfAttempts)
     } else {
         (!shared.budget.looks_affordable()).then_some(Refusal::Exhausted)
     };
-    if let Some(refusal) = refusal
-        && !(shared.resends > 0 && shared.policy.resendable(&request))
-    {
-        return (shared.replay.plain(request), Err(refusal));
+    match refusal {
+        Some(refusal) if !(shared.resends > 0 && shared.policy.resendable(request)) => {
+            Keep::Nothing(refusal)
+        }
+        refusal => Keep::Spare(refusal),
     }
+}
+
+/// The first attempt, and what later ones are made from.
+pub(crate) fn split<P, R, Req>(
+    shared: &Shared<P, R>,
+    request: Req,
+    refusal: Option<Refusal>,
+) -> (R::Request, Retries<R::Spare>)
+where
+    R: Replay<Req>,
+{
     let (first, spare) = shared.replay.first(request);
     let kept = spare.map(|spare| Kept {
         spare: Some(spare),
@@ -132,17 +144,16 @@ impl<Spare> Kept<Spare> {
     where
         R: Replay<Req, Spare = Spare>,
     {
-        let mut reservation = Reservation { withdrawal: None };
-        let kind = match step {
+        let (kind, reservation) = match step {
             Step::Resend => {
                 made.resends += 1;
-                Kind::Transient
+                (Kind::Transient, Reservation::free())
             }
             Step::Retry(kind) => {
                 let withdrawal = shared.budget.try_withdraw(kind);
-                reservation.withdrawal = Some(withdrawal.map_err(|_| Refusal::Exhausted)?);
+                let withdrawal = withdrawal.map_err(|_| Refusal::Exhausted)?;
                 made.attempts += 1;
-                kind
+                (kind, withdrawal.into())
             }
         };
         let more_retries = self.refusal.is_none() && made.attempts < shared.attempts;
@@ -174,41 +185,6 @@ impl<Spare> Kept<Spare> {
 /// An attempt that is paid for and not yet sent.
 pub(crate) struct Prepared<Request> {
     pub(crate) request: Request,
-    reservation: Reservation,
+    pub(crate) reservation: Reservation,
     pub(crate) next: Next,
-}
-
-impl<Request> Prepared<Request> {
-    /// The request, and what was paid for it. From here on dropping that does not give it back.
-    pub(crate) fn spend(mut self) -> (Request, Option<Withdrawal>) {
-        (self.request, self.reservation.withdrawal.take())
-    }
-
-    /// Whether so much has failed since it was paid for that it is not to be sent.
-    pub(crate) fn looks_vain(&self) -> bool {
-        let withdrawal = self.reservation.withdrawal.as_ref();
-        withdrawal.is_some_and(Withdrawal::looks_vain)
-    }
-
-    /// Gives back what was paid for it, unless the budget is why it is not sent.
-    pub(crate) fn give_up(mut self, refusal: Refusal) {
-        if refusal == Refusal::Exhausted
-            && let Some(withdrawal) = self.reservation.withdrawal.take()
-        {
-            withdrawal.withhold();
-        }
-    }
-}
-
-/// Gives back what it holds unless it is spent.
-struct Reservation {
-    withdrawal: Option<Withdrawal>,
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        if let Some(withdrawal) = self.withdrawal.take() {
-            withdrawal.refund();
-        }
-    }
 }

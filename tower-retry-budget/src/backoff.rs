@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
-use crate::error::InvalidSetting;
+use crate::{error::InvalidSetting, nanos::nanos};
 
 /// Exponential backoff with jitter.
 ///
@@ -60,8 +60,8 @@ impl Backoff {
             ));
         }
         Ok(Self {
-            base: base.as_nanos() as u64,
-            max: max.as_nanos() as u64,
+            base: nanos(base),
+            max: nanos(max),
             ..Self::default()
         })
     }

@@ -11,7 +11,7 @@ use std::{
 use tower_service::Service;
 
 use crate::{
-    attempt::split,
+    attempt::{Keep, keep, split},
     backoff::Backoff,
     budget::Budget,
     deadline::{Due, Latencies},
@@ -77,9 +77,18 @@ where
         let shared = &lane.core.shared;
         shared.counters.request();
         let due = shared.policy.deadline(&request).map(Due::new);
-        let (first, kept) = split::<S, _, _, _>(shared, request);
         // The instance that is ready is called itself; a clone is only for later attempts.
-        ResponseFuture::new(self.inner.call(first), kept, due, lane)
+        match keep(shared, &request) {
+            // A request may be large: it is moved no more often than it must be.
+            Keep::Nothing(refusal) => {
+                let future = self.inner.call(shared.replay.plain(request));
+                ResponseFuture::new(future, Err(refusal), due, lane)
+            }
+            Keep::Spare(refusal) => {
+                let (first, kept) = split(shared, request, refusal);
+                ResponseFuture::new(self.inner.call(first), kept, due, lane)
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tower_retry_budget::{Replay, RetryLayer};
 mod support;
 
 use support::{
-    Answer, Failure, Request, World,
+    Answer, Broken, Failure, World,
     rules::{layer, send},
     spent, tokens,
 };
@@ -113,33 +113,6 @@ async fn a_request_that_cannot_be_made_again_clones_no_service_and_still_funds()
     assert_eq!(world.clones(), 0);
     assert_eq!(budget.stats().deposited, 1);
     assert_eq!(layer.stats().not_replayable, 1);
-}
-
-/// Has a spare, but nothing can be made from it when it comes to that.
-#[derive(Clone, Debug)]
-struct Broken {
-    known: bool,
-}
-
-impl Replay<Request> for Broken {
-    type Request = Request;
-    type Spare = ();
-
-    fn plain(&self, request: Request) -> Request {
-        request
-    }
-
-    fn first(&self, request: Request) -> (Request, Option<()>) {
-        (request, Some(()))
-    }
-
-    fn replayable(&self, _spare: &()) -> bool {
-        !self.known
-    }
-
-    fn again(&self, _spare: &mut ()) -> Option<Request> {
-        None
-    }
 }
 
 #[tokio::test(start_paused = true)]

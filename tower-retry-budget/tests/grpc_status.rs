@@ -93,6 +93,12 @@ fn only_a_grpc_answer_has_a_grpc_status() {
         ("application/grpc", true),
         ("application/grpc+json", true),
         ("application/grpc;charset=x", true),
+        ("application/grpc ; charset=x", true),
+        ("Application/GRPC", true),
+        ("application/gRPC+proto", true),
+        ("application/grp", false),
+        ("", false),
+        ("Application/GRPC-Web", false),
         ("application/grpc-web", false),
         ("application/json", false),
         ("text/html", false),
@@ -163,13 +169,27 @@ fn each_code_has_a_number_and_a_name() {
     }
     assert_eq!(GrpcCode::from_number(17), None);
     assert_eq!(GrpcCode::from_name("unavailable"), None);
-    for (code, name, number) in [
-        (GrpcCode::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", 4),
-        (GrpcCode::RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED", 8),
-        (GrpcCode::ABORTED, "ABORTED", 10),
-        (GrpcCode::INTERNAL, "INTERNAL", 13),
-        (GrpcCode::UNAVAILABLE, "UNAVAILABLE", 14),
-    ] {
+    // As in the list of gRPC: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+    let codes = [
+        (GrpcCode::OK, "OK"),
+        (GrpcCode::CANCELLED, "CANCELLED"),
+        (GrpcCode::UNKNOWN, "UNKNOWN"),
+        (GrpcCode::INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+        (GrpcCode::DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
+        (GrpcCode::NOT_FOUND, "NOT_FOUND"),
+        (GrpcCode::ALREADY_EXISTS, "ALREADY_EXISTS"),
+        (GrpcCode::PERMISSION_DENIED, "PERMISSION_DENIED"),
+        (GrpcCode::RESOURCE_EXHAUSTED, "RESOURCE_EXHAUSTED"),
+        (GrpcCode::FAILED_PRECONDITION, "FAILED_PRECONDITION"),
+        (GrpcCode::ABORTED, "ABORTED"),
+        (GrpcCode::OUT_OF_RANGE, "OUT_OF_RANGE"),
+        (GrpcCode::UNIMPLEMENTED, "UNIMPLEMENTED"),
+        (GrpcCode::INTERNAL, "INTERNAL"),
+        (GrpcCode::UNAVAILABLE, "UNAVAILABLE"),
+        (GrpcCode::DATA_LOSS, "DATA_LOSS"),
+        (GrpcCode::UNAUTHENTICATED, "UNAUTHENTICATED"),
+    ];
+    for (number, (code, name)) in (0..).zip(codes) {
         assert_eq!((code.name(), code.number()), (name, number));
     }
 }

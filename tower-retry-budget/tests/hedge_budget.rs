@@ -1,14 +1,17 @@
 //! Second attempts are paid for when they are sent, and not sent when they are not.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tokio::time::advance;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_retry_budget::{Budget, Kind, Replay, RetryLayer, hedge::HedgeLayer};
+use tower_retry_budget::{Budget, Kind, Next, Replay, RetryLayer, hedge::HedgeLayer};
 
 #[path = "support/backend.rs"]
 mod backend;
@@ -125,6 +128,26 @@ async fn the_token_is_taken_when_the_second_attempt_is_sent_and_not_before() {
     assert_eq!(backend.instances(), instances, "nobody got ready for it");
     advance(90 * MS).await;
     assert_eq!(assert_ready!(response.poll()), Ok("slow"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_panics_spends_nothing() {
+    let (budget, backend) = (tokens(5), Backend::default());
+    let builder = builder(&budget).prepare(|(): &mut (), _: Next| panic!("a broken hook"));
+    let layer = builder.build().expect("valid");
+    let mut service = learnt(&layer, &backend).await;
+    backend.will_answer([(100 * MS, Ok("slow"))]);
+    let ready = ServiceExt::<()>::ready(&mut service).await.unwrap();
+    let mut response = task::spawn(ready.call(()));
+    assert_pending!(response.poll());
+    advance(13 * MS).await;
+    let polled = catch_unwind(AssertUnwindSafe(|| response.poll().is_ready()));
+    assert!(polled.is_err());
+    drop(response);
+    assert_eq!((backend.calls().len(), backend.reserved()), (1, 0));
+    let stats = budget.stats();
+    assert_eq!((stats.balance, stats.refunded), (5.0, 1));
+    assert_eq!(layer.stats().hedged, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,26 @@ fn grpc_is_told_the_number_of_retries_before() {
 }
 
 #[test]
+fn the_attempts_of_a_caller_that_retries_too_are_counted() {
+    for (theirs, told) in [
+        ("1", "3"),
+        ("0", "2"),
+        ("4294967295", "4294967295"),
+        ("4294967296", "2"),
+        ("-1", "2"),
+        ("often", "2"),
+        ("", "2"),
+    ] {
+        let request = Request::get("/").header("grpc-previous-rpc-attempts", theirs);
+        let mut request = request.body(()).unwrap();
+        let next = Next::retry(3, Kind::Transient);
+        GrpcPreviousAttempts.prepare(&mut request, next);
+        let values = request.headers().get_all("grpc-previous-rpc-attempts");
+        assert_eq!(values.into_iter().collect::<Vec<_>>(), [told], "{theirs}");
+    }
+}
+
+#[test]
 fn a_first_attempt_that_was_not_processed_is_still_the_first() {
     let next = Next::resend(1);
     let name = "grpc-previous-rpc-attempts";

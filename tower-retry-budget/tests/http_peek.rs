@@ -58,6 +58,16 @@ async fn a_failure_that_has_arrived_is_seen_and_the_body_is_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_a_limit_of_0_nothing_is_looked_into() {
+    let body = Script::new([UNAVAILABLE]);
+    let polls = body.polls.clone();
+    let response = peek(PeekTrailersLayer::new().limit(0), grpc(body)).await;
+    assert_eq!((code(&response), polls.load(Relaxed)), (None, 0));
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "14");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_worked_is_not_marked() {
     for status in [&[("grpc-status", "0")][..], &[("other", "14")], &[]] {
         let body = Script::new([Data(5), Trailers(status)]);
@@ -109,7 +119,7 @@ async fn no_more_is_read_than_the_limit_and_one_frame() {
     for (frames, limit, polls) in [
         (vec![Data(100); 9], 250, 3),
         (vec![Data(251); 9], 250, 1),
-        (vec![Data(100); 9], 0, 1),
+        (vec![Data(100); 9], 0, 0),
         // Small frames count for 64 bytes.
         (vec![Data(0); 9], 250, 4),
     ] {
@@ -207,4 +217,11 @@ async fn an_error_of_the_service_is_passed_on_and_the_future_ends_once() {
     assert_pending!(response.poll());
     assert!(assert_ready!(response.poll()).is_ok());
     assert_pending!(response.poll());
+}
+
+#[test]
+fn the_inner_service_can_be_had() {
+    let mut service = PeekTrailersLayer::new().layer(7);
+    *service.get_mut() += 1;
+    assert_eq!((*service.get_ref(), service.into_inner()), (8, 8));
 }

@@ -1,26 +1,13 @@
 //! Old attempts that live on, and bodies that fail.
 #![cfg(feature = "http")]
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::{Arc, Mutex, mpsc},
-    task::{Context, Poll},
-    thread,
-    time::Duration,
-};
+use std::convert::Infallible;
 
+use bodies::{Scripted, Step, again, data, frames, poll, replayable, rest, split};
 use bytes::Bytes;
-use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::{Full, channel::Channel};
 use tokio_test::{assert_pending, assert_ready, task};
-use tower_retry_budget::{
-    Replay,
-    http::{BodyReplay, ReplayBody},
-};
-
-use bodies::{Scripted, Step, again, data, frames, poll, replayable, rest, split};
 
 #[path = "support/bodies.rs"]
 mod bodies;
@@ -199,42 +186,4 @@ fn an_attempt_that_is_never_sent_gives_the_body_back() {
         assert!(assert_ready!(first.enter(|cx, body| body.poll_frame(cx))).is_none());
         assert!(first.is_end_stream());
     }
-}
-
-/// Ends at once, and drops an attempt with itself.
-struct Owner(Arc<Mutex<Option<ReplayBody<Owner>>>>);
-
-impl Body for Owner {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(None)
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        let owned = self.0.lock().expect("no panic").take();
-        drop(owned);
-    }
-}
-
-#[test]
-fn a_body_may_do_as_it_likes_when_it_is_dropped() {
-    let (done, is_done) = mpsc::channel();
-    thread::spawn(move || {
-        let owned = Arc::new(Mutex::new(None));
-        let request = Request::new(Owner(Arc::clone(&owned)));
-        let (first, mut spare) = BodyReplay::default().first(request);
-        let mut second = again(spare.as_mut().unwrap());
-        *owned.lock().unwrap() = Some(first.into_body());
-        assert!(rest(&mut second).0.is_empty());
-        done.send(owned.lock().unwrap().is_none()).unwrap();
-    });
-    let dropped = is_done.recv_timeout(Duration::from_secs(10));
-    assert_eq!(dropped, Ok(true), "it waits for a lock that it holds");
 }

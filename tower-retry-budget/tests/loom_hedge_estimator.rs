@@ -17,6 +17,9 @@ mod sync {
     reason = "the core is compiled a second time, with loom's atomics and locks"
 )]
 mod estimator;
+#[path = "../src/nanos.rs"]
+#[allow(dead_code, reason = "a part is used elsewhere")]
+mod nanos;
 #[path = "../src/hedge/windows.rs"]
 #[allow(dead_code, reason = "the same")]
 mod windows;

@@ -5,7 +5,7 @@ use tower_retry_budget::{Builder, Policy, Refusal, Replay, RetryLayer, Verdict};
 
 mod support;
 
-use support::{Answer, Failure, Readiness, Request, World, at_once, spent, tokens};
+use support::{Answer, Broken, Failure, Readiness, Request, World, at_once, spent, tokens};
 
 /// Retries errors but "bad", and writes into them why there was no retry.
 struct Marking {
@@ -89,33 +89,9 @@ async fn not_ready_in_time() {
     assert_eq!(outcome(layer, &world).await, Err("not ready"));
 }
 
-/// Cannot be made again.
-struct Once;
-
-impl Replay<Request> for Once {
-    type Request = Request;
-    type Spare = ();
-
-    fn plain(&self, request: Request) -> Request {
-        request
-    }
-
-    fn first(&self, request: Request) -> (Request, Option<()>) {
-        (request, Some(()))
-    }
-
-    fn replayable(&self, (): &()) -> bool {
-        false
-    }
-
-    fn again(&self, (): &mut ()) -> Option<Request> {
-        None
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn not_replayable() {
-    let layer = builder().replay(Once).build().unwrap();
+    let layer = builder().replay(Broken { known: true }).build().unwrap();
     assert_eq!(outcome(layer, &failing()).await, Err("not replayable"));
 }
 

@@ -1,14 +1,15 @@
 //! What was certainly not processed is sent again: whatever it is, at no cost, and within a bound.
 
+use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready_eq, assert_ready_ok, task};
-use tower::{Layer, Service};
-use tower_retry_budget::{Kind, Replay, RetryLayer};
+use tower::{Layer, Service, ServiceExt};
+use tower_retry_budget::{Budget, Kind, Policy, Replay, RetryLayer};
 use tower_test::{assert_request_eq, mock};
 
 mod support;
 
 use support::{
-    Failure, Request, World,
+    Broken, Failure, Readiness, Request, World,
     resends::{BOTH, BUSY, FINE, May, ONLY_RESEND, ONLY_RETRY, REFUSED, builder, layer, refusals},
     rules::send,
     spent, tokens,
@@ -66,6 +67,43 @@ async fn a_request_of_which_nothing_is_kept_is_not_sent_again() {
     }
     let stats = budget.stats();
     assert_eq!((stats.withdrawn, stats.failed), (0, 2));
+}
+
+/// What is counted of a request that was refused once.
+async fn refused_once<P, R>(
+    budget: &Budget,
+    layer: RetryLayer<P, R>,
+    world: &World,
+) -> (u64, Vec<(&'static str, u64)>)
+where
+    P: Policy<Request, &'static str, Failure>,
+    R: Replay<Request>,
+{
+    let response = layer.layer(world.probe()).oneshot(Request::default());
+    assert_eq!(response.await, Err(Failure("refused")));
+    (budget.stats().failed, refusals(layer.stats()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_again_after_all_has_failed() {
+    let budget = tokens(20);
+    let world = || World::answering([REFUSED]);
+    let builder = || builder(&budget, ONLY_RESEND).resends(1);
+
+    let broken = builder().replay(Broken { known: true }).build().unwrap();
+    let counted = refused_once(&budget, broken, &world()).await;
+    assert_eq!(counted, (1, vec![("not_replayable", 1)]));
+
+    let now = Instant::now();
+    let late = builder().deadline(move |_: &Request| Some(now));
+    let counted = refused_once(&budget, late.build().unwrap(), &world()).await;
+    assert_eq!(counted, (2, vec![("past_deadline", 1)]));
+
+    let busy = world();
+    busy.then_ready([Readiness::Ready]);
+    busy.then_ready(vec![Readiness::Pending; 16]);
+    let counted = refused_once(&budget, builder().build().unwrap(), &busy).await;
+    assert_eq!(counted, (3, vec![("not_ready", 1)]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,26 +5,36 @@ use crate::{
     error::InvalidSetting,
     estimator::{Estimate, Rule, Settings},
     layer::AdaptiveTimeoutLayer,
+    limiter::Limiter,
+    rules::{Rules, Setting},
+    scope::ToResponse,
 };
 
 /// Settings of an [`AdaptiveTimeoutLayer`].
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build` is called"]
-pub struct Builder<C = EveryAnswer> {
-    settings: Settings,
-    classify: C,
+pub struct Builder<C = EveryAnswer, R = Rules, U = ToResponse> {
+    pub(crate) settings: Settings,
+    /// The default depends on whether there are keys.
+    pub(crate) rule: Option<Rule>,
+    pub(crate) classify: C,
+    pub(crate) rules: R,
+    pub(crate) scope: U,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             settings: Settings::default(),
+            rule: None,
             classify: EveryAnswer,
+            rules: Rules::default(),
+            scope: ToResponse,
         }
     }
 }
 
-impl<C> Builder<C> {
+impl<C, R, U> Builder<C, R, U> {
     /// The shortest limit. Default 10 ms; above zero, at most [`initial`](Self::initial).
     pub fn min(mut self, min: Duration) -> Self {
         self.settings.min = min;
@@ -44,20 +54,20 @@ impl<C> Builder<C> {
     }
 
     /// The limit is the `quantile` of the latencies times `factor`, and somewhat longer where there are
-    /// few requests. Default, 0.999 and 1.0: about one good request in a thousand is ended. The
-    /// quantile is from 0.5 to 0.9999, the factor from 0.1 to 100.
+    /// few requests. Default, without [keys](Self::key), 0.999 and 1.0: about one good request in a
+    /// thousand is ended. The quantile is from 0.5 to 0.9999, the factor from 0.1 to 100.
     ///
     /// The [crate documentation](crate) says how to choose between this and
     /// [`deviations`](Self::deviations); the last of the two that is called counts.
     pub fn quantile(mut self, quantile: f64, factor: f64) -> Self {
-        self.settings.rule = Rule::Quantile { quantile, factor };
+        self.rule = Some(Rule::Quantile { quantile, factor });
         self
     }
 
-    /// The limit is so many deviations above the smoothed latency, as TCP has it; there, 4.0. Above 0,
-    /// at most 1,000.
+    /// The limit is so many deviations above the smoothed latency, as TCP has it; there, and by default
+    /// with [keys](Self::key), 4.0. Above 0, at most 1,000.
     pub fn deviations(mut self, deviations: f64) -> Self {
-        self.settings.rule = Rule::Deviations(deviations);
+        self.rule = Some(Rule::Deviations(deviations));
         self
     }
 
@@ -73,7 +83,7 @@ impl<C> Builder<C> {
     }
 
     /// The share of the requests that may time out for ever. Default 0.125, which is 8 of the latest
-    /// 64; with [`deviations`](Self::deviations) 0.1, which is 6. From 0 to 0.9.
+    /// 64; with [deviations](Self::deviations) 0.1, which is 6. From 0 to 0.9.
     ///
     /// So many are put down to requests that hang. Each more doubles the limit, up to
     /// [`max`](Self::max).
@@ -106,17 +116,20 @@ impl<C> Builder<C> {
     /// A service that refuses work with an `Ok`, as HTTP does with 503, is fast when it does
     /// nothing: without this, refusals take the limit down to [`min`](Self::min), and the first
     /// requests that are served again time out. With the feature `http` there is `http::ServedOnly`.
-    pub fn classify<D>(self, classify: D) -> Builder<D> {
+    pub fn classify<D>(self, classify: D) -> Builder<D, R, U> {
         Builder {
             settings: self.settings,
+            rule: self.rule,
             classify,
+            rules: self.rules,
+            scope: self.scope,
         }
     }
 
     /// Makes a layer like [`AdaptiveTimeoutLayer::fixed`], but of the same type as the one that
-    /// [`build`](Self::build) makes. The settings do not matter.
-    pub fn build_fixed(self, limit: Duration) -> AdaptiveTimeoutLayer<C> {
-        AdaptiveTimeoutLayer::unchanging(limit)
+    /// [`build`](Self::build) makes. The settings of the estimator do not matter.
+    pub fn build_fixed(self, limit: Duration) -> AdaptiveTimeoutLayer<C, R, U> {
+        AdaptiveTimeoutLayer::with(Limiter::fixed(limit), self.rules, self.scope)
     }
 
     /// Makes the layer.
@@ -124,17 +137,29 @@ impl<C> Builder<C> {
     /// # Errors
     ///
     /// [`InvalidSetting`] if a setting is outside its range.
-    pub fn build(self) -> Result<AdaptiveTimeoutLayer<C>, InvalidSetting> {
-        self.settings.check()?;
-        Ok(AdaptiveTimeoutLayer::learnt(self.settings, self.classify))
+    pub fn build(self) -> Result<AdaptiveTimeoutLayer<C, R, U>, InvalidSetting>
+    where
+        R: Setting,
+    {
+        let settings = Settings {
+            rule: self.rule.unwrap_or(R::RULE),
+            ..self.settings
+        };
+        settings.check()?;
+        Ok(AdaptiveTimeoutLayer::with(
+            Limiter::learnt(settings, self.classify),
+            self.rules.build()?,
+            self.scope,
+        ))
     }
 }
 
 /// A closure has no `Debug`.
-impl<C> fmt::Debug for Builder<C> {
+impl<C, R, U> fmt::Debug for Builder<C, R, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("settings", &self.settings)
+            .field("rule", &self.rule)
             .finish_non_exhaustive()
     }
 }

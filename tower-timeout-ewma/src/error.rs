@@ -2,21 +2,28 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use crate::Scope;
+
 /// Any error that can be sent between threads: what a layer that adds a failure of its own returns.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The answer did not come within the limit, and the request was dropped.
+/// What was waited for did not come within the limit, and the request was dropped.
 ///
-/// The peer may still have done the work.
+/// The peer may still have done the work, unless the [scope](Self::scope) is readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed {
     limit: Duration,
     elapsed: Duration,
+    scope: Scope,
 }
 
 impl Elapsed {
-    pub(crate) fn new(limit: Duration, elapsed: Duration) -> Self {
-        Self { limit, elapsed }
+    pub(crate) fn new(limit: Duration, elapsed: Duration, scope: Scope) -> Self {
+        Self {
+            limit,
+            elapsed,
+            scope,
+        }
     }
 
     /// The limit that was in force for this request.
@@ -29,14 +36,33 @@ impl Elapsed {
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
+
+    /// What did not come in time.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
 }
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            limit,
+            elapsed,
+            scope,
+        } = self;
+        let what = match scope {
+            Scope::Readiness => "the service was not ready",
+            Scope::Response => "no answer",
+            Scope::BodyIdle => "the body of the answer paused and did not go on",
+            Scope::WholeBody => "the answer had not ended",
+        };
+        let then = match scope {
+            Scope::Readiness => "the request was not sent",
+            _ => "the request was dropped, the peer may still have done the work",
+        };
         write!(
             f,
-            "no answer after {:?}, the limit was {:?}: the request was dropped, the peer may still have done the work",
-            self.elapsed, self.limit
+            "{what} after {elapsed:?}, the limit was {limit:?}: {then}"
         )
     }
 }
@@ -120,6 +146,26 @@ impl fmt::Display for MalformedGrpcTimeout {
 }
 
 impl Error for MalformedGrpcTimeout {}
+
+/// A value is not a timeout in the form of the `x-envoy-expected-rq-timeout-ms` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedEnvoyTimeout(());
+
+impl MalformedEnvoyTimeout {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for MalformedEnvoyTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "malformed x-envoy-expected-rq-timeout-ms: send digits, a number of milliseconds",
+        )
+    }
+}
+
+impl Error for MalformedEnvoyTimeout {}
 
 /// A setting is outside the range that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]

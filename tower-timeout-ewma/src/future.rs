@@ -3,9 +3,10 @@
 use std::{
     fmt,
     future::Future,
+    marker::PhantomData,
+    mem,
     pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
@@ -13,9 +14,10 @@ use tokio::time::Instant;
 
 pub use crate::deadline::future::DeadlineFuture;
 use crate::{
-    BoxError, Classify, EveryAnswer,
+    BoxError, EveryAnswer,
     error::Elapsed,
-    limiter::{Watch, since},
+    exchange::Exchange,
+    scope::{Cover, ToResponse},
     timer::Timer,
 };
 
@@ -29,82 +31,115 @@ pin_project! {
     ///
     /// Dropping it drops the inner future, and its age counts as a latency of *at least* so long,
     /// if it had been polled.
-    pub struct ResponseFuture<F, C = EveryAnswer> {
+    pub struct ResponseFuture<F, C = EveryAnswer, U = ToResponse> {
         #[pin]
         inner: Option<F>,
         #[pin]
         timer: Timer,
-        watch: Watch<C>,
-        start: Instant,
-        limit: Duration,
-        waits: bool,
+        state: State<C>,
+        scope: PhantomData<fn() -> U>,
     }
 
-    impl<F, C> PinnedDrop for ResponseFuture<F, C> {
+    impl<F, C, U> PinnedDrop for ResponseFuture<F, C, U> {
         fn drop(this: Pin<&mut Self>) {
-            if this.waits && this.inner.is_some() {
-                this.watch.cancelled(this.start);
+            if let State::Running { exchange: Some(exchange), waits: true } = this.project().state {
+                exchange.cancelled();
             }
         }
     }
 }
 
-impl<F, C> ResponseFuture<F, C> {
-    pub(crate) fn new(inner: F, watch: Watch<C>, start: Instant, limit: Duration) -> Self {
+enum State<C> {
+    Running {
+        /// Gone once it is for somebody else to learn from.
+        exchange: Option<Exchange<C>>,
+        /// Whether somebody has waited for what is limited.
+        waits: bool,
+    },
+    /// The service was not ready in time.
+    Overdue(Elapsed),
+    Ended,
+}
+
+impl<F, C, U> ResponseFuture<F, C, U> {
+    pub(crate) fn new(inner: F, exchange: Exchange<C>, due: Option<Instant>) -> Self {
         Self {
             inner: Some(inner),
-            timer: Timer::new(start.checked_add(limit)),
-            watch,
-            start,
-            limit,
-            waits: false,
+            timer: Timer::new(due),
+            state: State::Running {
+                exchange: Some(exchange),
+                waits: false,
+            },
+            scope: PhantomData,
+        }
+    }
+
+    pub(crate) fn overdue(elapsed: Elapsed) -> Self {
+        Self {
+            inner: None,
+            timer: Timer::new(None),
+            state: State::Overdue(elapsed),
+            scope: PhantomData,
         }
     }
 }
 
-impl<F, T, E, C> Future for ResponseFuture<F, C>
+impl<F, T, E, C, U> Future for ResponseFuture<F, C, U>
 where
     F: Future<Output = Result<T, E>>,
     E: Into<BoxError>,
-    C: Classify<T>,
+    U: Cover<T, C>,
 {
-    type Output = Result<T, BoxError>;
+    type Output = Result<U::Output, BoxError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            return match mem::replace(this.state, State::Ended) {
+                State::Overdue(elapsed) => Poll::Ready(Err(elapsed.into())),
+                _ => Poll::Pending,
+            };
+        };
+        let State::Running { exchange, waits } = this.state else {
             return Poll::Pending;
         };
 
         if let Poll::Ready(result) = inner.poll(cx) {
             this.inner.set(None);
-            match &result {
-                Ok(response) => this.watch.answered(*this.start, *this.waits, response),
-                Err(_) => this.watch.failed(*this.start, *this.waits),
-            }
-            return Poll::Ready(result.map_err(Into::into));
+            *waits = false;
+            return Poll::Ready(match result {
+                Ok(response) => Ok(U::responded(exchange, response)),
+                Err(error) => {
+                    *exchange = None;
+                    Err(error.into())
+                }
+            });
         }
 
-        if !*this.waits {
-            *this.waits = true;
-            this.watch.waits(*this.start);
+        let Some(running) = exchange else {
+            return Poll::Pending;
+        };
+        if U::LIMITS_RESPONSE && !*waits {
+            *waits = true;
+            running.waits();
         }
-
-        std::task::ready!(this.timer.poll(cx));
+        ready!(running.poll_due(this.timer, cx));
         this.inner.set(None);
-        let elapsed = Elapsed::new(*this.limit, since(*this.start));
-        tracing::trace!(limit = ?elapsed.limit(), elapsed = ?elapsed.elapsed(), "timed out");
-        this.watch.timed_out(*this.start, *this.limit);
+        let elapsed = running.timed_out(U::SCOPE);
+        *this.state = State::Ended;
         Poll::Ready(Err(elapsed.into()))
     }
 }
 
-impl<F, C> fmt::Debug for ResponseFuture<F, C> {
+impl<F, C, U> fmt::Debug for ResponseFuture<F, C, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("start", &self.start)
-            .field("limit", &self.limit)
-            .field("ended", &self.inner.is_none())
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("ResponseFuture");
+        match &self.state {
+            State::Running { exchange, .. } => debug.field("exchange", exchange),
+            State::Overdue(elapsed) => debug.field("overdue", elapsed),
+            State::Ended => debug.field("ended", &true),
+        };
+        debug.finish_non_exhaustive()
     }
 }

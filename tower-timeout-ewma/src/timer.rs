@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -31,6 +32,27 @@ impl Timer {
         }
     }
 
+    /// Fires then instead.
+    pub(crate) fn reset(self: Pin<&mut Self>, deadline: Option<Instant>) {
+        let mut this = self.project();
+        *this.deadline = deadline;
+        // A `Sleep` within `Unconstrained` cannot be reset.
+        this.sleep.set(None);
+    }
+
+    /// Whether it fires later than `deadline`.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_after(&self, deadline: Option<Instant>) -> bool {
+        deadline.is_some_and(|deadline| self.deadline.is_none_or(|own| own > deadline))
+    }
+
+    /// Whether it fires earlier than `deadline`.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_before(&self, deadline: Option<Instant>) -> bool {
+        self.deadline
+            .is_some_and(|own| deadline.is_none_or(|deadline| own < deadline))
+    }
+
     pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let Some(deadline) = *this.deadline else {
@@ -43,5 +65,11 @@ impl Timer {
             Some(sleep) => sleep.poll(cx),
             None => Poll::Pending,
         }
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timer").field(&self.deadline).finish()
     }
 }

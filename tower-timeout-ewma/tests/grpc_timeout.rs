@@ -1,4 +1,5 @@
 //! The `grpc-timeout` header: what is read, what is written.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::time::Duration;
 
@@ -92,6 +93,15 @@ proptest! {
             && digits.bytes().all(|byte| byte.is_ascii_digit())
             && "HMSmun".contains(unit);
         prop_assert_eq!(GrpcTimeout::parse(header.as_bytes()).is_ok(), valid);
+    }
+
+    #[test]
+    fn what_is_read_is_written_as_it_was(value in 0_u32..100_000_000, unit in "[HMSmun]", zeros in 0_usize..8) {
+        let digits = value.to_string();
+        let zeros = "0".repeat(zeros.min(8 - digits.len()));
+        let read = GrpcTimeout::parse(format!("{zeros}{digits}{unit}").as_bytes()).unwrap();
+        prop_assert_eq!(read.to_string(), format!("{digits}{unit}"));
+        prop_assert_eq!(GrpcTimeout::parse(read.to_string().as_bytes()), Ok(read));
     }
 
     #[test]

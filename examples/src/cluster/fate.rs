@@ -4,6 +4,8 @@
 //! where the balancer sees it.
 
 use std::{
+    error::Error,
+    fmt,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -14,7 +16,9 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_service::Service;
+use tower_timeout_ewma::error::{Elapsed, Expired};
 
+use super::route::Hurried;
 use crate::{
     BoxError,
     http::body::{BodyFate, IdleBody},
@@ -38,6 +42,7 @@ pin_project! {
         #[pin]
         answer: F,
         fate: Option<BodyFate>,
+        is_hurried: bool,
         pause: Duration,
     }
 }
@@ -52,6 +57,11 @@ pin_project! {
     }
 }
 
+/// There was no answer in time, and that may be the client's doing: it was still sending its body, or
+/// has set the time itself.
+#[derive(Debug)]
+pub(super) struct NobodysFault(BoxError);
+
 impl<S> Fated<S> {
     /// `pause` is how long an answer's body may pause.
     pub(super) fn new(inner: S, pause: Duration) -> Self {
@@ -61,36 +71,46 @@ impl<S> Fated<S> {
 
 impl<S, B, B2> Service<Request<B>> for Fated<S>
 where
-    S: Service<Request<B>, Response = Response<B2>>,
+    S: Service<Request<B>, Response = Response<B2>, Error = BoxError>,
 {
     type Response = Response<FatedBody<B2>>;
-    type Error = S::Error;
+    type Error = BoxError;
     type Future = FatedFuture<S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let fate = request.extensions().get::<BodyFate>().cloned();
+        let is_hurried = request.extensions().get::<Hurried>().is_some();
         FatedFuture {
             answer: self.inner.call(request),
             fate,
+            is_hurried,
             pause: self.pause,
         }
     }
 }
 
-impl<F, B, E> Future for FatedFuture<F>
+impl<F, B> Future for FatedFuture<F>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    F: Future<Output = Result<Response<B>, BoxError>>,
 {
-    type Output = Result<Response<FatedBody<B>>, E>;
+    type Output = Result<Response<FatedBody<B>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.answer.poll(cx))?;
+        let response = ready!(this.answer.poll(cx));
         let (fate, pause) = (this.fate.take(), *this.pause);
+        let response = response.map_err(|error| {
+            let is_sending = fate.as_ref().is_some_and(|fate| !fate.is_whole());
+            let is_elapsed = is_sending && error.is::<Elapsed>();
+            match is_elapsed || (*this.is_hurried && error.is::<Expired>()) {
+                true => NobodysFault(error).into(),
+                false => error,
+            }
+        })?;
         Poll::Ready(Ok(response.map(|body| FatedBody {
             body: IdleBody::new(body, pause),
             fate,
@@ -121,5 +141,17 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl fmt::Display for NobodysFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for NobodysFault {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.0.as_ref())
     }
 }

@@ -6,6 +6,9 @@
 mod again;
 mod policy;
 mod retry;
+mod unlike;
+
+use std::error::Error;
 
 use http::Response;
 use tower_balance_p2c::{
@@ -15,9 +18,9 @@ use tower_balance_p2c::{
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle};
 use tower_reconnect::ReconnectLayer;
 use tower_timeout_ewma::{
-    AdaptiveTimeoutLayer,
+    AdaptiveTimeoutLayer, FromSent, OneKey, RequestLimit, Rules,
     deadline::{DeadlineLayer, http::HttpDeadline},
-    http::ServedOnly,
+    http::{InExtensions, ServedOnly},
 };
 
 pub(super) use self::retry::rules;
@@ -25,11 +28,12 @@ pub use self::{
     again::{Again, SentAgain},
     policy::{HedgePolicy, HttpPolicy},
     retry::{
-        HttpHedgeLayer, HttpReplay, HttpRetryLayer, HttpThrottleLayer, budget, hedge, no_retry,
-        retry, throttle,
+        HttpHedgeLayer, HttpReplay, HttpRetryLayer, HttpThrottleLayer, budget, hedge, no_peek,
+        no_retry, peek, retry, throttle,
     },
+    unlike::Unlike,
 };
-use super::{Ejections, Elsewhere, EndpointRequest};
+use super::{Ejections, Elsewhere, EndpointRequest, fate::NobodysFault};
 use crate::{
     BoxError,
     config::{
@@ -40,8 +44,10 @@ use crate::{
     http::refusal,
 };
 
-/// A timeout that learns from what was served, and not from errors that came quickly.
-pub type HttpTimeoutLayer = AdaptiveTimeoutLayer<ServedOnly>;
+/// A timeout that learns from what was served, and not from errors that came quickly; from when a
+/// request was sent, and of those that are alike.
+pub type HttpTimeoutLayer =
+    AdaptiveTimeoutLayer<ServedOnly, Rules<OneKey, Unlike, FromSent<InExtensions>>>;
 
 /// The balancer as this proxy uses it.
 pub type HttpBalanceLayer = BalanceLayer<EndpointRequest, BlameEndpoint, AtEnd, Elsewhere>;
@@ -56,7 +62,9 @@ pub struct BlameEndpoint(HttpClassify);
 impl<B> Classify<Response<B>, BoxError> for BlameEndpoint {
     fn classify(&self, result: Result<&Response<B>, &BoxError>) -> Outcome {
         match result {
-            Err(error) if !blames(error) || Unprocessed::goes_away(error.as_ref()) => {
+            Err(error)
+                if !blames(error) || error.is::<NobodysFault>() || went_away(error.as_ref()) =>
+            {
                 Outcome::Neutral
             }
             result => self.0.classify(result),
@@ -107,15 +115,32 @@ fn blames(error: &BoxError) -> bool {
     !refusal::is_clients_fault(error.as_ref())
 }
 
-/// `[cluster.timeout]`.
+/// Whether a request was not processed because its connection was about to end, after it had done
+/// its work.
+fn went_away(error: &(dyn Error + 'static)) -> bool {
+    Unprocessed::goes_away(error) || Ended::caused_by_work(error)
+}
+
+/// `[cluster.timeout]`. What is [unlike](Unlike) the rest has the limit `max`, or none where the
+/// route limits the whole exchange.
 pub fn timeout(
     config: &TimeoutConfig,
+    route_is_limited: bool,
 ) -> Result<HttpTimeoutLayer, tower_timeout_ewma::error::InvalidSetting> {
-    let builder = AdaptiveTimeoutLayer::builder().classify(ServedOnly);
+    let builder = AdaptiveTimeoutLayer::builder()
+        .classify(ServedOnly)
+        .from_sent(InExtensions);
     if let Some(limit) = config.fixed {
-        return Ok(builder.build_fixed(limit));
+        return Ok(builder
+            .limit_by(Unlike::new(RequestLimit::Learnt))
+            .build_fixed(limit));
     }
+    let unlike = match route_is_limited {
+        true => RequestLimit::Unlimited,
+        false => RequestLimit::Fixed(config.max),
+    };
     builder
+        .limit_by(Unlike::new(unlike))
         .min(config.min)
         .max(config.max)
         .initial(config.initial)

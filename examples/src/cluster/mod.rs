@@ -49,7 +49,7 @@ use crate::{
         CertificateFiles, ClusterConfig, ClusterProtocol, ForwardConfig, RetryConfig,
         TimeoutConfig, TrustFiles,
     },
-    endpoint::{EndpointSettings, connector},
+    endpoint::{EndpointSettings, ResendLayer, connector},
     http::body::ClientBody,
 };
 
@@ -73,6 +73,7 @@ pub struct Cluster {
     cleartext: bool,
     balance: Balanced,
     ejections: Ejections,
+    resend: ResendLayer,
     /// How many endpoints the configuration names.
     known: usize,
     retries: Retries,
@@ -105,7 +106,9 @@ impl Cluster {
     /// Credentials that cannot be read, or a setting that a layer refuses.
     pub fn start(config: &ClusterConfig) -> Result<Self, BoxError> {
         let tls = load_tls(config)?;
-        let timeout = config.timeout.as_ref().map(layers::timeout).transpose()?;
+        let timeout = config.timeout.as_ref();
+        let timeout = timeout.map(|timeout| layers::timeout(timeout, false));
+        let timeout = timeout.transpose()?;
         // What endpoints are made with is checked before there is one.
         layers::reconnect("", &config.reconnect).map(drop)?;
         let connections = Connections::default();
@@ -131,6 +134,7 @@ impl Cluster {
             cleartext: tls.is_none(),
             balance: balance.layer(discover(config, maker)),
             ejections,
+            resend: ResendLayer::new(config.reconnect.connect_timeout),
             known: config.endpoints.len(),
             retries,
             retry_config: config.retry.clone(),
@@ -171,7 +175,10 @@ impl Cluster {
         let adaptive = self
             .timeout_config
             .filter(|timeout| timeout.fixed.is_none());
-        let timeout = adaptive.as_ref().map(layers::timeout).transpose()?;
+        let is_limited = config.timeout.is_some();
+        let timeout = adaptive.as_ref();
+        let timeout = timeout.map(|timeout| layers::timeout(timeout, is_limited));
+        let timeout = timeout.transpose()?;
         let deadline = RouteDeadline::new(config.timeout);
         let own = retries.as_ref().unwrap_or(&self.retries);
         let stack = self.stack_with(own, deadline, timeout.clone());
@@ -217,8 +224,9 @@ impl Cluster {
         deadline: RouteDeadline,
         timeout: Option<HttpTimeoutLayer>,
     ) -> Stack {
-        let retrying = retries.over(self.balance.clone());
-        let noted = Noted::new(retrying, timeout, retries.go_elsewhere);
+        let retrying = retries.over(self.resend.layer(self.balance.clone()));
+        let noted = Noted::new(retrying, timeout, retries.go_elsewhere)
+            .attempt_header(retries.attempt_header.clone());
         Deadlines::new(noted, deadline)
     }
 
@@ -230,7 +238,9 @@ impl Cluster {
         let sum = |sum, retries: &Retries| sum + retries.layer.stats();
         let hedges = all().filter_map(|retries| retries.hedge.as_ref());
         let hedges = hedges.map(HttpHedgeLayer::stats).reduce(Add::add);
-        (all().fold(RetryStats::default(), sum), hedges)
+        let mut stats = all().fold(RetryStats::default(), sum);
+        stats.resent += self.resend.resent();
+        (stats, hedges)
     }
 
     fn route_limits(&self) -> Vec<RouteLimit> {

@@ -1,15 +1,16 @@
-//! What stands between a route and its balancer: throttle, retries, hedges, a limit for each attempt.
+//! What stands between a route and its balancer: throttle, retries, hedges, a look into each
+//! attempt's answer, a limit for it.
 
 use std::{fmt, time::Duration};
 
-use http::Request;
+use http::{HeaderName, Request};
 use tower::util::{Either, MapRequest};
 use tower_layer::Layer;
 use tower_retry_budget::{
     Budget, Retry,
     error::InvalidSetting,
     hedge::Hedge,
-    http::{BodyMemory, ReplayBody},
+    http::{BodyMemory, PeekTrailers, PeekTrailersLayer, ReplayBody},
     throttle::{Throttle, ThrottleLayer, Throttled},
 };
 use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer};
@@ -23,6 +24,7 @@ use super::{
 };
 use crate::{
     config::{ClusterProtocol, RetryConfig},
+    endpoint::Resend,
     http::body::ClientBody,
 };
 
@@ -35,7 +37,11 @@ type Retried =
 /// Without a second attempt.
 type Alone = MapRequest<Attempt, fn(Request<ReplayBody<ClientBody>>) -> EndpointRequest>;
 
-type Attempt = Either<AdaptiveTimeout<Balanced>, Balanced>;
+/// Its limit is for the head of an answer, and not for the look at what comes with that.
+type Attempt = PeekTrailers<Either<AdaptiveTimeout<Sending>, Sending>>;
+
+/// To one endpoint, and to another where that could not be connected to.
+type Sending = Resend<Balanced>;
 
 /// How a cluster or a route tries again.
 #[derive(Debug)]
@@ -43,9 +49,11 @@ pub(crate) struct Retries {
     pub(super) layer: HttpRetryLayer,
     pub(super) hedge: Option<HttpHedgeLayer>,
     throttle: Option<HttpThrottleLayer>,
+    peek: PeekTrailersLayer,
     per_try: Option<Duration>,
     /// Whether there is anything to keep a [`Sent`](super::Sent) for.
     pub(super) go_elsewhere: bool,
+    pub(super) attempt_header: Option<HeaderName>,
 }
 
 /// What all that tries again in a cluster has in common.
@@ -80,8 +88,10 @@ impl Retries {
                 .transpose()
                 .map_err(|error| of_table("hedge", &error))?,
             throttle: throttle.map(|layer| layer.policy(layers::rules(config))),
+            peek: layers::peek(config),
             per_try: config.per_try,
             go_elsewhere: config.attempts > 1 || config.hedge.is_some(),
+            attempt_header: config.attempt_header.clone(),
         })
     }
 
@@ -90,8 +100,10 @@ impl Retries {
             layer: layers::no_retry(protocol)?,
             hedge: None,
             throttle: None,
+            peek: layers::no_peek(),
             per_try: None,
             go_elsewhere: false,
+            attempt_header: None,
         })
     }
 
@@ -101,11 +113,12 @@ impl Retries {
         Self::new(config, &common, ClusterProtocol::default()).map(drop)
     }
 
-    pub(super) fn over(&self, balance: Balanced) -> Retrying {
+    pub(super) fn over(&self, sending: Sending) -> Retrying {
         let attempt = match self.per_try {
-            Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(balance)),
-            None => Either::Right(balance),
+            Some(limit) => Either::Left(AdaptiveTimeoutLayer::fixed(limit).layer(sending)),
+            None => Either::Right(sending),
         };
+        let attempt = self.peek.layer(attempt);
         let attempts = match &self.hedge {
             Some(hedge) => Either::Left(hedge.layer(attempt)),
             None => Either::Right(MapRequest::new(attempt, alone as _)),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -20,14 +20,20 @@ use crate::{endpoint::RouteTimeout, http::DeadlineTrusted};
 /// a [trusted](DeadlineTrusted) peer replaces.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteDeadline {
+    limit: Option<Duration>,
     capped: HttpDeadline,
     theirs: HttpDeadline,
 }
+
+/// In a request's extensions: its client waits for less time than its route allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hurried;
 
 impl RouteDeadline {
     pub(super) fn new(limit: Option<Duration>) -> Self {
         let theirs = HttpDeadline::new();
         Self {
+            limit,
             capped: limit.map_or(theirs, |limit| theirs.local(limit)),
             theirs,
         }
@@ -45,19 +51,24 @@ impl<B> Source<Request<B>> for RouteDeadline {
     }
 
     fn forward(&self, request: &mut Request<B>, deadline: Deadline, now: Instant) {
+        let left = deadline.remaining(now);
+        if self.limit.is_none_or(|limit| left < limit) {
+            request.extensions_mut().insert(Hurried);
+        }
         self.capped.forward(request, deadline, now);
     }
 }
 
 /// Tells the endpoint whose timeout a request has, the balancer where its retries shall not go, and
 /// the server until when its response's body may last: the [`Deadline`] is in the response's
-/// extensions.
+/// extensions. The field that numbers attempts tells nothing but ours.
 #[derive(Clone, Debug)]
 pub struct Noted<S> {
     inner: S,
     timeout: Option<HttpTimeoutLayer>,
     /// Whether retries are to go to other endpoints.
     elsewhere: bool,
+    attempt_header: Option<HeaderName>,
 }
 
 pin_project! {
@@ -77,7 +88,14 @@ impl<S> Noted<S> {
             inner,
             timeout,
             elsewhere,
+            attempt_header: None,
         }
+    }
+
+    /// With the field that later attempts have, and that clients do not fill in.
+    pub(super) fn attempt_header(mut self, name: Option<HeaderName>) -> Self {
+        self.attempt_header = name;
+        self
     }
 }
 
@@ -100,6 +118,9 @@ where
         }
         if self.elsewhere && request.extensions().get::<Sent>().is_none() {
             request.extensions_mut().insert(Sent::new());
+        }
+        if let Some(name) = &self.attempt_header {
+            request.headers_mut().remove(name);
         }
         let deadline = request.extensions().get::<Deadline>().copied();
         NotedFuture {

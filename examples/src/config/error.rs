@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Span, words};
+use super::{Span, place, words};
 
 /// What is wrong with a configuration file: `file:line:column: what, and what to write instead`.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct ConfigError {
 #[derive(Debug)]
 pub(super) struct Problem {
     at: Option<Range<usize>>,
+    /// Of the table that this is about, where `at` is all of it.
+    key: Option<String>,
     text: String,
 }
 
@@ -51,11 +53,20 @@ impl ConfigError {
     pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let at = error.span();
         let plain = words::plain(error.message(), text, at.clone());
-        Self::located(path, text, Problem { at, text: plain })
+        let problem = Problem {
+            at,
+            key: None,
+            text: plain,
+        };
+        Self::located(path, text, problem)
     }
 
     pub(super) fn located(path: &Path, text: &str, problem: Problem) -> Self {
-        let position = problem.at.map(|at| Position::of(text, at.start));
+        let at = match (problem.at, &problem.key) {
+            (Some(table), Some(key)) => Some(place::of_key(text, table, key)),
+            (at, _) => at,
+        };
+        let position = at.map(|at| Position::of(text, at.start));
         Self {
             path: path.to_owned(),
             position,
@@ -81,8 +92,15 @@ impl Problem {
     pub(super) fn whole(text: impl Into<String>) -> Self {
         Self {
             at: None,
+            key: None,
             text: text.into(),
         }
+    }
+
+    /// A problem of the first key of its table that the text names, `like this`.
+    pub(super) fn of_key(self) -> Self {
+        let key = self.text.split('`').nth(1).map(str::to_owned);
+        Self { key, ..self }
     }
 }
 
@@ -90,6 +108,7 @@ impl<T> At for Span<T> {
     fn problem(&self, text: impl Into<String>) -> Problem {
         Problem {
             at: Some(self.span()),
+            key: None,
             text: text.into(),
         }
     }

@@ -8,6 +8,7 @@ mod cluster;
 mod error;
 mod limits;
 mod listener;
+mod place;
 mod route;
 mod route_retry;
 mod route_shown;

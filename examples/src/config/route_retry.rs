@@ -25,6 +25,7 @@ pub(super) struct RetryFile {
     statuses: Option<Vec<StatusCode>>,
     #[serde(default, deserialize_with = "value::some_grpc_codes")]
     grpc_statuses: Option<Vec<GrpcCode>>,
+    grpc_trailers: Option<Size>,
     #[serde(default, deserialize_with = "value::some_methods")]
     methods: Option<Vec<Method>>,
     idempotency_key: Option<bool>,
@@ -66,6 +67,7 @@ impl RetryFile {
             backoff,
             statuses,
             grpc_statuses,
+            grpc_trailers,
             methods,
             idempotency_key,
             retry_after,
@@ -78,6 +80,7 @@ impl RetryFile {
         base.per_try = self.per_try.or(base.per_try);
         base.statuses = statuses.clone().unwrap_or(base.statuses);
         base.grpc_statuses = grpc_statuses.clone().unwrap_or(base.grpc_statuses);
+        base.grpc_trailers = grpc_trailers.unwrap_or(base.grpc_trailers);
         base.methods = methods.clone().unwrap_or(base.methods);
         base.idempotency_key = idempotency_key.unwrap_or(base.idempotency_key);
         base.retry_after = retry_after.unwrap_or(base.retry_after);

@@ -32,6 +32,7 @@ struct Retry<'a> {
     per_try: Option<Duration>,
     statuses: Vec<u16>,
     grpc_statuses: Vec<&'a str>,
+    grpc_trailers: Size,
     methods: Vec<&'a str>,
     idempotency_key: bool,
     #[serde(serialize_with = "show::switch")]
@@ -103,6 +104,7 @@ fn retry(config: &RetryConfig) -> Retry<'_> {
             .iter()
             .map(|code| code.name())
             .collect(),
+        grpc_trailers: config.grpc_trailers,
         methods: names(&config.methods),
         idempotency_key: config.idempotency_key,
         retry_after: config.retry_after,

@@ -22,12 +22,13 @@ use tower::{
     timeout::Timeout,
     util::BoxCloneService,
 };
+use tower_layer::Layer;
 
 use crate::{
     BoxError,
     cluster::load_tls,
     config::{ClusterConfig, Config},
-    endpoint::{Endpoint, EndpointBody, EndpointSettings, connector},
+    endpoint::{Endpoint, EndpointBody, EndpointSettings, Resend, ResendLayer, connector},
 };
 
 /// One way to call the upstreams.
@@ -40,7 +41,7 @@ pub(super) trait Arm: Send {
 }
 
 /// A connection to each upstream, by the proxy's own layers: both arms beside the proxy share them.
-pub(super) type Endpoints = Vec<Endpoint<Empty<Bytes>>>;
+pub(super) type Endpoints = Vec<Resend<Endpoint<Empty<Bytes>>>>;
 
 /// Through the proxy.
 pub(super) struct ProxyArm {
@@ -70,10 +71,11 @@ pub(super) fn endpoints(config: &Config) -> Result<Endpoints, BoxError> {
         timeout: None,
         reconnect: cluster.reconnect,
     };
+    let resend = ResendLayer::new(cluster.reconnect.connect_timeout);
     let endpoints = cluster
         .endpoints
         .iter()
-        .map(|endpoint| Ok(settings.endpoint(endpoint.address)?.0));
+        .map(|endpoint| Ok(resend.layer(settings.endpoint(endpoint.address)?.0)));
     endpoints.collect()
 }
 

@@ -22,7 +22,7 @@ pub struct Ended {
 pub(super) struct Unsent<B> {
     // The lock makes it `Sync`, as errors must be. Nobody waits for it.
     request: Mutex<Option<Request<B>>>,
-    cause: String,
+    ended: Ended,
 }
 
 impl Ended {
@@ -39,13 +39,18 @@ impl Ended {
             .downcast_ref::<Self>()
             .is_some_and(|ended| ended.worked)
     }
+
+    /// Whether `error`, or what caused it, is that.
+    pub(crate) fn caused_by_work(error: &(dyn Error + 'static)) -> bool {
+        std::iter::successors(Some(error), |&error| error.source()).any(Self::worked)
+    }
 }
 
 impl<B> Unsent<B> {
-    pub(super) fn new(request: Request<B>, cause: impl fmt::Display) -> Self {
+    pub(super) fn new(request: Request<B>, ended: Ended) -> Self {
         Self {
             request: Mutex::new(Some(request)),
-            cause: cause.to_string(),
+            ended,
         }
     }
 
@@ -54,11 +59,7 @@ impl<B> Unsent<B> {
     where
         B: 'static,
     {
-        let Self { request, cause } = *error.downcast::<Self>()?;
-        let ended = Ended {
-            worked: false,
-            cause,
-        };
+        let Self { request, ended } = *error.downcast::<Self>()?;
         match request.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(request) => Ok((request, ended)),
             None => Err(ended.into()),
@@ -77,15 +78,37 @@ impl Error for Ended {}
 impl<B> fmt::Debug for Unsent<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unsent")
-            .field("cause", &self.cause)
+            .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
 }
 
 impl<B> fmt::Display for Unsent<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the request was not sent: {}", self.cause)
+        f.write_str("the request was not sent")
     }
 }
 
-impl<B> Error for Unsent<B> {}
+impl<B> Error for Unsent<B> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_came_back_tells_whether_its_connection_had_worked() {
+        for worked in [true, false] {
+            let ended = Ended::new(worked, "closing");
+            let unsent: BoxError = Unsent::new(Request::new(()), ended).into();
+            assert_eq!(Ended::caused_by_work(unsent.as_ref()), worked);
+            let (_, ended) = Unsent::<()>::recover(unsent).unwrap();
+            assert_eq!(Ended::caused_by_work(&ended), worked);
+        }
+        let other: BoxError = "reset".into();
+        assert!(!Ended::caused_by_work(other.as_ref()));
+    }
+}

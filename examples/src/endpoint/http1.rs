@@ -30,6 +30,7 @@ use super::{
     handshake::{Dialer, Http1Parts},
     idle_limit::IdleLimits,
     queue::{NoFreeConnection, Queue},
+    timeout::note_sent,
     upkeep::Upkeep,
 };
 use crate::{BoxError, config::ReconnectConfig, http::body::BodyFate};
@@ -112,10 +113,14 @@ impl<B: RequestBody> Pool<B> {
                 Some((sender, link, unused)) => (sender, link, Some(unused)),
                 None => match self.shared.dial().await {
                     Ok((sender, link)) => (sender, link, None),
-                    Err(error) => return Err(Unsent::new(request, error).into()),
+                    Err(error) => {
+                        let ended = Ended::new(false, error);
+                        return Err(Unsent::new(request, ended).into());
+                    }
                 },
             };
             let abandoned = Abandoned(Some(&self.shared.worked));
+            note_sent(&request);
             let (sent, sender) = exchange(sender, request).await;
             let by_client = fate.as_ref().is_some_and(|fate| fate.failure().is_some());
             match by_client {

@@ -31,6 +31,7 @@ use super::{
     ended::{Ended, Unsent},
     handshake::Dialer,
     queue::NoFreeConnection,
+    timeout::note_sent,
     unprocessed::Unprocessed,
     upkeep::Upkeep,
 };
@@ -113,10 +114,7 @@ impl<B: RequestBody> Http2<B> {
         let members = self.shared.members.load();
         Poll::Ready(match members.iter().any(|member| member.is_open()) {
             true => Ok(()),
-            false => {
-                let worked = self.shared.worked.load(Relaxed);
-                Err(Ended::new(worked, "the connection takes no more requests").into())
-            }
+            false => Err(self.shared.ended(NO_MORE).into()),
         })
     }
 
@@ -125,10 +123,10 @@ impl<B: RequestBody> Http2<B> {
         mut request: Request<B>,
     ) -> Result<Response<EndpointBody<B>>, BoxError> {
         let Some((mut sender, stream)) = self.shared.stream().await? else {
-            let cause = "the connection takes no more requests";
-            return Err(Unsent::new(request, cause).into());
+            return Err(Unsent::new(request, self.shared.ended(NO_MORE)).into());
         };
         for_http2(&mut request, self.shared.scheme.clone());
+        note_sent(&request);
         let sending = sender.try_send_request(request);
         drop(sender);
         match sending.await {
@@ -137,7 +135,10 @@ impl<B: RequestBody> Http2<B> {
                 Ok(response.map(|body| EndpointBody::stream(body, stream)))
             }
             Err(mut error) => Err(match error.take_message() {
-                Some(request) => Unsent::new(for_anyone(request), error.error()).into(),
+                Some(request) => {
+                    let ended = self.shared.ended(error.error());
+                    Unsent::new(for_anyone(request), ended).into()
+                }
                 None => Unprocessed::recognise(error.into_error()),
             }),
         }
@@ -145,6 +146,10 @@ impl<B: RequestBody> Http2<B> {
 }
 
 impl<B: RequestBody> Shared<B> {
+    fn ended(&self, cause: impl fmt::Display) -> Ended {
+        Ended::new(self.worked.load(Relaxed), cause)
+    }
+
     /// A stream, at once or as soon as there is one; none when this is over.
     async fn stream(self: &Arc<Self>) -> Result<Option<Taken<B>>, BoxError> {
         match self.pick() {
@@ -266,3 +271,5 @@ impl<B> fmt::Debug for Http2<B> {
             .finish_non_exhaustive()
     }
 }
+
+const NO_MORE: &str = "the connection takes no more requests";

@@ -46,8 +46,8 @@ use crate::{
 /// endpoint is told is what is left when the attempt begins.
 pub type Endpoint<B> = Deadlines<Either<TimeoutOf<Connected<B>>, Connected<B>>, HttpDeadline>;
 
-/// A connection that is rebuilt; what it has not sent is sent by the next one.
-pub type Connected<B> = Resend<Reconnect<Connection<B>>>;
+/// A connection that is rebuilt. What it has not sent it gives back: see [`Resend`].
+pub type Connected<B> = Reconnect<Connection<B>>;
 
 /// What all endpoints of a cluster have in common.
 #[derive(Clone, Debug)]
@@ -76,10 +76,9 @@ impl EndpointSettings {
         B: RequestBody,
     {
         let handshake = HandshakeLayer::new(self.protocol, self.reconnect);
-        let reconnect = layers::reconnect(address, &self.reconnect)?
+        let connected = layers::reconnect(address, &self.reconnect)?
             .layer(handshake.layer(self.connector.clone()));
-        let link = Link::new(&reconnect);
-        let connected = ResendLayer::new(self.reconnect.connect_timeout).layer(reconnect);
+        let link = Link::new(&connected);
         let endpoint = match &self.timeout {
             Some(timeout) => Either::Left(TimeoutOf::new(connected, timeout.clone())),
             None => Either::Right(connected),

@@ -1,11 +1,17 @@
-//! Sends a request again that a dying connection has given back unsent.
+//! Sends a request again that has come back unsent: no connection could be made for it, or the one
+//! that it was given had ended.
 //!
-//! It is no retry: nothing was sent, so it costs no budget and is right for every method.
+//! It is no retry: nothing was sent, so it costs no budget and is right for every method. Nothing is
+//! kept for it either: the request itself comes back, its body unread.
 
 use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -20,16 +26,25 @@ use super::ended::{Ended, Unsent};
 use crate::BoxError;
 
 /// Makes [`Resend`]s.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ResendLayer {
     wait: Duration,
+    resent: Arc<AtomicU64>,
 }
 
-/// Over a service that reconnects.
-#[derive(Clone, Debug)]
+/// Over one endpoint, whose next connection takes the request, or over a balancer, which sends it
+/// to another endpoint.
+#[derive(Debug)]
 pub struct Resend<S> {
     inner: S,
-    wait: Duration,
+    spare: Arc<Spare<S>>,
+}
+
+/// What requests are sent again by. Locked only then.
+#[derive(Debug)]
+struct Spare<S> {
+    service: Mutex<S>,
+    layer: ResendLayer,
 }
 
 pin_project! {
@@ -43,27 +58,33 @@ pin_project! {
         sending: Option<S::Future>,
         // While the next connection is waited for.
         unsent: Option<(Request<B>, Ended)>,
-        bound: Option<Pin<Box<Sleep>>>,
-        service: S,
-        wait: Duration,
+        again: Option<(S, Pin<Box<Sleep>>)>,
+        spare: Arc<Spare<S>>,
     }
 }
 
 impl ResendLayer {
-    /// An unsent request waits no longer than `wait`, in all, for other connections.
+    /// A request that comes back unsent is sent again for no longer than `wait` from then on.
     pub fn new(wait: Duration) -> Self {
-        Self { wait }
+        let resent = Arc::default();
+        Self { wait, resent }
+    }
+
+    /// How often requests were sent again.
+    pub fn resent(&self) -> u64 {
+        self.resent.load(Relaxed)
     }
 }
 
-impl<S> Layer<S> for ResendLayer {
+impl<S: Clone> Layer<S> for ResendLayer {
     type Service = Resend<S>;
 
     fn layer(&self, inner: S) -> Resend<S> {
-        Resend {
-            inner,
-            wait: self.wait,
-        }
+        let spare = Arc::new(Spare {
+            service: Mutex::new(inner.clone()),
+            layer: self.clone(),
+        });
+        Resend { inner, spare }
     }
 }
 
@@ -84,16 +105,15 @@ where
         ResendFuture {
             sending: Some(self.inner.call(request)),
             unsent: None,
-            bound: None,
-            service: self.inner.clone(),
-            wait: self.wait,
+            again: None,
+            spare: self.spare.clone(),
         }
     }
 }
 
 impl<S, B> Future for ResendFuture<S, B>
 where
-    S: Service<Request<B>, Error = BoxError>,
+    S: Service<Request<B>, Error = BoxError> + Clone,
     B: 'static,
 {
     type Output = Result<S::Response, BoxError>;
@@ -109,14 +129,13 @@ where
                 this.sending.set(None);
                 *this.unsent = Some(Unsent::recover(error)?);
             }
-            let bound = this
-                .bound
-                .get_or_insert_with(|| Box::pin(sleep(*this.wait)));
+            let (service, bound) = this.again.get_or_insert_with(|| this.spare.begin());
             let is_late = bound.as_mut().poll(cx).is_ready();
-            let is_ready = this.service.poll_ready(cx)?.is_ready();
+            let is_ready = service.poll_ready(cx)?.is_ready();
             match this.unsent.take() {
                 Some((request, _)) if is_ready && !is_late => {
-                    this.sending.set(Some(this.service.call(request)));
+                    this.spare.layer.resent.fetch_add(1, Relaxed);
+                    this.sending.set(Some(service.call(request)));
                 }
                 Some((_, ended)) if is_late => return Poll::Ready(Err(ended.into())),
                 unsent => {
@@ -124,6 +143,22 @@ where
                     return Poll::Pending;
                 }
             }
+        }
+    }
+}
+
+impl<S: Clone> Spare<S> {
+    fn begin(&self) -> (S, Pin<Box<Sleep>>) {
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        (service.clone(), Box::pin(sleep(self.layer.wait)))
+    }
+}
+
+impl<S: Clone> Clone for Resend<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            spare: self.spare.clone(),
         }
     }
 }
@@ -165,15 +200,16 @@ mod tests {
                 let dies = calls.fetch_add(1, Relaxed) < 2;
                 async move {
                     match dies {
-                        true => Err(Unsent::new(request, "closing").into()),
+                        true => Err(Unsent::new(request, Ended::new(true, "closing")).into()),
                         false => Ok::<_, BoxError>(*request.body()),
                     }
                 }
             }
         });
-        let resend = ResendLayer::new(WAIT).layer(connection);
+        let layer = ResendLayer::new(WAIT);
+        let resend = layer.layer(connection);
         assert_eq!(resend.oneshot(Request::new("body")).await.unwrap(), "body");
-        assert_eq!(calls.load(Relaxed), 3);
+        assert_eq!((calls.load(Relaxed), layer.resent()), (3, 2));
     }
 
     #[tokio::test(start_paused = true)]
@@ -219,7 +255,7 @@ mod tests {
 
         fn call(&mut self, request: Request<&'static str>) -> Self::Future {
             self.0.store(true, Relaxed);
-            std::future::ready(Err(Unsent::new(request, "closing").into()))
+            std::future::ready(Err(Unsent::new(request, Ended::new(true, "closing")).into()))
         }
     }
 
@@ -231,6 +267,6 @@ mod tests {
         let mut response = tokio_test::task::spawn(resend.call(Request::new("body")));
         tokio_test::assert_pending!(response.poll());
         drop(response);
-        assert_eq!(Arc::strong_count(&down), 2, "ours, and that of `resend`");
+        assert_eq!(Arc::strong_count(&down), 3, "ours, and the two of `resend`");
     }
 }

@@ -3,9 +3,10 @@
 use std::task::{Context, Poll};
 
 use http::Request;
+use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
-use tower_timeout_ewma::{Classify, future::ResponseFuture, http::ServedOnly};
+use tower_timeout_ewma::{Classify, Sent, future::ResponseFuture, http::ServedOnly};
 
 use crate::{BoxError, cluster::layers::HttpTimeoutLayer};
 
@@ -30,6 +31,7 @@ impl<S> TimeoutOf<S> {
 impl<S, B> Service<Request<B>> for TimeoutOf<S>
 where
     S: Service<Request<B>, Error = BoxError>,
+    B: Body,
     ServedOnly: Classify<S::Response>,
 {
     type Response = S::Response;
@@ -40,10 +42,18 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let route = request.extensions_mut().remove::<RouteTimeout>();
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // It stays: the request may come back unsent.
+        let route = request.extensions().get::<RouteTimeout>().cloned();
         let timeout = route.as_ref().map_or(&self.cluster, |route| &route.0);
         // `&mut S` is the instance that was polled ready: the layer only wraps its future.
         timeout.layer(&mut self.inner).call(request)
+    }
+}
+
+/// Tells the timeout that a request is sent now: until then it waits for a connection.
+pub(super) fn note_sent<B>(request: &Request<B>) {
+    if let Some(sent) = request.extensions().get::<Sent>() {
+        sent.mark();
     }
 }

@@ -82,6 +82,8 @@ pub fn for_http2<B>(request: &mut Request<B>, scheme: Scheme) {
     for name in [header::CONNECTION, header::UPGRADE, header::EXPECT] {
         request.headers_mut().remove(name);
     }
+    // Of a request that came back from a connection of HTTP/1.
+    request.headers_mut().remove(header::TRANSFER_ENCODING);
     if let Some(expectation) = request.extensions().get::<Expectation>() {
         expectation.meet();
     }

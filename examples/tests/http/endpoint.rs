@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use examples::{
     config::{ClusterProtocol, ReconnectConfig},
-    endpoint::{Endpoint, EndpointSettings, connector},
+    endpoint::{Endpoint, EndpointSettings, Resend, ResendLayer, connector},
 };
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
+use tower::Layer;
 
 use crate::front::bounded;
 
-pub(crate) type Service = Endpoint<Full<Bytes>>;
+pub(crate) type Service = Resend<Endpoint<Full<Bytes>>>;
 
 pub(crate) fn service(
     endpoint: SocketAddr,
@@ -26,7 +27,8 @@ pub(crate) fn service(
         timeout: None,
         reconnect,
     };
-    settings.endpoint(endpoint).unwrap().0
+    let endpoint = settings.endpoint(endpoint).unwrap().0;
+    ResendLayer::new(reconnect.connect_timeout).layer(endpoint)
 }
 
 pub(crate) fn plain() -> Request<Full<Bytes>> {

@@ -57,11 +57,14 @@ impl Pair {
                     }
                     // Nothing answers at once, so that all of them are learnt from.
                     sleep(Duration::from_millis(2)).await;
-                    let attempt = request.headers().get("x-retry-attempt").cloned();
-                    let body = full(number.to_string());
-                    let mut response = Response::new(body);
-                    if let Some(attempt) = attempt {
-                        response.headers_mut().insert("seen-attempt", attempt);
+                    let mut response = Response::new(full(number.to_string()));
+                    for (told, seen) in [
+                        ("x-retry-attempt", "seen-attempt"),
+                        ("grpc-previous-rpc-attempts", "seen-previous"),
+                    ] {
+                        if let Some(told) = request.headers().get(told) {
+                            response.headers_mut().insert(seen, told.clone());
+                        }
                     }
                     response
                 }
@@ -126,11 +129,13 @@ async fn a_slow_request_is_hedged_at_the_other_endpoint_and_the_winner_is_counte
     let learnt = pair.learn().await;
     let mut client = pair.client().await;
     let began = Instant::now();
-    let request = Request::put("/slow").body(full("whole")).unwrap();
+    let request = Request::put("/slow").header("content-type", "application/grpc");
+    let request = request.body(full("whole")).unwrap();
     let answer = bounded(client.send(request)).await.unwrap();
     assert!(Instant::now().saturating_duration_since(began) < Duration::from_secs(30));
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["seen-attempt"], "2");
+    assert_eq!(answer.headers()["seen-previous"], "1");
     let asked = pair.asked("/slow");
     assert_eq!(asked.len(), 2);
     assert_ne!(

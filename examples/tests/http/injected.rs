@@ -27,15 +27,16 @@ use crate::support::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_503_in_twenty_is_seen_by_no_client() {
     let counts = measure(Duration::from_secs(5)).await;
-    // In 2,500 requests not even one of them is within a ten-thousandth.
-    assert_eq!(counts.failed, 0, "{counts:?}");
+    // One request in 160,000 fails four times in a row, so that one of these is one run in sixty, and
+    // two are one in eight thousand.
+    assert!(counts.failed <= 1, "{counts:?}");
     assert!(counts.share_injected() > 0.03, "{counts:?}");
     // Three standard deviations above what the minute may have.
     assert!(counts.attempts_per_request() <= 1.074, "{counts:?}");
     assert!(counts.requests > 1_000, "{counts:?}");
 }
 
-/// `cargo nextest run -p examples --test http --run-ignored only one_503 --no-capture`
+/// `cargo test --release -p examples --test http -- --ignored --nocapture one_503`
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes a minute"]
 async fn one_503_in_twenty_for_a_minute_is_seen_by_no_client() {

@@ -1,5 +1,7 @@
 //! The contract between the balancer and the reconnecting layer: not ready means not picked.
 
+mod faults;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -22,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
 use tower::{Service, ServiceBuilder, ServiceExt, load::Constant};
 use tower_balance_p2c::{Balance, BalanceLayer, Change};
+use tower_mtls::accept::Acceptor;
 use tower_reconnect::{Reconnect, ReconnectLayer, Watch};
 use tower_retry_budget::{Backoff, Budget, RetryLayer};
 
@@ -215,7 +218,8 @@ fn allowed_dials(elapsed: Duration) -> usize {
     let mut spent = Duration::ZERO;
     let mut dials = 1;
     while spent <= elapsed {
-        spent += delay / 2;
+        // Half of the step, less an eighth.
+        spent += delay * 7 / 16;
         delay = (delay * 2).min(BACKOFF_MAX);
         dials += 1;
     }
@@ -289,14 +293,20 @@ impl Load {
 struct Server {
     port: ReservedPort,
     running: Option<Upstream>,
+    tls: Option<Acceptor>,
     served: Arc<AtomicUsize>,
 }
 
 impl Server {
     async fn start() -> Self {
+        Self::start_over(None).await
+    }
+
+    async fn start_over(tls: Option<Acceptor>) -> Self {
         let mut server = Self {
             port: ReservedPort::new(),
             running: None,
+            tls,
             served: Arc::default(),
         };
         server.restart().await;
@@ -317,7 +327,7 @@ impl Server {
                 Response::new(Empty::<Bytes>::new())
             }
         };
-        self.running = Some(Upstream::start_at(self.port.address, None, handler).await);
+        self.running = Some(Upstream::start_at(self.port.address, self.tls.clone(), handler).await);
     }
 
     /// Requests since its last start.

@@ -29,7 +29,7 @@ fn defaults_are_shown() {
         ("/cluster/0/balance/subset", 0.into()),
         ("/cluster/0/balance/eject/consecutive", 3.into()),
         ("/cluster/0/balance/eject/panic", 0.5.into()),
-        ("/cluster/0/reconnect/backoff/base", "100ms".into()),
+        ("/cluster/0/reconnect/backoff/base", "125ms".into()),
         ("/cluster/0/tls", "off".into()),
     ] {
         assert_eq!(shown.pointer(pointer), Some(&value), "{pointer}");

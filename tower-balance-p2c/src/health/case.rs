@@ -1,11 +1,6 @@
 use std::sync::{Arc, Weak};
 
-use super::{
-    State,
-    owed::LATER,
-    register::{NEVER, is_same},
-    standing::Standing,
-};
+use super::{State, owed::LATER, register::NEVER, standing::Standing};
 
 /// What the register knows of one endpoint.
 pub(super) struct Case<M: ?Sized> {
@@ -53,10 +48,6 @@ impl<M: ?Sized> Case<M> {
             nanos: 0,
             unproven: 0,
         }
-    }
-
-    pub(super) fn is_of(&self, member: &Arc<M>) -> bool {
-        is_same(&self.member, member)
     }
 
     pub(super) fn is_ejected(&self) -> bool {

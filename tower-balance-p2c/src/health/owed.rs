@@ -2,21 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{
-    Member, Register,
-    case::{Case, Stage},
-    register::NEVER,
-    standing::Probe,
-};
+use super::{Member, Register, case::Stage, register::NEVER, standing::Probe};
 use crate::sync::Ordering;
 
 impl<M: Member + ?Sized> Register<M> {
     /// An endpoint has joined others that are established. Unless it gets a request before `due`
     /// it is owed one then.
     pub(crate) fn join(&self, member: &Arc<M>, due: u64) {
-        let mut cases = self.lock();
-        cases.push(Case::new(member, Stage::Newcomer, due));
-        self.reschedule(&cases);
+        self.lock().open(member, Stage::Newcomer, due);
     }
 
     /// Whether somebody is owed a request. A cheap look for each of them.
@@ -44,16 +37,12 @@ impl<M: Member + ?Sized> Register<M> {
             // Without the lock: it may ask whoever uses the balancer.
             let found = find(&member);
             let mut cases = self.lock();
-            let due = cases
-                .iter_mut()
-                .find(|case| case.is_of(&member) && case.is_due(now));
-            let Some(case) = due else {
+            let Some(mut case) = cases.find(&member).filter(|case| case.is_due(now)) else {
                 continue;
             };
             let Some(found) = found else {
                 // It is not ready, or not for this request.
                 case.due = now.saturating_add(LATER);
-                self.reschedule(&cases);
                 continue;
             };
             let is_probe = case.is_ejected();
@@ -63,9 +52,9 @@ impl<M: Member + ?Sized> Register<M> {
                 // One that hangs, or is a poll that waits for news, must not be the last.
                 case.due = now.saturating_add(case.nanos.max(self.settings.window));
             } else {
-                cases.retain(|case| !case.is_of(&member));
+                drop(case);
+                cases.close(&member);
             }
-            self.reschedule(&cases);
             // Many that are due at once must not take all the requests.
             let pause = (REQUESTS_BETWEEN / rate.max(1e-9) * 1e9) as u64;
             let next = now.saturating_add(pause.min(LATER));
@@ -77,22 +66,22 @@ impl<M: Member + ?Sized> Register<M> {
 
     /// Forgets those that are owed nothing any more.
     fn first_due(&self, now: u64) -> Option<Arc<M>> {
-        let mut cases = self.cases.try_lock().ok()?;
-        let mut first = None;
-        cases.retain(|case| {
-            if first.is_some() || !case.is_due(now) {
-                return true;
-            }
-            first = case.member.upgrade().filter(|member| match case.stage {
+        let mut cases = self.try_lock()?;
+        for _ in 0..MOST_FORGOTTEN {
+            let case = cases.first_due(now)?;
+            let member = case.member.upgrade().filter(|member| match case.stage {
                 // It has had its first request, or has not failed for long enough.
                 Stage::Newcomer => member.outcomes().totals().total() == 0,
                 Stage::Recovered => false,
                 Stage::Ejected | Stage::Probing | Stage::Probation(_) => true,
             });
-            first.is_some()
-        });
-        self.reschedule(&cases);
-        first
+            if member.is_some() {
+                return member;
+            }
+            drop(case);
+            cases.close_first();
+        }
+        None
     }
 }
 
@@ -100,5 +89,7 @@ impl<M: Member + ?Sized> Register<M> {
 pub(super) const LATER: u64 = 100_000_000;
 /// By one request, of those that are due.
 const MOST_ASKED: usize = 8;
+/// Likewise, of those that are owed nothing any more.
+const MOST_FORGOTTEN: usize = 64;
 /// Of eight requests one may be owed to somebody.
 const REQUESTS_BETWEEN: f64 = 8.0;

@@ -1,23 +1,25 @@
 //! The endpoints that are not like the others: who is ejected, who is being probed, who is on
 //! probation, and who has just joined. No clock and no randomness: both come in.
 //!
-//! A list behind a lock, which requests take only for an endpoint that is in it or about to be:
+//! Cases behind a lock, which requests take only for an endpoint that has one or is about to:
 //! `next_due` and the endpoint's own word tell the others that there is nothing to do.
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, PoisonError, TryLockError},
 };
 
 use super::{
     EjectionNanos, EjectionReason, State,
-    case::{Case, Stage},
+    case::Stage,
+    cases::{CaseMut, Cases, Locked, Releases},
     evidence::judge,
-    standing::{Probe, Spared, Standing},
+    report::{Report, Surroundings, Ticket},
+    standing::{Spared, Standing},
 };
 use crate::{
     outcomes::Outcomes,
-    sync::{AtomicU64, Mutex, MutexGuard, Ordering},
+    sync::{AtomicU64, Mutex, Ordering},
 };
 
 /// Whom the register knows.
@@ -36,42 +38,7 @@ pub(crate) struct Register<M: ?Sized> {
     members: AtomicU64,
     /// One while too few endpoints can be used to leave any alone.
     panicking: AtomicU64,
-    pub(super) cases: Mutex<Vec<Case<M>>>,
-}
-
-/// What has become of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Report {
-    Ejected {
-        reason: EjectionReason,
-        nanos: u64,
-    },
-    /// It should have been ejected, but too many are.
-    Spared(EjectionReason),
-    /// The probe went well: on probation.
-    Readmitted,
-    Recovered,
-}
-
-/// What the rest of the pool looks like.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings {
-    pub(crate) now: u64,
-    /// The share of requests that fail at the median endpoint.
-    pub(crate) failing: f64,
-    /// Requests a second.
-    pub(crate) rate: f64,
-    /// Uniform from 0 to 1.
-    pub(crate) chance: f64,
-}
-
-/// Which request of an endpoint it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
-    /// How often the endpoint had been ejected before.
-    pub(crate) ejections: u32,
-    /// Where it is one.
-    pub(crate) probe: Option<Probe>,
+    cases: Mutex<Cases<M>>,
 }
 
 impl<M: Member + ?Sized> Register<M> {
@@ -83,7 +50,7 @@ impl<M: Member + ?Sized> Register<M> {
             ejected: AtomicU64::new(0),
             members: AtomicU64::new(0),
             panicking: AtomicU64::new(0),
-            cases: Mutex::new(Vec::new()),
+            cases: Mutex::new(Cases::new()),
         }
     }
 
@@ -116,22 +83,17 @@ impl<M: Member + ?Sized> Register<M> {
     /// The endpoint is no longer in the set.
     pub(crate) fn leave(&self, member: &Arc<M>) {
         let mut cases = self.lock();
-        cases.retain(|case| {
-            let leaves = case.is_of(member);
-            if leaves && case.is_ejected() {
-                self.ejected.fetch_sub(1, Ordering::Relaxed);
-            }
-            !leaves
-        });
+        if cases.close(member).is_some_and(|case| case.is_ejected()) {
+            self.ejected.fetch_sub(1, Ordering::Relaxed);
+        }
         member.standing().set(State::Gone);
-        self.reschedule(&cases);
     }
 
     /// The request of `ticket` was a success. Only to be told of an endpoint that is not admitted.
     pub(crate) fn succeeded(&self, member: &Arc<M>, ticket: Ticket, now: u64) -> Option<Report> {
         let mut cases = self.lock();
-        let case = current(&mut cases, member, ticket)?;
-        let report = match &mut case.stage {
+        let mut case = current(&mut cases, member, ticket)?;
+        match &mut case.stage {
             // Another may have been given up since.
             Stage::Probing | Stage::Ejected if ticket.probe.is_some() => {
                 // Stragglers from before are not held against it.
@@ -150,9 +112,7 @@ impl<M: Member + ?Sized> Register<M> {
                 }
             }
             _ => None,
-        };
-        self.reschedule(&cases);
-        report
+        }
     }
 
     /// The request of `ticket` was a failure, and the endpoint's outcomes know it already.
@@ -166,13 +126,11 @@ impl<M: Member + ?Sized> Register<M> {
             return None;
         }
         let was_admitted = member.standing().is_admitted();
-        let reason = if was_admitted {
+        let accident = if was_admitted {
             let (failing, now) = (around.failing, around.now);
-            judge(member.outcomes(), failing, &self.settings, now)?
-        } else if ticket.probe.is_some() {
-            EjectionReason::Probe
+            Some(judge(member.outcomes(), failing, &self.settings, now)?)
         } else {
-            EjectionReason::Relapse
+            None
         };
         let mut cases = self.lock();
         let is_current = ticket.ejections == member.standing().ejections();
@@ -180,19 +138,22 @@ impl<M: Member + ?Sized> Register<M> {
         if !is_current || member.standing().is_admitted() != was_admitted {
             return None;
         }
-        if was_admitted {
+        if let Some(reason) = accident {
             return self.eject(&mut cases, member, reason, None, around);
         }
         let least = 1.0 - self.settings.most_failing(around.failing);
-        let case = current(&mut cases, member, ticket)?;
-        let is_over = match &mut case.stage {
-            Stage::Probing | Stage::Ejected => ticket.probe.is_some(),
-            Stage::Probation(probation) => probation.failed(least),
-            _ => false,
+        let mut case = current(&mut cases, member, ticket)?;
+        let reason = match &mut case.stage {
+            Stage::Probing | Stage::Ejected if ticket.probe.is_some() => EjectionReason::Probe,
+            Stage::Probation(probation) => {
+                if !probation.failed(least) {
+                    return None;
+                }
+                EjectionReason::Relapse
+            }
+            _ => return None,
         };
-        if !is_over {
-            return None;
-        }
+        drop(case);
         self.eject(&mut cases, member, reason, None, around)
     }
 
@@ -217,36 +178,49 @@ impl<M: Member + ?Sized> Register<M> {
     }
 
     /// A probe has ended without a verdict: its place is free, unless another has taken it. If it
-    /// has `hung` the next one waits as long as the ejection was, else it may come at once, and later
+    /// has `hung` the next one waits as after one that failed, else it may come at once, and later
     /// each time.
-    pub(crate) fn unproven(&self, member: &Arc<M>, ticket: Ticket, hung: bool, now: u64) {
+    pub(crate) fn unproven(
+        &self,
+        member: &Arc<M>,
+        ticket: Ticket,
+        hung: bool,
+        around: Surroundings,
+    ) {
+        let now = around.now;
         let mut cases = self.lock();
-        let Some(case) = current(&mut cases, member, ticket) else {
+        let Some(mut case) = current(&mut cases, member, ticket) else {
             return;
         };
         let is_last = ticket.probe == Some(member.standing().probe());
         if is_last && matches!(case.stage, Stage::Probing) {
             case.stage = Stage::Ejected;
-            let pause = if hung { case.nanos } else { case.pause() };
+            let pause = if hung {
+                let (nanos, row) = self.length(case.row, around);
+                (case.nanos, case.row) = (nanos, row);
+                nanos
+            } else {
+                case.pause()
+            };
             case.due = now.saturating_add(pause);
             if pause == 0 {
                 self.not_before.store(now, Ordering::Relaxed);
             }
             member.standing().set(State::Ejected);
-            self.reschedule(&cases);
         }
     }
 
-    /// When the endpoint's ejection is over.
-    pub(crate) fn ejected_until(&self, member: &Arc<M>) -> Option<u64> {
-        let cases = self.lock();
-        let case = cases.iter().find(|case| case.is_of(member))?;
-        matches!(case.stage, Stage::Ejected).then_some(case.due)
+    /// When the ejections of those that are ejected now are over.
+    pub(crate) fn releases(&self) -> Releases {
+        if self.ejected() == 0 {
+            return Releases::default();
+        }
+        self.lock().releases()
     }
 
     fn eject(
         &self,
-        cases: &mut Vec<Case<M>>,
+        cases: &mut Cases<M>,
         member: &Arc<M>,
         reason: EjectionReason,
         nanos: Option<u64>,
@@ -255,30 +229,23 @@ impl<M: Member + ?Sized> Register<M> {
         if member.standing().state() == State::Gone {
             return None;
         }
-        let known = cases.iter().position(|case| case.is_of(member));
-        let is_out = known.is_some_and(|index| cases[index].is_ejected());
+        let is_out = cases.find(member).is_some_and(|case| case.is_ejected());
         let members = self.members.load(Ordering::Relaxed) as usize;
         if !is_out && self.ejected() >= self.settings.most_ejected(members) {
             // Once in a while, and not for each request that fails meanwhile.
             let is_news = member.spared().is_news(around.now, self.settings.window);
             return is_news.then_some(Report::Spared(reason));
         }
-        let index = known.unwrap_or_else(|| {
-            cases.push(Case::new(member, Stage::Ejected, NEVER));
-            cases.len() - 1
-        });
-        let case = &mut cases[index];
-        let Surroundings { rate, chance, .. } = around;
+        let mut case = cases.open(member, Stage::Ejected, NEVER);
         if reason == EjectionReason::Relapse {
             // A probe had gone well: it is worth asking again soon.
             case.row = case.row.saturating_sub(STEPS_BACK);
         }
-        let (longest, next) = self.settings.length(case.row, rate);
+        let (least, next) = self.length(case.row, around);
         if nanos.is_none() || is_out {
             case.row = next;
         }
         case.unproven = 0;
-        let least = (longest as f64 * (1.0 - chance * JITTER)) as u64;
         // Who asks for a moment only must not be probed by each request.
         let nanos = nanos.unwrap_or(0).max(least);
         case.stage = Stage::Ejected;
@@ -291,36 +258,43 @@ impl<M: Member + ?Sized> Register<M> {
         member.standing().count_ejection();
         member.standing().set(State::Ejected);
         member.outcomes().forgive();
-        self.reschedule(cases);
         Some(Report::Ejected { reason, nanos })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Case<M>>> {
-        // Nothing between the lock and its release can leave the list half done.
-        self.cases.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Of an ejection that follows so many, and how many that makes.
+    fn length(&self, row: u32, around: Surroundings) -> (u64, u32) {
+        let Surroundings { rate, chance, .. } = around;
+        let (longest, next) = self.settings.length(row, rate);
+        ((longest as f64 * (1.0 - chance * JITTER)) as u64, next)
     }
 
-    pub(super) fn reschedule(&self, cases: &[Case<M>]) {
-        let next = cases.iter().map(|case| case.due).min().unwrap_or(NEVER);
-        self.next_due.store(next, Ordering::Relaxed);
+    pub(super) fn lock(&self) -> Locked<'_, M> {
+        // Nothing between the lock and its release can leave the cases half done.
+        let cases = self.cases.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked::new(cases, &self.next_due)
+    }
+
+    /// Unless somebody else has it.
+    pub(super) fn try_lock(&self) -> Option<Locked<'_, M>> {
+        let cases = match self.cases.try_lock() {
+            Ok(cases) => cases,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(Locked::new(cases, &self.next_due))
     }
 }
 
 /// The case of a member, unless the ticket is from before its last ejection.
 fn current<'a, M: Member + ?Sized>(
-    cases: &'a mut [Case<M>],
+    cases: &'a mut Cases<M>,
     member: &Arc<M>,
     ticket: Ticket,
-) -> Option<&'a mut Case<M>> {
+) -> Option<CaseMut<'a, M>> {
     if ticket.ejections != member.standing().ejections() {
         return None;
     }
-    cases.iter_mut().find(|case| case.is_of(member))
-}
-
-pub(super) fn is_same<M: ?Sized>(one: &Weak<M>, other: &Arc<M>) -> bool {
-    // The addresses alone: what a pointer to a trait object says of its type is of no interest.
-    std::ptr::addr_eq(one.as_ptr(), Arc::as_ptr(other))
+    cases.find(member)
 }
 
 /// Ejections are up to a fifth shorter, at random.

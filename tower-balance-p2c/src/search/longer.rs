@@ -22,6 +22,8 @@ pub(super) struct Longer<K, S> {
     /// The last readiness error.
     error: Option<BoxError>,
     undriven_picks: u8,
+    /// Whether it may be what an endpoint is owed: it tries one of them, and has others to look at.
+    free: bool,
 }
 
 impl<K, S> Longer<K, S> {
@@ -33,6 +35,7 @@ impl<K, S> Longer<K, S> {
             waiting: None,
             error: None,
             undriven_picks: MOST_UNDRIVEN_PICKS,
+            free: true,
         }
     }
 
@@ -125,7 +128,7 @@ impl<K, S> Longer<K, S> {
             return Tried::Nothing;
         }
         let held = self.held.as_ref().map(|held| &held.endpoint);
-        try_pick(held, pool, avoids, now, cx)
+        try_pick(held, self.free, pool, avoids, now, cx)
     }
 
     /// False if this poll can say no more.
@@ -134,7 +137,9 @@ impl<K, S> Longer<K, S> {
             held,
             error,
             is_known,
+            was_owed,
         } = missed;
+        self.free &= !was_owed;
         if !pool.shared.is_driven() {
             self.undriven_picks = self.undriven_picks.saturating_sub(1);
         }

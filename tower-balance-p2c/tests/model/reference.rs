@@ -87,6 +87,8 @@ impl Reference {
         let now = self.now;
         self.probes += u64::from(is_probe);
         let probe = is_probe.then_some(self.probes);
+        let mut others = self.members.iter().filter(|(other, _)| **other != key);
+        let is_alone = others.all(|(_, other)| other.state != State::Admitted);
         let member = self.members.get_mut(&key).expect("it is in the set");
         member.probe = probe.or(member.probe);
         assert_eq!(member.instance, instance, "the service that was last named");
@@ -103,7 +105,8 @@ impl Reference {
             State::Probation { most, .. } => {
                 // What was sent before the last answer takes its time, and keeps nobody out.
                 let has_room = member.unanswered < most as usize || member.owed_since.is_none();
-                assert!(!is_probe && has_room);
+                let is_patient = is_alone || member.silence(now) > WINDOW;
+                assert!(!is_probe && (has_room || is_patient));
             }
         }
         member.owed_since.get_or_insert(now);
@@ -138,7 +141,9 @@ impl Reference {
             return false;
         }
         member.failures += 1;
-        member.fail(now);
+        if is_current {
+            member.fail(now);
+        }
         let is_bad = is_current && member.is_bad(sent.probe.is_some());
         let is_out = matches!(member.state, State::Ejected(_) | State::Probing(_));
         is_bad && (is_out || ejected < most)

@@ -72,6 +72,13 @@ async fn a_thousand_servers_get_what_they_weigh() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_light_one_among_heavy_ones_gets_what_it_weighs() {
+    for weights in [[1, 30], [1, 100], [1, 1000]] {
+        shares_follow_weights(&weights, 2, Time::Constant, 0.05).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn latencies_that_vary_by_chance_shift_little() {
     for (weights, servers) in [(&[1, 2, 3][..], 3), (&[1, 4], 17)] {
         shares_follow_weights(weights, servers, Time::Random, 0.25).await;

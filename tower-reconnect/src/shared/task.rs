@@ -1,95 +1,159 @@
 //! What the task that dials does with the shared state.
 
-use std::{error::Error, task::Waker};
+use std::{sync::Arc, time::Duration};
 
 use super::{Connection, Shared};
 use crate::{
-    error::{BoxError, Cause},
-    layer::Mode,
+    driver::{Drive, Driver, Next, Outcome},
+    error::Cause,
     machine::Step,
+    mode::Mode,
+    observer::Event,
+    waiters::wake_all,
 };
 
-impl<S> Shared<S> {
-    /// What the task has to do now.
-    pub(crate) fn next(&self) -> Step {
-        let now = self.now();
-        let step = self.change(|inner| {
-            let demand = inner.refused || inner.waiters.any();
-            let step = inner.machine.next(now, demand);
-            if step == Step::Dial {
-                inner.refused = false;
+impl<S: Send + Sync + 'static> Drive for Shared<S> {
+    type Connection = S;
+    type Ticket = ();
+
+    fn driver(&self) -> &Driver<Self> {
+        &self.driver
+    }
+
+    fn next(&self) -> Next<()> {
+        let now = self.reporter.now();
+        loop {
+            let (step, expired, earliest) = self.change(|inner| {
+                let expired = inner.waiters.take_expired(now);
+                let demand = self.policy.eager || inner.refused || inner.waiters.any();
+                let step = inner.machine.next(now, demand);
+                if step == Step::Dial {
+                    inner.refused = false;
+                }
+                (step, expired, inner.waiters.earliest())
+            });
+            wake_all(expired);
+            let earliest = earliest.map(|until| until.saturating_sub(now));
+            match step {
+                Step::Dial => {
+                    self.reporter.tell(&Event::DialStarted);
+                    return Next::Dial(());
+                }
+                Step::Look => self.look(now),
+                Step::Sleep(delay) => {
+                    return Next::Wait(Some(earliest.map_or(delay, |other| other.min(delay))));
+                }
+                Step::Wait => return Next::Wait(earliest),
             }
-            step
-        });
-        if step == Step::Dial {
-            tracing::debug!(name = self.name(), "dialling");
         }
-        step
     }
 
-    /// Gives the outcome of a dial to all who wait for it.
-    pub(crate) fn finish(&self, outcome: Result<S, BoxError>) {
+    fn finish(&self, (): (), outcome: Outcome<S>, took: Duration) {
         match outcome {
-            Ok(service) => self.connected(service),
-            Err(cause) => self.failed(&Cause::from(cause)),
+            Ok(service) => self.connected(service, took),
+            Err(cause) => self.failed(&Cause::from(cause), took),
         }
     }
 
-    /// The task has ended.
-    pub(crate) fn close(&self) {
-        let (open, connection, launch, wakers) = self.change(|inner| {
+    fn close(&self) {
+        self.shut();
+    }
+}
+
+impl<S> Shared<S> {
+    /// Nothing is dialled any more, and nobody waits for it.
+    pub(super) fn shut(&self) {
+        let (open, connection, wakers) = self.change(|inner| {
             let open = inner.machine.close();
-            let wakers = inner.waiters.take_all();
-            (open, self.replace(None), inner.launch.take(), wakers)
+            (open, self.replace(None), inner.waiters.take_all())
         });
-        drop((connection, launch));
+        drop(connection);
+        self.driver.stop();
         if open {
-            tracing::debug!(name = self.name(), "closed");
+            self.reporter.tell(&Event::Closed);
         }
         wake_all(wakers);
     }
 
-    fn connected(&self, service: S) {
-        let now = self.now();
+    fn connected(&self, service: S, took: Duration) {
+        let now = self.reporter.now();
         let connected = self.change(|inner| {
+            let replaced = inner.machine.connection();
             let generation = inner.machine.connected(now)?;
-            // A connection that is replaced after it did its work is nothing to tell of.
-            let news = generation == 1 || inner.machine.failures() > 0;
             let connection = Connection {
                 generation,
                 service,
             };
-            let replaced = self.replace(Some(connection));
-            Some((news, replaced, inner.waiters.take_all()))
+            let old = match replaced {
+                Some(_) => self.drain(Some(connection)),
+                None => self.replace(Some(connection)),
+            };
+            self.current.look();
+            let failures = inner.machine.failures();
+            Some((
+                generation,
+                failures,
+                replaced,
+                old,
+                inner.waiters.take_all(),
+            ))
         });
-        if let Some((news, _, wakers)) = connected {
-            match news {
-                true => tracing::info!(name = self.name(), "connected"),
-                false => tracing::debug!(name = self.name(), "connected again"),
-            }
-            wake_all(wakers);
+        let Some((connection, failures, replaced, old, wakers)) = connected else {
+            return;
+        };
+        drop(old);
+        self.reporter.tell(&Event::Connected {
+            connection,
+            took,
+            failures,
+        });
+        if let Some((connection, since)) = replaced {
+            let age = now.saturating_sub(since);
+            self.reporter.tell(&Event::Replaced { connection, age });
         }
+        wake_all(wakers);
     }
 
-    fn failed(&self, cause: &Cause) {
-        let now = self.now();
-        let random = rand::random();
+    fn failed(&self, cause: &Cause, took: Duration) {
+        let now = self.reporter.now();
+        let random = self.policy.chance.draw();
         let (delay, failures, wakers) = self.change(|inner| {
             let delay = inner.machine.failed(now, cause.clone(), random);
-            let wakers = match self.mode {
-                Mode::Balanced => Vec::new(),
+            let wakers = match self.policy.mode {
                 Mode::FailFast => inner.waiters.take_all(),
+                Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
             };
             (delay, inner.machine.failures(), wakers)
         });
-        let error: &(dyn Error + 'static) = &**cause;
-        tracing::warn!(name = self.name(), error, ?delay, failures, "dial failed");
+        if let Some(retry_in) = delay {
+            self.reporter.tell(&Event::DialFailed {
+                cause,
+                took,
+                failures,
+                retry_in,
+            });
+        }
         wake_all(wakers);
     }
-}
 
-fn wake_all(wakers: Vec<Waker>) {
-    for waker in wakers {
-        waker.wake();
+    /// Looks whether the connection is used, and closes it if it has not been for long.
+    fn look(&self, now: Duration) {
+        let used = self.current.look();
+        let closed = self.change(|inner| {
+            let connection = inner.machine.connection();
+            let over = inner.machine.looked(now, used);
+            over.then(|| (connection, self.drain(None)))
+        });
+        if let Some((Some((connection, since)), old)) = closed {
+            drop(old);
+            let age = now.saturating_sub(since);
+            self.reporter.tell(&Event::Unused { connection, age });
+        }
+    }
+
+    /// Like [`replace`](Self::replace) for a connection that is not known to be dead.
+    fn drain(&self, connection: Option<Connection<S>>) -> Option<Arc<Connection<S>>> {
+        self.current.drain();
+        self.replace(connection)
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     error::InvalidSetting,
     kind::Kind,
     ledger::{Ledger, Terms},
+    nanos::nanos,
     sync::AtomicBool,
 };
 
@@ -163,7 +164,7 @@ impl Builder {
                 burst: i64::from(self.burst) * TOKEN,
             },
             reserve: i64::from(reserve) * TOKEN,
-            window: u64::try_from(self.window.as_nanos()).unwrap_or(u64::MAX),
+            window: nanos(self.window),
             cheapest: prices
                 .iter()
                 .map(|(_, price)| *price)

@@ -18,6 +18,7 @@ use crate::{
     error::Exhausted,
     kind::Kind,
     ledger::{Ledger, Refused},
+    nanos::nanos_since,
     sync::{AtomicBool, Ordering::Relaxed},
 };
 
@@ -264,7 +265,6 @@ struct Shared {
 
 impl Shared {
     fn now(&self) -> u64 {
-        let age = Instant::now().saturating_duration_since(self.epoch);
-        u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)
+        nanos_since(self.epoch, Instant::now())
     }
 }

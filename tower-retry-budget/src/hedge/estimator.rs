@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::windows::{SLOTS, Sample, Windows};
-use crate::sync::{AtomicU64, Mutex, Ordering::Relaxed};
+use crate::{
+    nanos::nanos,
+    sync::{AtomicU64, Mutex, Ordering::Relaxed},
+};
 
 /// What the delay is to be.
 #[derive(Clone, Copy, Debug)]
@@ -204,10 +207,6 @@ fn carry(lane: &Mutex<Vec<Sample>>, windows: &mut Windows) {
     if let Ok(mut samples) = lane.try_lock() {
         samples.drain(..).for_each(|sample| windows.add(sample));
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn micros(time: Duration) -> u32 {

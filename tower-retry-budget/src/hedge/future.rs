@@ -18,6 +18,7 @@ use crate::{
     policy::{Policy, Refusal, Verdict},
     prepare::Next,
     replay::Replay,
+    reservation::Reservation,
 };
 
 pin_project! {
@@ -113,12 +114,16 @@ where
         loop {
             let next = match this.second.as_mut().project() {
                 SecondProj::Over => return Poll::Pending,
-                SecondProj::Unset => Ok(match (this.watch.begin(), &this.plan) {
-                    (Some(then), Some(_)) => Second::Waiting {
-                        delay: sleep_until(then),
-                    },
-                    _ => Second::Over,
-                }),
+                SecondProj::Unset => {
+                    if let Some(then) = this.watch.begin()
+                        && this.plan.is_some()
+                    {
+                        let delay = sleep_until(then);
+                        this.second.as_mut().set(Second::Waiting { delay });
+                        continue;
+                    }
+                    Ok(Second::Over)
+                }
                 SecondProj::Waiting { delay } => {
                     ready!(delay.poll(cx));
                     may_send(this.watch, this.plan).map(|()| Second::Unready {
@@ -130,7 +135,7 @@ where
                         *this.hedged = true;
                         Second::Calling {
                             future: service.call(request),
-                            paid: Some(paid),
+                            paid,
                         }
                     }),
                     // The first attempt may still succeed.
@@ -264,15 +269,16 @@ fn may_send<P, R: Replay<Req>, Req>(
 fn pay<P, R: Replay<Req>, Req>(
     common: &Common<P, R>,
     plan: Plan<R::Spare>,
-) -> Result<(R::Request, Withdrawal), Refusal> {
+) -> Result<(R::Request, Option<Withdrawal>), Refusal> {
     let spare = plan.ok_or(Refusal::NotReplayable)??;
     let mut request = common.replay.last(spare).ok_or(Refusal::NotReplayable)?;
     let paid = common.budget.try_withdraw(Kind::Hedge);
-    let paid = paid.map_err(|_| Refusal::Exhausted)?;
+    let reservation = Reservation::from(paid.map_err(|_| Refusal::Exhausted)?);
+    // Foreign code: if it panics, nothing was sent and nothing is spent.
     common.replay.prepare(&mut request, SECOND);
     common.counters.hedged();
     tracing::trace!("a second attempt is sent");
-    Ok((request, paid))
+    Ok((request, reservation.spend()))
 }
 
 const SECOND: Next = Next {

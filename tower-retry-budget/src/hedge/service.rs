@@ -5,7 +5,6 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -20,9 +19,9 @@ use super::{
 use crate::{
     budget::Budget,
     lanes::Lanes,
+    nanos::nanos_since,
     policy::{Policy, Refusal},
     replay::{CloneRequest, Replay},
-    sync::thread_number,
     template::Template,
 };
 
@@ -156,24 +155,9 @@ impl<P, R> Common<P, R> {
         self.counters.snapshot(delay)
     }
 
-    pub(super) fn answered_at_once(&self) {
-        let now = || self.nanos(Instant::now());
-        self.estimator.answered_at_once(thread_number(), now);
-    }
-
-    pub(super) fn answered(&self, age: Duration, now: Instant) {
-        let now = self.nanos(now);
-        self.estimator.answered(thread_number(), age, now);
-    }
-
-    pub(super) fn outlived(&self, age: Duration, now: Instant) {
-        let now = self.nanos(now);
-        self.estimator.outlived(thread_number(), age, now);
-    }
-
+    /// Since the epoch of the layer.
     pub(super) fn nanos(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.epoch);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        nanos_since(self.epoch, now)
     }
 
     pub(super) fn debug<'f, 'a, 'b>(

@@ -1,11 +1,11 @@
 //! The clock of a first attempt.
 
-use std::{mem, ops::Deref, sync::Arc};
+use std::{mem, ops::Deref, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use super::service::{Common, Shared};
-use crate::lanes::Lane;
+use crate::{lanes::Lane, sync::thread_number};
 
 /// Tells the estimator once how long the first attempt took, or that it was given up.
 ///
@@ -20,7 +20,8 @@ pub(super) struct Watch<S, P, R> {
 #[derive(Clone, Copy, Debug)]
 enum First {
     Unpolled,
-    Begun(Instant),
+    /// At so many nanoseconds since the epoch.
+    Begun(u64),
     /// It has ended, or its age is of no interest.
     Unwatched,
 }
@@ -47,18 +48,23 @@ impl<S, P, R> Watch<S, P, R> {
             return None;
         }
         let now = Instant::now();
-        self.first = First::Begun(now);
-        let delay = self.estimator.delay(self.nanos(now))?;
+        let begun = self.nanos(now);
+        self.first = First::Begun(begun);
+        let delay = self.estimator.delay(begun)?;
         Some(now + delay)
     }
 
     /// It has succeeded.
     pub(super) fn succeeded(&mut self) {
         match mem::replace(&mut self.first, First::Unwatched) {
-            First::Unpolled => self.answered_at_once(),
+            First::Unpolled => {
+                let now = || self.nanos(Instant::now());
+                self.estimator.answered_at_once(thread_number(), now);
+            }
             First::Begun(begun) => {
-                let now = Instant::now();
-                self.answered(now.saturating_duration_since(begun), now);
+                let now = self.nanos(Instant::now());
+                let lane = thread_number();
+                self.estimator.answered(lane, age(begun, now), now);
             }
             First::Unwatched => {}
         }
@@ -72,8 +78,9 @@ impl<S, P, R> Watch<S, P, R> {
     /// The second attempt has succeeded before it.
     pub(super) fn superseded(&mut self) {
         if let First::Begun(begun) = mem::replace(&mut self.first, First::Unwatched) {
-            let now = Instant::now();
-            self.outlived(now.saturating_duration_since(begun), now);
+            let now = self.nanos(Instant::now());
+            let lane = thread_number();
+            self.estimator.outlived(lane, age(begun, now), now);
         }
     }
 
@@ -97,11 +104,15 @@ impl<S, P, R> Drop for Watch<S, P, R> {
         let First::Begun(begun) = self.first else {
             return;
         };
-        let now = Instant::now();
-        let age = now.saturating_duration_since(begun);
-        let delay = self.estimator.delay(self.nanos(now));
+        let now = self.nanos(Instant::now());
+        let age = age(begun, now);
+        let delay = self.estimator.delay(now);
         if delay.is_none_or(|delay| age > delay) {
-            self.outlived(age, now);
+            self.estimator.outlived(thread_number(), age, now);
         }
     }
+}
+
+fn age(begun: u64, now: u64) -> Duration {
+    Duration::from_nanos(now.saturating_sub(begun))
 }

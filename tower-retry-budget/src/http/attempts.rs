@@ -35,18 +35,32 @@ impl<B> Prepare<Request<B>> for AttemptHeader {
     }
 }
 
-/// Tells the server of how many retries the attempt is the last: `grpc-previous-rpc-attempts` of
-/// gRPC's proposal A6. What is sent again because it was not processed is none.
+/// Tells the server how many attempts there were before: `grpc-previous-rpc-attempts` of gRPC's
+/// proposal A6. A first attempt is left as it is, and what is sent again because it was not
+/// processed is none more.
+///
+/// A number that the caller has sent is added: they are the attempts of a caller that retries too.
+/// What is no number, or more than one, is replaced.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GrpcPreviousAttempts;
 
 impl<B> Prepare<Request<B>> for GrpcPreviousAttempts {
     fn prepare(&self, request: &mut Request<B>, next: Next) {
         if next.attempt > 1 {
-            let previous = HeaderValue::from(next.attempt - 1);
+            let theirs = callers_attempts(request).unwrap_or(0);
+            let previous = HeaderValue::from(theirs.saturating_add(next.attempt - 1));
             tell(request, GRPC_PREVIOUS_RPC_ATTEMPTS, previous);
         }
     }
+}
+
+fn callers_attempts<B>(request: &Request<B>) -> Option<u32> {
+    let mut values = request
+        .headers()
+        .get_all(GRPC_PREVIOUS_RPC_ATTEMPTS)
+        .into_iter();
+    let only = values.next().filter(|_| values.next().is_none())?;
+    only.to_str().ok()?.parse().ok()
 }
 
 fn tell<B>(request: &mut Request<B>, name: HeaderName, value: HeaderValue) {

@@ -11,10 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{
-    memory::BodyMemory,
-    tape::{Tape, Waiting},
-};
+use super::{memory::BodyMemory, tape::Tape};
 
 pin_project! {
     /// The body of one attempt, made by [`BodyReplay`](super::BodyReplay).
@@ -165,9 +162,7 @@ impl<B: Body<Data = Bytes>> Kept<B> {
                 if tape.is_poisoned() {
                     return None;
                 }
-                let next = lock(tape).next_attempt();
-                let (attempt, waiting) = next?;
-                wake(waiting);
+                let attempt = work_on(tape, Tape::next_attempt)?;
                 Some(ReplayBody::reader(Arc::clone(tape), attempt))
             }
         }
@@ -177,7 +172,7 @@ impl<B: Body<Data = Bytes>> Kept<B> {
 impl<B> Drop for Kept<B> {
     fn drop(&mut self) {
         if let Self::Tape(tape) = self {
-            lock(tape).without_spare();
+            work_on(tape, Tape::without_spare);
         }
     }
 }
@@ -196,47 +191,50 @@ struct Reader<B> {
 impl<B: Body<Data = Bytes>> Reader<B> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         self.polled = true;
-        let mut tape = lock(&self.tape);
-        let polled = match tape.kept(self.position) {
-            Some(frame) => Poll::Ready(Some(Ok(frame))),
-            None => tape.poll_source(self.attempt, cx),
-        };
+        let (attempt, position) = (self.attempt, self.position);
+        let (polled, is_kept) = work_on(&self.tape, |tape| {
+            let polled = match tape.kept(position) {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => tape.poll_source(attempt, cx),
+            };
+            let is_frame = matches!(polled, Poll::Ready(Some(Ok(_))));
+            let is_kept = is_frame && tape.advance(attempt, position);
+            tape.settle();
+            (polled, is_kept)
+        });
         if let Poll::Ready(Some(Ok(frame))) = &polled
-            && tape.advance(self.attempt, self.position)
+            && is_kept
         {
             self.position += 1;
             self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        let (settled, spent) = (tape.settled(), tape.spent());
-        drop(tape);
-        drop(spent);
-        wake(settled);
         polled
     }
 }
 
 impl<B> Drop for Reader<B> {
     fn drop(&mut self) {
-        let mut tape = lock(&self.tape);
-        let heirs = if self.polled {
-            Vec::new()
-        } else {
-            tape.hand_back(self.attempt)
-        };
-        let waiting = tape.leave(self.attempt);
-        drop(tape);
-        drop(waiting);
-        wake(heirs);
+        work_on(&self.tape, |tape| {
+            if !self.polled {
+                tape.hand_back(self.attempt);
+            }
+            tape.leave(self.attempt);
+        });
     }
 }
 
 type SharedTape<B> = Arc<Mutex<Tape<B>>>;
 
-/// Not to be called with the tape locked: a waker is foreign code.
-fn wake(waiting: Vec<Waiting>) {
-    for (_, waker) in waiting {
-        waker.wake();
+/// Locks the tape for a piece of work, and does what that leaves to be done when it is unlocked.
+fn work_on<B, T>(tape: &Mutex<Tape<B>>, work: impl FnOnce(&mut Tape<B>) -> T) -> T {
+    let mut tape = lock(tape);
+    let done = work(&mut tape);
+    let left = tape.leftovers();
+    drop(tape);
+    if let Some(left) = left {
+        left.settle();
     }
+    done
 }
 
 fn lock<B>(tape: &Mutex<Tape<B>>) -> MutexGuard<'_, Tape<B>> {

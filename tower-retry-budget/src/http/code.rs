@@ -11,16 +11,40 @@ use crate::kind::Kind;
 pub struct GrpcCode(u8);
 
 impl GrpcCode {
+    /// 0: it worked.
+    pub const OK: Self = Self(0);
+    /// 1: it was given up, as a rule by the caller.
+    pub const CANCELLED: Self = Self(1);
+    /// 2: an error of which nothing else is known.
+    pub const UNKNOWN: Self = Self(2);
+    /// 3: the caller asked for something that can never be had.
+    pub const INVALID_ARGUMENT: Self = Self(3);
     /// 4: it took too long.
     pub const DEADLINE_EXCEEDED: Self = Self(4);
+    /// 5: what was asked for is not there.
+    pub const NOT_FOUND: Self = Self(5);
+    /// 6: what was to be made is there.
+    pub const ALREADY_EXISTS: Self = Self(6);
+    /// 7: the caller may not do it.
+    pub const PERMISSION_DENIED: Self = Self(7);
     /// 8: the server has too much to do, or the caller has used up its share.
     pub const RESOURCE_EXHAUSTED: Self = Self(8);
+    /// 9: what it is to be done to is not in a state for it.
+    pub const FAILED_PRECONDITION: Self = Self(9);
     /// 10: something else came in between.
     pub const ABORTED: Self = Self(10);
+    /// 11: it goes beyond an end.
+    pub const OUT_OF_RANGE: Self = Self(11);
+    /// 12: the server does not have it.
+    pub const UNIMPLEMENTED: Self = Self(12);
     /// 13: something is broken.
     pub const INTERNAL: Self = Self(13);
     /// 14: the server is not there, or not able to.
     pub const UNAVAILABLE: Self = Self(14);
+    /// 15: data is lost for good.
+    pub const DATA_LOSS: Self = Self(15);
+    /// 16: nobody knows who the caller is.
+    pub const UNAUTHENTICATED: Self = Self(16);
 
     /// The code with this number, from 0 to 16.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -53,7 +77,7 @@ impl GrpcCode {
     }
 
     pub(super) fn is_ok(self) -> bool {
-        self.0 == 0
+        self == Self::OK
     }
 
     pub(super) fn kind(self) -> Kind {
@@ -74,11 +98,19 @@ impl GrpcCode {
         .contains(&self)
     }
 
-    /// Whether the server has done its work: `OK`, `INVALID_ARGUMENT`, `NOT_FOUND`,
-    /// `ALREADY_EXISTS`, `PERMISSION_DENIED`, `FAILED_PRECONDITION`, `OUT_OF_RANGE`,
-    /// `UNAUTHENTICATED`.
+    /// Whether the server has done its work.
     pub(super) fn blames_the_caller(self) -> bool {
-        matches!(self.0, 0 | 3 | 5 | 6 | 7 | 9 | 11 | 16)
+        matches!(
+            self,
+            Self::OK
+                | Self::INVALID_ARGUMENT
+                | Self::NOT_FOUND
+                | Self::ALREADY_EXISTS
+                | Self::PERMISSION_DENIED
+                | Self::FAILED_PRECONDITION
+                | Self::OUT_OF_RANGE
+                | Self::UNAUTHENTICATED
+        )
     }
 }
 

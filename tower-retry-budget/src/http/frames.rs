@@ -1,10 +1,12 @@
 //! The frames that are kept of a body, and what they count for.
 
+use std::mem;
+
 use ::http::HeaderMap;
 use bytes::Bytes;
 use http_body::Frame;
 
-use super::memory::Charge;
+use super::{leftovers::Leftovers, memory::Charge};
 
 pub(super) struct Frames {
     data: Vec<Bytes>,
@@ -72,19 +74,18 @@ impl Frames {
     }
 
     /// Gives back the data before `position`, which nobody will ask for again.
-    pub(super) fn forget_before(&mut self, position: usize) {
+    pub(super) fn forget_before<B>(&mut self, position: usize, left: &mut Leftovers<B>) {
         let end = position.min(self.data.len());
         for data in self.data.iter_mut().take(end).skip(self.forgotten) {
             self.charge.shrink(weigh_data(data));
-            *data = Bytes::new();
+            left.frame(mem::take(data));
         }
         self.forgotten = self.forgotten.max(end);
     }
 
     /// Gives everything back.
-    pub(super) fn clear(&mut self) {
-        self.data = Vec::new();
-        self.trailers = None;
+    pub(super) fn clear<B>(&mut self, left: &mut Leftovers<B>) {
+        left.frames(mem::take(&mut self.data), self.trailers.take());
         self.charge.release();
     }
 }

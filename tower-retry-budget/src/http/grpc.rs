@@ -183,12 +183,18 @@ impl Default for Rules {
     }
 }
 
-/// Whether these are the headers of a gRPC answer, and not of a page that has a `grpc-status`.
+/// Whether these are the headers of a gRPC answer, and not of a page that has a `grpc-status`. The
+/// names of media types are the same in capitals, by RFC 9110, section 8.3.1.
 pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
-    // `application/grpc-web` has its trailers in its body.
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    let split = content_type.and_then(|value| value.split_at_checked(GRPC.len()));
+    split.is_some_and(|(name, rest)| {
+        // `application/grpc-web` has its trailers in its body.
+        let ends = matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'));
+        name.eq_ignore_ascii_case(GRPC) && ends
+    })
 }
+
+const GRPC: &[u8] = b"application/grpc";
 
 pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

@@ -47,6 +47,7 @@ mod delay;
 mod frames;
 mod gate;
 mod grpc;
+mod leftovers;
 mod memory;
 mod peek;
 mod refused;

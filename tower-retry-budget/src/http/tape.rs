@@ -2,20 +2,17 @@
 
 use std::{
     mem,
-    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{frames::Frames, memory::Charge, source::Source};
+use super::{frames::Frames, leftovers::Leftovers, memory::Charge, source::Source};
 
 /// Kept frames, followed by the client's body from where they end.
 pub(super) struct Tape<B> {
     source: Source<B>,
-    /// The source after its end, until it is dropped.
-    spent: Option<Pin<Box<B>>>,
     /// Whether the source had given all that it had when it was last read or handed over.
     ended: bool,
     /// Attempts made after the first.
@@ -34,10 +31,11 @@ pub(super) struct Tape<B> {
     /// Where the newest attempt has waited for the source.
     reader: Option<Waker>,
     /// Where older attempts wait for the end.
-    superseded: Vec<Waiting>,
+    superseded: Vec<(u32, Waker)>,
     /// Whether all that the source has given is kept.
     keeping: bool,
     frames: Frames,
+    left: Leftovers<B>,
 }
 
 impl<B: Body<Data = Bytes>> Tape<B> {
@@ -45,7 +43,6 @@ impl<B: Body<Data = Bytes>> Tape<B> {
     pub(super) fn new(body: B, limit: usize, charge: Charge) -> Self {
         Self {
             source: Source::Live(Box::pin(body)),
-            spent: None,
             ended: false,
             made: 0,
             newest: 0,
@@ -58,6 +55,7 @@ impl<B: Body<Data = Bytes>> Tape<B> {
             superseded: Vec::new(),
             keeping: true,
             frames: Frames::new(limit, charge),
+            left: Leftovers::default(),
         }
     }
 
@@ -72,13 +70,13 @@ impl<B: Body<Data = Bytes>> Tape<B> {
     }
 
     /// Hands the source to a new attempt, if that can have the whole body. The source will wake
-    /// that one only: those that are given back with it are to be woken and register anew.
-    pub(super) fn next_attempt(&mut self) -> Option<(u32, Vec<Waiting>)> {
+    /// that one only: the others are woken now, to register anew.
+    pub(super) fn next_attempt(&mut self) -> Option<u32> {
         if !self.keeping {
             return None;
         }
-        let mut waiting = mem::take(&mut self.superseded);
-        waiting.extend(self.reader.take().map(|waker| (self.newest, waker)));
+        self.wake_superseded();
+        self.left.wake(self.reader.take());
         // It may have ended since it was read, and then the older ones do without the new one.
         self.ended = self.source.has_ended();
         self.made += 1;
@@ -87,15 +85,14 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         self.vacant = false;
         self.position = 0;
         self.readers += 1;
-        Some((self.newest, waiting))
+        Some(self.newest)
     }
 
-    /// The older attempts for which there is nothing more to wait for. They are to be woken.
-    pub(super) fn settled(&mut self) -> Vec<Waiting> {
-        if self.superseded.is_empty() || (self.keeping && !self.source.has_ended()) {
-            return Vec::new();
+    /// Wakes the older attempts if there is nothing more for them to wait for.
+    pub(super) fn settle(&mut self) {
+        if !self.superseded.is_empty() && (!self.keeping || self.source.has_ended()) {
+            self.wake_superseded();
         }
-        mem::take(&mut self.superseded)
     }
 
     /// The kept frame at `position`.
@@ -129,9 +126,9 @@ impl<B: Body<Data = Bytes>> Tape<B> {
             return Poll::Ready(None);
         };
         let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
-            self.reader
-                .get_or_insert_with(|| cx.waker().clone())
-                .clone_from(cx.waker());
+            if !is_woken_by(self.reader.as_ref(), cx) {
+                self.left.waker(self.reader.replace(cx.waker().clone()));
+            }
             return Poll::Pending;
         };
         match &frame {
@@ -190,9 +187,15 @@ impl<B: Body<Data = Bytes>> Tape<B> {
         if self.source.has_ended() {
             return Poll::Ready(None);
         }
-        match self.waiting_place(attempt) {
-            Some(place) => self.superseded[place].1.clone_from(cx.waker()),
-            None => self.superseded.push((attempt, cx.waker().clone())),
+        let place = self.waiting_place(attempt);
+        let waker = place.map(|place| &mut self.superseded[place].1);
+        if is_woken_by(waker.as_deref(), cx) {
+            return Poll::Pending;
+        }
+        let new = cx.waker().clone();
+        match waker {
+            Some(waker) => self.left.waker(Some(mem::replace(waker, new))),
+            None => self.superseded.push((attempt, new)),
         }
         Poll::Pending
     }
@@ -215,15 +218,14 @@ impl<B: Body<Data = Bytes>> Tape<B> {
 }
 
 impl<B> Tape<B> {
-    /// The source, once, after it has ended. It is not to be dropped while the tape is locked: it is
-    /// foreign code, and may own an attempt.
-    pub(super) fn spent(&mut self) -> Option<Pin<Box<B>>> {
-        self.spent.take()
+    /// What is to be done when the tape is unlocked.
+    pub(super) fn leftovers(&mut self) -> Option<Leftovers<B>> {
+        self.left.take()
     }
 
     fn end(&mut self, end: Source<B>) {
         if let Source::Live(body) = mem::replace(&mut self.source, end) {
-            self.spent = Some(body);
+            self.left.source(body);
         }
     }
 
@@ -234,14 +236,12 @@ impl<B> Tape<B> {
     }
 
     /// An attempt was never asked for a frame, and is about to leave. If it has taken the source from
-    /// an older one, that goes on: its answer may be the one that counts. Those given back are to be
-    /// woken.
-    pub(super) fn hand_back(&mut self, attempt: u32) -> Vec<Waiting> {
-        if attempt != self.newest || !self.keeping {
-            return Vec::new();
+    /// an older one, that goes on: its answer may be the one that counts.
+    pub(super) fn hand_back(&mut self, attempt: u32) {
+        if attempt == self.newest && self.keeping {
+            self.vacant = true;
+            self.wake_superseded();
         }
-        self.vacant = true;
-        mem::take(&mut self.superseded)
     }
 
     /// An older attempt, which has read all that is kept, takes the vacant place of the newest.
@@ -253,19 +253,23 @@ impl<B> Tape<B> {
         self.forget();
     }
 
-    /// An attempt exists no more. Where it has waited is not to be dropped while the tape is
-    /// locked: a waker can own a task, and that another attempt.
-    pub(super) fn leave(&mut self, attempt: u32) -> Option<Waiting> {
+    /// An attempt exists no more.
+    pub(super) fn leave(&mut self, attempt: u32) {
         self.readers -= 1;
-        let waiting = if attempt == self.newest {
+        let waker = if attempt == self.newest {
             self.newest_lives = false;
-            self.reader.take().map(|waker| (attempt, waker))
+            self.reader.take()
         } else {
             let place = self.waiting_place(attempt);
-            place.map(|place| self.superseded.swap_remove(place))
+            place.map(|place| self.superseded.swap_remove(place).1)
         };
+        self.left.waker(waker);
         self.forget();
-        waiting
+    }
+
+    fn wake_superseded(&mut self) {
+        let waiting = self.superseded.drain(..);
+        self.left.wake(waiting.map(|(_, waker)| waker));
     }
 
     fn waiting_place(&self, attempt: u32) -> Option<usize> {
@@ -280,7 +284,7 @@ impl<B> Tape<B> {
         }
         match (self.newest_lives, self.readers) {
             (true, 1) if self.frames.holds(self.position) => {
-                self.frames.forget_before(self.position);
+                self.frames.forget_before(self.position, &mut self.left);
             }
             (true, 1) => self.release(),
             // The older ones will never have what nobody reads any more.
@@ -291,9 +295,10 @@ impl<B> Tape<B> {
 
     fn release(&mut self) {
         self.keeping = false;
-        self.frames.clear();
+        self.frames.clear(&mut self.left);
     }
 }
 
-/// The number of an attempt, and where it waits.
-pub(super) type Waiting = (u32, Waker);
+fn is_woken_by(waker: Option<&Waker>, cx: &Context<'_>) -> bool {
+    waker.is_some_and(|waker| waker.will_wake(cx.waker()))
+}

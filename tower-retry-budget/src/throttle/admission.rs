@@ -1,6 +1,6 @@
 //! What decides, and what is told.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::time::Instant;
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{settings::Builder, window::Window};
 use crate::{
     error::Held,
+    nanos::{nanos, nanos_since},
     sync::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -184,10 +185,6 @@ impl Shared {
     }
 
     fn now(&self) -> u64 {
-        nanos(Instant::now().saturating_duration_since(self.epoch))
+        nanos_since(self.epoch, Instant::now())
     }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tower_retry_budget::{Backoff, Budget, Kind};
+use tower_retry_budget::{Backoff, Budget, Kind, Replay};
 use tower_service::Service;
 
 /// A budget of so many tokens that is paid by nothing.
@@ -93,6 +93,34 @@ impl Clone for Request {
         Self {
             clones: Arc::clone(&self.clones),
         }
+    }
+}
+
+/// Has a spare, but nothing can be made from it when it comes to that.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// Whether that is known before it comes to that.
+    pub known: bool,
+}
+
+impl Replay<Request> for Broken {
+    type Request = Request;
+    type Spare = ();
+
+    fn plain(&self, request: Request) -> Request {
+        request
+    }
+
+    fn first(&self, request: Request) -> (Request, Option<()>) {
+        (request, Some(()))
+    }
+
+    fn replayable(&self, _spare: &()) -> bool {
+        !self.known
+    }
+
+    fn again(&self, _spare: &mut ()) -> Option<Request> {
+        None
     }
 }
 

@@ -67,6 +67,12 @@ pub trait Source<Req> {
 
     /// Writes the deadline into a request that is about to be sent. Not called without a deadline.
     fn forward(&self, request: &mut Req, deadline: Deadline, now: Instant);
+
+    /// Looks at a request without a deadline that is about to be sent, to take away what must not go
+    /// on. By default nothing is.
+    fn without(&self, request: &mut Req) {
+        let _ = request;
+    }
 }
 
 /// The moment after which nobody waits for the answer. An earlier deadline is the lesser.

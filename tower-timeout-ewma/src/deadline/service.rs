@@ -58,6 +58,7 @@ where
     fn call(&mut self, mut request: Req) -> Self::Future {
         let now = Instant::now();
         let Some(deadline) = self.source.deadline(&request, now) else {
+            self.source.without(&mut request);
             return DeadlineFuture::unlimited(self.inner.call(request));
         };
         let left = deadline.remaining(now);

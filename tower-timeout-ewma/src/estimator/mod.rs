@@ -123,11 +123,22 @@ pub(crate) struct Settings {
 
 /// What the limit is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Rule {
+pub enum Rule {
     /// Smoothed latency + so many deviations.
     Deviations(f64),
     /// A quantile of the latencies, times a factor.
     Quantile { quantile: f64, factor: f64 },
+}
+
+impl Rule {
+    /// The default of an estimator that is one of few.
+    pub(crate) const QUANTILE: Self = Self::Quantile {
+        quantile: 0.999,
+        factor: 1.0,
+    };
+
+    /// The default of one of many.
+    pub(crate) const SMOOTHED: Self = Self::Deviations(4.0);
 }
 
 impl Settings {
@@ -148,10 +159,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            rule: Rule::Quantile {
-                quantile: 0.999,
-                factor: 1.0,
-            },
+            rule: Rule::QUANTILE,
             min: Duration::from_millis(10),
             max: Duration::from_secs(10),
             initial: Duration::from_secs(1),

@@ -6,13 +6,20 @@ use std::sync::{
 };
 
 use http::Request;
-use tower_retry_budget::{Kind, Next, Prepare, http::AttemptHeader};
+use tower_retry_budget::{
+    Kind, Next, Prepare,
+    http::{AttemptHeader, GrpcPreviousAttempts},
+};
+
+use crate::http::forward::is_grpc;
 
 /// In the extensions of a request that is not sent for the first time.
 #[derive(Clone, Copy, Debug)]
 pub struct Again;
 
-/// Marks what is sent [`Again`], numbers it in a field where there is one for that, and counts.
+/// Marks what is sent [`Again`], tells endpoints which attempt they see, and counts.
+///
+/// They are told by a field where there is one for that, and gRPC calls by their own as well.
 #[derive(Clone, Debug, Default)]
 pub struct SentAgain {
     header: Option<AttemptHeader>,
@@ -56,6 +63,9 @@ impl<B> Prepare<Request<B>> for SentAgain {
     fn prepare(&self, request: &mut Request<B>, next: Next) {
         if let Some(header) = &self.header {
             header.prepare(request, next);
+        }
+        if is_grpc(request.headers()) {
+            GrpcPreviousAttempts.prepare(request, next);
         }
         if next.kind == Kind::Hedge {
             return;

@@ -4,7 +4,7 @@ use tower_retry_budget::{
     Backoff, Budget, Jitter, Kind, RetryLayer,
     error::InvalidSetting,
     hedge::HedgeLayer,
-    http::{AttemptHeader, BodyMemory, BodyReplay, StatusPolicy},
+    http::{AttemptHeader, BodyMemory, BodyReplay, PeekTrailersLayer, StatusPolicy},
     prepare::WithPrepare,
     throttle::{Throttle, ThrottleLayer},
 };
@@ -97,6 +97,16 @@ pub fn hedge(
         .replay(BodyReplay::new(config.body_limit.bytes()).memory(memory))
         .prepare(again.with_header(header(config)))
         .build()
+}
+
+/// `grpc_trailers`. No answer waits for what has not arrived.
+pub fn peek(config: &RetryConfig) -> PeekTrailersLayer {
+    PeekTrailersLayer::new().limit(config.grpc_trailers.bytes())
+}
+
+/// Where nothing asks for what it would find.
+pub fn no_peek() -> PeekTrailersLayer {
+    PeekTrailersLayer::new().limit(0)
 }
 
 /// `throttle`.

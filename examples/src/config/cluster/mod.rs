@@ -25,7 +25,7 @@ use super::{
     error::{At, Problem},
     show,
     tls::Switch,
-    value::NotYet,
+    value::{NotYet, Size},
 };
 use crate::cluster::{Ejections, Retries, layers};
 
@@ -101,7 +101,7 @@ impl ClusterFile {
             tls,
             balance: checked(self.balance, check_balance)?.unwrap_or_default(),
             retry: checked(self.retry, check_retry)?,
-            timeout: checked(self.timeout, layers::timeout)?,
+            timeout: checked(self.timeout, |timeout| layers::timeout(timeout, false))?,
             reconnect: checked(self.reconnect, |reconnect| layers::reconnect("", reconnect))?
                 .unwrap_or_default(),
         })
@@ -119,6 +119,13 @@ pub(in crate::config) fn check_retry(config: &RetryConfig) -> Result<(), String>
             "`body_limit` is {} bytes, more than `body_memory` has for all bodies: use at most {}",
             config.body_limit.count(),
             config.body_memory.count()
+        ));
+    }
+    if config.grpc_trailers.count() > MOST_PEEKED.count() {
+        return Err(format!(
+            "`grpc_trailers` is {} bytes, which is much to hold back of an answer: use 0 to {}",
+            config.grpc_trailers.count(),
+            MOST_PEEKED.count()
         ));
     }
     Ok(())
@@ -142,7 +149,7 @@ fn check_protocol(
     }
 }
 
-/// Lets the layer itself judge its settings: what it refuses is refused here, at its table.
+/// Lets the layer itself judge its settings: what it refuses is refused here, at its place.
 pub(in crate::config) fn checked<T, L, E: fmt::Display>(
     table: Option<Span<T>>,
     build: impl FnOnce(&T) -> Result<L, E>,
@@ -158,7 +165,7 @@ pub(in crate::config) fn checked<T, L, E: fmt::Display>(
                 .fold(error.to_string(), |text, (layers, ours)| {
                     text.replace(layers, ours)
                 });
-            Err(table.problem(text))
+            Err(table.problem(text).of_key())
         }
     }
 }
@@ -170,3 +177,6 @@ const RENAMED: [(&str, &str); 4] = [
     ("`ejection.", "`eject."),
     ("`slow_start.window`", "`slow_start`"),
 ];
+
+/// Of each answer, in `grpc_trailers`.
+const MOST_PEEKED: Size = Size::kibibytes(64);

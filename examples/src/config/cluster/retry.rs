@@ -47,6 +47,8 @@ pub struct RetryConfig {
         serialize_with = "show::grpc_codes"
     )]
     pub grpc_statuses: Vec<GrpcCode>,
+    /// Bytes of a gRPC answer that are looked through for a code in its trailers.
+    pub grpc_trailers: Size,
     /// Methods that may be repeated.
     #[serde(deserialize_with = "value::methods", serialize_with = "show::texts")]
     pub methods: Vec<Method>,
@@ -143,6 +145,7 @@ impl Default for RetryConfig {
                 StatusCode::GATEWAY_TIMEOUT,
             ],
             grpc_statuses: vec![GrpcCode::UNAVAILABLE],
+            grpc_trailers: Size::kibibytes(4),
             methods: vec![
                 Method::GET,
                 Method::HEAD,

@@ -10,7 +10,7 @@ use crate::config::value;
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackoffConfig {
-    /// The first delay.
+    /// The first delay, at the most.
     #[serde(deserialize_with = "value::positive_duration")]
     pub base: Duration,
     /// The longest delay.
@@ -85,8 +85,8 @@ impl Default for ReconnectConfig {
         Self {
             connect_timeout: Duration::from_secs(1),
             backoff: BackoffConfig {
-                base: Duration::from_millis(100),
-                max: Duration::from_secs(10),
+                base: Duration::from_millis(125),
+                max: Duration::from_secs(8),
             },
             stable_after: Duration::from_secs(5),
             max_connections: 512,

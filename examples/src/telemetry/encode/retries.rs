@@ -35,7 +35,7 @@ impl Families<'_> {
         )?;
         self.counters(
             "resends",
-            "Requests sent again because an endpoint had not processed them",
+            "Requests sent again because they were not sent, or an endpoint had not processed them",
             counters(clusters, |cluster| cluster.retries.resent),
         )?;
         self.counters(

@@ -429,32 +429,32 @@ pub(super) const BAD: &[Bad] = &[
     // What a layer refuses.
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nretry = ^{ attempts = 0 }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nretry = { attempts = ^0 }\n",
         says: &["attempts", "1"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nretry = ^{ budget = 11.0 }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nretry = { budget = ^11.0 }\n",
         says: &["`budget`", "11", "0.000001 to 10"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nretry = ^{ backoff = { base = \"2s\", max = \"1s\" } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nretry = { backoff = { base = ^\"2s\", max = \"1s\" } }\n",
         says: &["base", "2s", "max"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\ntimeout = ^{ min = \"2s\", max = \"1s\" }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\ntimeout = { min = \"2s\", max = ^\"1s\" }\n",
         says: &["min", "max", "1s"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = ^{ backoff = { base = \"2s\", max = \"1s\" } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = { backoff = { base = ^\"2s\", max = \"1s\" } }\n",
         says: &["2s", "1s"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = ^{ connect_timeout = \"100h\" }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nreconnect = { connect_timeout = ^\"100h\" }\n",
         says: &["connect_timeout", "24 h"],
     },
     // Not TOML.

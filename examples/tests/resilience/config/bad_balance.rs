@@ -15,7 +15,7 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ decay = \"1us\" }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { decay = ^\"1us\" }\n",
         says: &["decay", "1ms"],
     },
     Bad {
@@ -35,7 +35,7 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ slow_start = \"2days\" }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { slow_start = ^\"2days\" }\n",
         says: &["`slow_start`", "at most 86400s"],
     },
     Bad {
@@ -80,62 +80,62 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { consecutive = 0 } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { consecutive = ^0 } }\n",
         says: &["`eject.consecutive` is", "from 1 to 64"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { consecutive = 65 } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { consecutive = ^65 } }\n",
         says: &["`eject.consecutive` is", "from 1 to 64"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { ratio = 1.5 } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { ratio = ^1.5 } }\n",
         says: &["`eject.ratio` is", "from 0 to 1"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { ratio = nan } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { ratio = ^nan } }\n",
         says: &["`eject.ratio` is", "from 0 to 1"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { window = \"1ms\" } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { window = ^\"1ms\" } }\n",
         says: &["`eject.window` is", "from 10ms to 86400s"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { window = \"2days\" } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { window = ^\"2days\" } }\n",
         says: &["`eject.window` is", "from 10ms to 86400s"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { min_requests = 0 } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { min_requests = ^0 } }\n",
         says: &["`eject.min_requests` is", "at least 1"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { base = \"1us\" } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { base = ^\"1us\" } }\n",
         says: &["`eject.base` is", "at least 1ms"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { base = \"2s\", max = \"1s\" } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { base = \"2s\", max = ^\"1s\" } }\n",
         says: &["`eject.max` is", "at least `base`"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { requests_per_probe = 0 } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { requests_per_probe = ^0 } }\n",
         says: &["`eject.requests_per_probe` is", "at least 1"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { max_ejected = -0.1 } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { max_ejected = ^-0.1 } }\n",
         says: &["`eject.max_ejected` is", "from 0 to 1"],
     },
     Bad {
         from: CLUSTER,
-        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = ^{ eject = { panic = 50 } }\n",
+        to: "endpoints = [\"127.0.0.1:9001\"]\nbalance = { eject = { panic = ^50 } }\n",
         says: &["`eject.panic` is", "from 0 to 1"],
     },
     Bad {

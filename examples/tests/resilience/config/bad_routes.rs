@@ -75,7 +75,7 @@ pub(super) const BAD: &[Bad] = &[
     route!("cluster = \"backend\"", "timeout = ^\"0s\"" => "longer than zero"),
     route!("cluster = \"backend\"", "timeout = ^2" => "`timeout` cannot be 2", "\"250ms\""),
     route!("cluster = \"backend\"", "retry = { ^attempt = 2 }" => "`attempt`", "attempts"),
-    route!("cluster = \"backend\"", "retry = ^{ attempts = 0 }" => "attempts", "1 to 100"),
+    route!("cluster = \"backend\"", "retry = { attempts = ^0 }" => "attempts", "1 to 100"),
     route!("cluster = \"backend\"", "retry = { budget = ^0.5 }" => "whole cluster", "[cluster.retry]"),
     route!("cluster = \"backend\"", "retry = { min_per_second = ^2 }" => "[cluster.retry]"),
     route!("cluster = \"backend\"", "retry = { burst = ^2 }" => "[cluster.retry]"),
@@ -88,7 +88,7 @@ pub(super) const BAD: &[Bad] = &[
     route!("cluster = \"backend\"", "retry = { statuses = ^[200] }" => "from 400 to 599"),
     route!("cluster = \"backend\"", "retry = { hedge = ^\"on\" }" => "hedge = \"off\""),
     route!("cluster = \"backend\"", "retry = { retry_after = ^\"soon\" }" => "`soon`", "\"off\""),
-    route!("cluster = \"backend\"", "retry = ^{ body_limit = \"1GiB\" }" => "`body_memory`"),
+    route!("cluster = \"backend\"", "retry = { body_limit = ^\"1GiB\" }" => "`body_memory`"),
     // Rewriting.
     route!("cluster = \"backend\"", "rewrite = ^{}" => "`prefix` is missing"),
     route!("cluster = \"backend\"", "rewrite = { prefix = ^\"api\" }" => "begin it with a slash"),

@@ -69,7 +69,7 @@ where
                     return answer.map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)));
                 }
             };
-            if !may_have_trailers(&answer) {
+            if settings.limit == 0 || !may_have_trailers(&answer) {
                 return Poll::Ready(Ok(answer));
             }
             let peeked = answer.body_mut().peek(settings.limit, cx);

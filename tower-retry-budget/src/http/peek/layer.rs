@@ -18,9 +18,8 @@ use super::{PeekFuture, Peeked};
 /// It goes inside the retries, around the client. An answer is passed on as soon as no more of it
 /// is there, when more than [`limit`](Self::limit) bytes of it are, or when its trailers are. So no
 /// answer waits for its own body, and a stream is not delayed: what has not arrived in the moment
-/// in which the headers are read is not seen. Between two ends by hyper that is everything that the
-/// server wrote at once: of 48,000 such failures over loopback, one after another or twenty at once,
-/// on one thread or on two, all were seen. Other answers than gRPC's are passed on as they are.
+/// in which the headers are read is not seen. What the server writes at once has, as a rule. Other
+/// answers than gRPC's are passed on as they are.
 ///
 /// ```
 /// use tower::ServiceBuilder;
@@ -60,7 +59,8 @@ impl PeekTrailersLayer {
         Self { settings }
     }
 
-    /// An answer with more bytes than that is passed on without its trailers. Default 4,096.
+    /// An answer with more bytes than that is passed on without its trailers. Default 4,096. With 0
+    /// no answer is looked into.
     ///
     /// The frame that goes beyond it has been read by then. Each counts for at least 64 bytes.
     pub const fn limit(mut self, limit: usize) -> Self {
@@ -99,6 +99,23 @@ impl<S> Layer<S> for PeekTrailersLayer {
 pub struct PeekTrailers<S> {
     inner: S,
     settings: Settings,
+}
+
+impl<S> PeekTrailers<S> {
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 impl<S, Req, B> Service<Req> for PeekTrailers<S>

@@ -1,5 +1,8 @@
 //! The future of a request and its retries.
 
+mod send;
+mod state;
+
 use std::{
     fmt,
     future::Future,
@@ -12,8 +15,9 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use self::state::{Sending, State, StateProj};
 use crate::{
-    attempt::{Cause, Kept, Made, Prepared, Retries},
+    attempt::{Cause, Made, Prepared, Retries},
     budget::Withdrawal,
     deadline::Due,
     kind::Kind,
@@ -21,7 +25,6 @@ use crate::{
     policy::{Policy, Refusal, Verdict},
     replay::Replay,
     service::Core,
-    state::{Sending, State, StateProj, poll_timeout},
     waits::Waits,
 };
 
@@ -139,14 +142,14 @@ where
                 };
                 (cause, again.after)
             }
-            Verdict::Unprocessed => {
-                // One that is to be sent again for nothing has not failed.
-                if this.kept.is_err() || this.made.resends >= shared.resends {
-                    shared.budget.failed(Kind::Transient);
-                }
-                (Cause::Unprocessed, None)
-            }
+            Verdict::Unprocessed => (Cause::Unprocessed, None),
         };
+        // What is sent again for nothing has not failed, unless that turns out not to be possible.
+        let is_unprocessed = matches!(cause, Cause::Unprocessed);
+        let is_pardoned = is_unprocessed && this.kept.is_ok() && this.made.resends < shared.resends;
+        if is_unprocessed && !is_pardoned {
+            shared.budget.failed(Kind::Transient);
+        }
         match self.as_mut().prepare(cause, after) {
             Ok((prepared, wait)) => {
                 let next = Some((prepared, outcome));
@@ -154,7 +157,7 @@ where
                 None
             }
             Err(refusal) => {
-                self.refuse(refusal, &mut outcome);
+                self.refuse(refusal, is_pardoned, &mut outcome);
                 Some(outcome)
             }
         }
@@ -201,82 +204,19 @@ where
         Ok((prepared, wait))
     }
 
-    /// Sends the next attempt when the service is ready for it, unless that takes too long.
-    fn poll_send(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Sending<S, R::Request>> {
-        let mut this = self.as_mut().project();
-        let (Some(service), StateProj::Unready { timeout, next }) =
-            (this.service.as_mut(), this.state.as_mut().project())
-        else {
-            // Polled again after the end.
-            return Poll::Pending;
-        };
-        let shared = &this.lane.core.shared;
-        let spare = match this.due {
-            Some(due) => due.spare(&shared.latencies),
-            None => Some(Duration::MAX),
-        };
-        let looks_vain = next.as_ref().is_some_and(|(next, _)| next.looks_vain());
-        let refusal = match spare {
-            None => Some(Refusal::PastDeadline),
-            Some(_) if looks_vain => Some(Refusal::Exhausted),
-            Some(spare) => match service.poll_ready(cx) {
-                Poll::Pending => {
-                    ready!(poll_timeout(timeout, shared.ready_timeout.min(spare), cx));
-                    Some(Refusal::NotReady)
-                }
-                Poll::Ready(Ok(())) => None,
-                Poll::Ready(Err(error)) => {
-                    // By tower's contract an instance that failed is not to be used again.
-                    *this.service = None;
-                    *next = None;
-                    return Poll::Ready(Sending::Failed(error));
-                }
-            },
-        };
-        let Some((prepared, mut outcome)) = next.take() else {
-            return Poll::Pending;
-        };
-        if let Some(refusal) = refusal {
-            prepared.give_up(refusal);
-            self.refuse(refusal, &mut outcome);
-            return Poll::Ready(Sending::GivenUp(outcome));
-        }
-        drop(outcome);
-        self.send(prepared);
-        Poll::Ready(Sending::Sent)
-    }
-
-    fn send(self: Pin<&mut Self>, mut prepared: Prepared<R::Request>) {
-        let mut this = self.project();
-        let Some(service) = this.service else {
-            return;
-        };
-        let shared = &this.lane.core.shared;
-        let next = prepared.next;
-        // Foreign code: if it panics, nothing was sent and nothing is spent.
-        shared.replay.prepare(&mut prepared.request, next);
-        let (request, paid) = prepared.spend();
-        *this.paid = paid;
-        if next.resend {
-            shared.counters.resent();
-        } else {
-            *this.retried = true;
-            shared.counters.retry();
-        }
-        if let Some(due) = this.due {
-            due.sent();
-        }
-        let future = service.call(request);
-        if let Some(refusal) = this.kept.as_ref().ok().and_then(Kept::used_up) {
-            *this.kept = Err(refusal);
-        }
-        this.state.set(State::Calling { future });
-    }
-
-    /// Notes why no attempt follows those that were made or prepared, and marks the outcome.
-    fn refuse(self: Pin<&mut Self>, refusal: Refusal, outcome: &mut Result<S::Response, S::Error>) {
+    /// Notes why no attempt follows those that were made or prepared, and marks the outcome. It is a
+    /// failure now, if it was pardoned because it was to be resent.
+    fn refuse(
+        self: Pin<&mut Self>,
+        refusal: Refusal,
+        was_pardoned: bool,
+        outcome: &mut Result<S::Response, S::Error>,
+    ) {
         let this = self.project();
         let shared = &this.lane.core.shared;
+        if was_pardoned {
+            shared.budget.failed(Kind::Transient);
+        }
         shared.counters.refused(refusal);
         tracing::trace!(made = ?*this.made, reason = ?refusal, "not sent again");
         if refusal != Refusal::NotRetryable {

@@ -14,7 +14,7 @@ use tower_service::Service;
 use crate::attempt::Prepared;
 
 /// What became of an attempt that was to be sent.
-pub(crate) enum Sending<S: Service<Request>, Request> {
+pub(super) enum Sending<S: Service<Request>, Request> {
     Sent,
     /// The service failed instead of becoming ready.
     Failed(S::Error),
@@ -24,7 +24,7 @@ pub(crate) enum Sending<S: Service<Request>, Request> {
 
 pin_project! {
     #[project = StateProj]
-    pub(crate) enum State<F, Request, Outcome> {
+    pub(super) enum State<F, Request, Outcome> {
         Calling {
             #[pin]
             future: F,
@@ -46,7 +46,7 @@ pin_project! {
 }
 
 impl<F, Request, Outcome> State<F, Request, Outcome> {
-    pub(crate) fn waiting(wait: Duration, next: Option<(Prepared<Request>, Outcome)>) -> Self {
+    pub(super) fn waiting(wait: Duration, next: Option<(Prepared<Request>, Outcome)>) -> Self {
         if wait.is_zero() {
             return Self::unready(next);
         }
@@ -54,14 +54,14 @@ impl<F, Request, Outcome> State<F, Request, Outcome> {
         Self::BackingOff { sleep, next }
     }
 
-    pub(crate) fn unready(next: Option<(Prepared<Request>, Outcome)>) -> Self {
+    pub(super) fn unready(next: Option<(Prepared<Request>, Outcome)>) -> Self {
         let timeout = None;
         Self::Unready { timeout, next }
     }
 }
 
 /// Whether the time is over that began with the first poll.
-pub(crate) fn poll_timeout(
+pub(super) fn poll_timeout(
     mut timeout: Pin<&mut Option<Sleep>>,
     after: Duration,
     cx: &mut Context<'_>,

@@ -1,0 +1,251 @@
+//! The task that dials: the only one that does, and only when a state machine says so. It is there
+//! while there is something to do or to wait for.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    task::{JoinError, JoinSet},
+    time::{Instant, timeout},
+};
+use tower_service::Service;
+
+use crate::{
+    connector::Connector,
+    error::{BoxError, NoRuntime},
+    task::Task,
+};
+
+/// What handles share and the task works on.
+pub(crate) trait Drive: Send + Sync + Sized + 'static {
+    type Connection: Send + 'static;
+    /// Tells a dial from another.
+    type Ticket: Send + 'static;
+
+    fn driver(&self) -> &Driver<Self>;
+
+    /// What the task has to do now.
+    fn next(&self) -> Next<Self::Ticket>;
+
+    /// Takes the outcome of a dial, and how long it took.
+    fn finish(&self, ticket: Self::Ticket, outcome: Outcome<Self::Connection>, took: Duration);
+
+    /// The task has been ended.
+    fn close(&self);
+}
+
+pub(crate) type Outcome<S> = Result<S, BoxError>;
+
+pub(crate) enum Next<T> {
+    /// Dial once, then ask again at once.
+    Dial(T),
+    /// Ask again when woken, when a dial has ended, or after this long.
+    Wait(Option<Duration>),
+}
+
+/// The task of a [`Drive`], which is started when there is something to do, and ends with its owner.
+///
+/// The handles own the state, and the state this: the task has a weak reference only, so that
+/// dropping the last handle drops the connections and ends the task with every dial.
+pub(crate) struct Driver<D> {
+    state: Mutex<State<D>>,
+    wake: Arc<Notify>,
+}
+
+struct State<D> {
+    /// None when it was stopped for good.
+    launch: Option<Arc<dyn Launch<D>>>,
+    task: Task,
+}
+
+/// Hides the type of the service that makes connections from the handles.
+trait Launch<D>: Send + Sync {
+    fn launch(self: Arc<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>);
+}
+
+impl<D> Driver<D> {
+    pub(crate) fn new<M, T>(connector: Connector<M, T>) -> Self
+    where
+        D: Drive,
+        M: Service<T, Response = D::Connection> + Send + 'static,
+        M::Error: Into<BoxError>,
+        M::Future: Send,
+        T: Clone + Send + 'static,
+    {
+        Self {
+            state: Mutex::new(State {
+                launch: Some(Arc::new(connector)),
+                task: Task::Resting,
+            }),
+            wake: Arc::new(Notify::new()),
+        }
+    }
+
+    /// Whether the task can be started from here, or need not be.
+    pub(crate) fn can_start(&self) -> Result<(), NoRuntime> {
+        let state = self.lock();
+        match (&state.task, &state.launch) {
+            (Task::Resting, Some(_)) => Handle::try_current().map(drop).map_err(|_| NoRuntime),
+            (Task::Running { .. }, _) | (_, None) => Ok(()),
+        }
+    }
+
+    /// Makes the task of `driven`, whose driver this is, ask what there is to do, and starts it if
+    /// there is none. Returns whether there is one. No lock of `driven` may be held: a runtime that
+    /// is shutting down drops the task, which closes `driven`.
+    pub(crate) fn start(&self, driven: &Arc<D>) -> Result<bool, NoRuntime> {
+        let mut state = self.lock();
+        if let Task::Running { .. } = state.task {
+            state.task.call();
+            drop(state);
+            self.wake.notify_one();
+            return Ok(true);
+        }
+        let Some(launch) = state.launch.clone() else {
+            return Ok(false);
+        };
+        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
+        state.task.call();
+        drop(state);
+        launch.launch(&runtime, Arc::downgrade(driven), self.wake.clone());
+        Ok(self.lock().launch.is_some())
+    }
+
+    /// Makes the task, if there is one, ask what there is to do.
+    pub(crate) fn nudge(&self) {
+        self.lock().task.call_if_running();
+        self.wake.notify_one();
+    }
+
+    /// Lets no task be started any more. One that is there is woken, to see that its owner is gone.
+    pub(crate) fn stop(&self) {
+        let launch = self.lock().launch.take();
+        drop(launch);
+        self.wake.notify_one();
+    }
+
+    /// The task is about to ask.
+    fn begin(&self) {
+        self.lock().task.ask();
+    }
+
+    /// The task has been told to wait for a wakeup. Returns whether it may end instead.
+    fn rest(&self) -> bool {
+        self.lock().task.rest()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<D>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<D, M, T> Launch<D> for Connector<M, T>
+where
+    D: Drive,
+    M: Service<T, Response = D::Connection> + Send + 'static,
+    M::Error: Into<BoxError>,
+    M::Future: Send,
+    T: Clone + Send + 'static,
+{
+    fn launch(self: Arc<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>) {
+        // Before the first poll: a runtime that is shutting down drops the future unpolled.
+        let guard = Guard {
+            driven: Some(driven),
+            close: D::close,
+        };
+        runtime.spawn(run(self, guard, wake));
+    }
+}
+
+async fn run<D, M, T>(connector: Arc<Connector<M, T>>, mut guard: Guard<D>, wake: Arc<Notify>)
+where
+    D: Drive,
+    M: Service<T, Response = D::Connection> + Send + 'static,
+    M::Error: Into<BoxError>,
+    M::Future: Send,
+    T: Clone + Send + 'static,
+{
+    // Dials end with the task.
+    let mut dials = JoinSet::new();
+    // Never across an await: else the task would keep alive what ends it.
+    while let Some(driven) = guard.driven() {
+        driven.driver().begin();
+        let limit = match driven.next() {
+            Next::Dial(ticket) => {
+                let started = Instant::now();
+                let dial = connector.clone().dial();
+                dials.spawn(async move { (ticket, dial.await, started) });
+                continue;
+            }
+            Next::Wait(None) if dials.is_empty() => {
+                if driven.driver().rest() {
+                    return guard.disarm();
+                }
+                continue;
+            }
+            Next::Wait(limit) => limit,
+        };
+        drop(driven);
+        let ended = match limit {
+            Some(limit) => timeout(limit, ended(&mut dials, &wake)).await,
+            None => Ok(ended(&mut dials, &wake).await),
+        };
+        match ended {
+            Ok(Some(Ok((ticket, outcome, started)))) => {
+                let took = Instant::now().saturating_duration_since(started);
+                if let Some(driven) = guard.driven() {
+                    driven.finish(ticket, outcome, took);
+                }
+            }
+            // A dial that could not even begin, for want of a timer.
+            Ok(Some(Err(_))) => return,
+            Ok(None) | Err(_) => {}
+        }
+    }
+}
+
+/// Waits for the end of a dial, or with nothing for a wakeup.
+async fn ended<O: 'static>(dials: &mut JoinSet<O>, wake: &Notify) -> Option<Result<O, JoinError>> {
+    let mut woken = pin!(wake.notified());
+    poll_fn(|context| {
+        if !dials.is_empty()
+            && let Poll::Ready(ended) = dials.poll_join_next(context)
+        {
+            return Poll::Ready(ended);
+        }
+        woken.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}
+
+/// However the task is ended, by a panic or with its runtime, nobody is left waiting for it.
+struct Guard<D> {
+    driven: Option<Weak<D>>,
+    close: fn(&D),
+}
+
+impl<D> Guard<D> {
+    fn driven(&self) -> Option<Arc<D>> {
+        self.driven.as_ref()?.upgrade()
+    }
+
+    /// It has come to rest.
+    fn disarm(&mut self) {
+        self.driven = None;
+    }
+}
+
+impl<D> Drop for Guard<D> {
+    fn drop(&mut self) {
+        if let Some(driven) = self.driven() {
+            (self.close)(&driven);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Connections that belong to one handle each: HTTP/1, plain TCP, databases.
+//!
+//! The connection need not be `Clone` or `Sync`, and is used by one handle alone. Each handle owns
+//! at most one; a clone of a handle gets its own when it is polled. All clones share what they know
+//! of the other end:
+//!
+//! - While it fails there is one dial at a time, after the backoff, for all of them. It fails from
+//!   a failed dial, or from a connection that was lost before it was stable, until a connection
+//!   that was made later has been up for `stable_after`, or was retired. Until then a dial that
+//!   succeeds is followed by a pause of the backoff's `base`, in which it shows if the connection
+//!   dies at once.
+//! - While it is well there are up to [`max_dials`](crate::Builder::max_dials) dials at once.
+//! - Many connections that die together are one failure, and so are many dials that fail together.
+//!
+//! Dials run in tasks of their own. Who waits longest gets the first connection, whoever began the
+//! dial. What nobody waits for is kept for the next handle, and so is the connection of a handle
+//! that was dropped before it was called: for the [`idle`](crate::Builder::idle) time if there is
+//! one, else until it is taken or the last handle is gone. Once a handle has called its connection, they end
+//! together: nobody else gets a connection in the middle of something. Whoever wants to use one
+//! again keeps the handle, as a pool does.
+//!
+//! ```rust
+//! use std::{convert::Infallible, io};
+//! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
+//! use tower_reconnect::ReconnectLayer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let dial = service_fn(|address: &'static str| async move {
+//!     let mut count = 0; // of this connection: it is not `Clone`
+//!     let connection = service_fn(move |request: u32| {
+//!         count += request;
+//!         std::future::ready(Ok::<_, Infallible>(format!("{address} counts {count}")))
+//!     });
+//!     Ok::<_, io::Error>(connection)
+//! });
+//!
+//! let exclusive = ReconnectLayer::builder("10.0.0.1:80").build_exclusive()?;
+//! let mut one = ServiceBuilder::new().layer(exclusive).service(dial);
+//! let mut other = one.clone();
+//! assert_eq!(one.ready().await?.call(1).await?, "10.0.0.1:80 counts 1");
+//! assert_eq!(one.ready().await?.call(1).await?, "10.0.0.1:80 counts 2");
+//! assert_eq!(other.ready().await?.call(1).await?, "10.0.0.1:80 counts 1");
+//! assert_eq!(one.watch().stats().open, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Readiness and state
+//!
+//! The modes are those of the shared shape, and so are the states: `BackingOff` whenever no dial is
+//! let through, though handles may have connections; else `Connected` while there is at least one,
+//! since the oldest of them was made.
+//!
+//! # Age and idle time
+//!
+//! Near the `max_age` of a handle's connection another one is dialled. The handle changes to it when
+//! its own has no request under way, that is when its `poll_ready` says ready. The `idle` time is
+//! that of connections that no handle has. What a handle has it keeps.
+//!
+//! # Cost
+//!
+//! A request on a live connection takes no lock, reads no clock and allocates nothing. Taking a
+//! connection, and giving it back, takes a lock.
+
+mod gate;
+mod pool;
+mod service;
+mod task;
+
+use std::fmt;
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use self::service::Exclusive;
+use self::{gate::Gate, pool::Pool};
+use crate::{
+    connector::Connector, driver::Driver, error::BoxError, reporter::Reporter, settings::Settings,
+};
+
+/// Makes an [`Exclusive`] out of a service that makes connections to a target.
+///
+/// [`Builder::build_exclusive`](crate::Builder::build_exclusive) makes it; see the
+/// [module's documentation](self) for an example.
+#[derive(Clone)]
+#[must_use = "a layer does nothing until it is applied to a service"]
+pub struct ExclusiveLayer<T> {
+    target: T,
+    settings: Settings,
+}
+
+impl<T> ExclusiveLayer<T> {
+    pub(crate) fn with(target: T, settings: Settings) -> Self {
+        Self { target, settings }
+    }
+}
+
+impl<M, T> Layer<M> for ExclusiveLayer<T>
+where
+    M: Service<T> + Send + 'static,
+    M::Response: Send + 'static,
+    M::Error: Into<BoxError>,
+    M::Future: Send,
+    T: Clone + Send + 'static,
+{
+    type Service = Exclusive<M::Response>;
+
+    fn layer(&self, maker: M) -> Self::Service {
+        let settings = &self.settings;
+        let limits = settings.limits();
+        let gate = Gate::new(gate::Settings {
+            pace: settings.pace(),
+            stable_after: settings.stable_after,
+            max_dials: settings.max_dials,
+            limits,
+        });
+        let connector = Connector::new(maker, self.target.clone(), settings.connect_timeout);
+        Exclusive::new(Pool::new(
+            gate,
+            limits,
+            Reporter::new(settings.told()),
+            Driver::new(connector),
+            settings.policy(),
+        ))
+    }
+}
+
+impl<T> fmt::Debug for ExclusiveLayer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExclusiveLayer")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
