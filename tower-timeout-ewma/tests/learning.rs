@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::{advance, timeout};
 use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceExt};
-use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer, Builder, Stats};
+use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer, Builder};
 
 mod support;
-use support::{Probe, Reply, ms, odd_ms};
+use support::{Probe, Reply, ms, odd_ms, typical};
 
 #[tokio::test(start_paused = true)]
 async fn the_initial_limit_holds_until_there_are_enough_samples() {
@@ -195,10 +195,6 @@ async fn a_fixed_limit_stays_and_observes_nothing() {
 
 fn smoothed() -> Builder {
     AdaptiveTimeoutLayer::builder().deviations(4.0)
-}
-
-fn typical(stats: &Stats) -> Duration {
-    stats.estimate.unwrap().typical()
 }
 
 async fn learnt(latency: Duration) -> (AdaptiveTimeoutLayer, AdaptiveTimeout<Probe>) {
