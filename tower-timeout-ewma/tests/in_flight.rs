@@ -35,7 +35,7 @@ struct Queued {
     sent: Option<Sent>,
 }
 
-/// Neither the wait in the queue nor that such requests are known late makes the service look slower.
+/// The wait in a queue does not make the service look slower.
 #[tokio::test(start_paused = true)]
 async fn what_waits_to_be_sent_is_not_in_flight() {
     let layer = builder()
@@ -52,12 +52,20 @@ async fn what_waits_to_be_sent_is_not_in_flight() {
     };
     every_5_ms(400, |request| send(ms(0), usual(request))).await;
     let before = layer.stats();
-    every_5_ms(400, |request| send(ms(1500), usual(request))).await;
+    for _ in 0..20 {
+        // A few are sent at once: it is no outage.
+        every_5_ms(20, |request| {
+            let waits = if request % 5 == 0 { ms(0) } else { ms(1500) };
+            send(waits, usual(request))
+        })
+        .await;
+        let (before, after) = (typical(&before), typical(&layer.stats()));
+        assert!(after < before * 11 / 10, "{before:?} {after:?}");
+    }
     let after = layer.stats();
-    assert!(after.samples > before.samples);
+    // Also of those that waited.
+    assert!(after.samples > before.samples + 80, "{after:?}");
     assert_eq!(after.timeouts, 0);
-    let (before, after) = (typical(&before), typical(&after));
-    assert!(after.abs_diff(before) < before / 10, "{before:?} {after:?}");
 }
 
 async fn queue(request: Queued) -> io::Result<()> {
