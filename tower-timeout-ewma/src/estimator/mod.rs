@@ -14,9 +14,13 @@ mod smoothed;
 
 /// Learns a limit from the latencies of one service, by the rule of its settings.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a smoothed one, of which there may be one for each of many keys, is one allocation"
+)]
 pub(crate) enum Estimator {
     Smoothed(Smoothed),
-    Quantile(Quantile),
+    Quantile(Box<Quantile>),
 }
 
 impl Estimator {
@@ -24,7 +28,7 @@ impl Estimator {
         match settings.rule {
             Rule::Deviations(deviations) => Self::Smoothed(Smoothed::new(settings, deviations)),
             Rule::Quantile { quantile, factor } => {
-                Self::Quantile(Quantile::new(settings, quantile, factor))
+                Self::Quantile(Box::new(Quantile::new(settings, quantile, factor)))
             }
         }
     }
