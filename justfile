@@ -20,6 +20,7 @@ bench:
     cargo bench -p benches --bench timeout_keys
     cargo bench -p benches --bench simulator
     cargo bench -p benches --bench storm
+    cargo bench -p benches --bench timeouts
     cargo bench -p benches --bench reconnect_cost
     cargo bench -p benches --bench reconnects
 

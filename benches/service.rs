@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
     hint::black_box,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 
@@ -76,4 +76,62 @@ impl<S: Service<()> + Clone> Service<()> for Cloned<S> {
         let clone = self.0.clone();
         std::mem::replace(&mut self.0, clone).call(request)
     }
+}
+
+/// Always ready, answers at the second poll.
+#[derive(Clone, Copy, Debug)]
+pub struct Later;
+
+/// What it answers with.
+#[derive(Debug)]
+pub struct Answer {
+    was_polled: bool,
+}
+
+impl Service<()> for Later {
+    type Response = ();
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Answer {
+        Answer { was_polled: false }
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<(), Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::replace(&mut self.was_polled, true) {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// A service that answers at the second poll.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn subject_later<'a, S: Service<()> + 'a>(name: &'static str, mut service: S) -> Subject<'a> {
+    Subject::new(name, move |requests| {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..requests {
+            let service = black_box(&mut service);
+            let is_ready = matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(())));
+            let mut response = pin!(service.call(()));
+            let waits = response.as_mut().poll(&mut cx).is_pending();
+            let answered = matches!(response.poll(&mut cx), Poll::Ready(Ok(_)));
+            assert!(
+                is_ready & waits & answered,
+                "a service did not answer at the second poll"
+            );
+        }
+    })
 }

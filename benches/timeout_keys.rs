@@ -69,10 +69,12 @@ impl Kind {
 }
 
 fn keyed(keys: u32) -> impl Service<(), Response = (), Error = BoxError> + Clone + Send {
+    // Of each subject, or another's turn would take the keys back to their first.
+    let last = Cell::new(0);
     let layer = AdaptiveTimeoutLayer::builder()
         .key(move |(): &()| {
-            let key = LAST_KEY.get() + 1;
-            LAST_KEY.set(key % keys);
+            let key: u32 = last.get() + 1;
+            last.set(key % keys);
             key
         })
         .build();
@@ -96,10 +98,6 @@ fn instructions(name: &str) -> io::Result<f64> {
         line.trim().parse::<u64>().map_err(io::Error::other)
     };
     Ok((collected(LONG)? - collected(SHORT)?) as f64 / f64::from(LONG - SHORT))
-}
-
-thread_local! {
-    static LAST_KEY: Cell<u32> = const { Cell::new(0) };
 }
 
 const SHARED: &str = "one estimator for all";

@@ -1,15 +1,14 @@
 //! All seeds of all policies in a scenario, on a few threads.
 
 use std::{
-    mem,
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
 
-use super::{endpoint::lock, policy::PolicyKind, record::Figures, scenario::Scenario, world};
+use super::{policy::PolicyKind, record::Figures, scenario::Scenario, world};
 
 /// What came of a scenario.
 pub(super) struct Results<'a> {
@@ -60,12 +59,13 @@ pub(super) fn on_threads<J: Sync, T: Send>(
             scope.spawn(|| {
                 while let Some((index, job)) = take(jobs, &next) {
                     let result = work(job);
-                    lock(&done).push((index, result));
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.push((index, result));
                 }
             });
         }
     });
-    let mut done = mem::take(&mut *lock(&done));
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|&(index, _)| index);
     done.into_iter().map(|(_, result)| result).collect()
 }

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use crate::{
     EveryAnswer,
     error::InvalidSetting,
-    estimator::Settings,
+    estimator::{Estimate, Rule, Settings},
     layer::AdaptiveTimeoutLayer,
     limiter::Limiter,
     rules::{Rules, Setting},
@@ -15,6 +15,8 @@ use crate::{
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder<C = EveryAnswer, R = Rules, U = ToResponse> {
     pub(crate) settings: Settings,
+    /// The default depends on whether there are keys.
+    pub(crate) rule: Option<Rule>,
     pub(crate) classify: C,
     pub(crate) rules: R,
     pub(crate) scope: U,
@@ -24,6 +26,7 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             settings: Settings::default(),
+            rule: None,
             classify: EveryAnswer,
             rules: Rules::default(),
             scope: ToResponse,
@@ -50,14 +53,56 @@ impl<C, R, U> Builder<C, R, U> {
         self
     }
 
-    /// How many deviations above the smoothed latency the limit is. Default 4.0; above 0, at most
-    /// 1,000.
-    pub fn deviations(mut self, deviations: f64) -> Self {
-        self.settings.deviations = deviations;
+    /// The limit is the `quantile` of the latencies times `factor`, and somewhat longer where there are
+    /// few requests. Default, without [keys](Self::key), 0.999 and 1.0: about one good request in a
+    /// thousand is ended. The quantile is from 0.5 to 0.9999, the factor from 0.1 to 100.
+    ///
+    /// The [crate documentation](crate) says how to choose between this and
+    /// [`deviations`](Self::deviations); the last of the two that is called counts.
+    pub fn quantile(mut self, quantile: f64, factor: f64) -> Self {
+        self.rule = Some(Rule::Quantile { quantile, factor });
         self
     }
 
-    /// How many answers there must be before the limit is learnt. Default 10; at least 1.
+    /// The limit is so many deviations above the smoothed latency, as TCP has it; there, and by default
+    /// with [keys](Self::key), 4.0. Above 0, at most 1,000.
+    pub fn deviations(mut self, deviations: f64) -> Self {
+        self.rule = Some(Rule::Deviations(deviations));
+        self
+    }
+
+    /// How long the latencies are remembered of which the [`quantile`](Self::quantile) is one. Default
+    /// 60 s; from 1 s to a day.
+    ///
+    /// After this time a latency weighs 1/e of a new one. Of a service with few requests the last
+    /// thousand are remembered. A service that as a whole becomes slower or faster is noticed at once
+    /// all the same.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.settings.window = window;
+        self
+    }
+
+    /// The share of the requests that may time out for ever. Default 0.125, which is 8 of the latest
+    /// 64; with [deviations](Self::deviations) 0.1, which is 6. From 0 to 0.9.
+    ///
+    /// So many are put down to requests that hang. Each more doubles the limit, up to
+    /// [`max`](Self::max).
+    pub fn tolerated_timeouts(mut self, share: f64) -> Self {
+        self.settings.tolerated_timeouts = Some(share);
+        self
+    }
+
+    /// Starts with what was learnt another time: see [`Stats::estimate`](crate::Stats::estimate).
+    /// Default nothing.
+    ///
+    /// It counts as `min_samples` answers do, or a hundred, and is forgotten as they are.
+    pub fn start_from(mut self, estimate: Estimate) -> Self {
+        self.settings.start_from = Some(estimate);
+        self
+    }
+
+    /// How many answers there must be before the limit is learnt. Default 10; at least 1. With
+    /// [`quantile`](Self::quantile) 900 are always enough.
     ///
     /// Until then many timeouts make it longer than [`initial`](Self::initial) too, or a service
     /// that is always slower would never be learnt.
@@ -74,6 +119,7 @@ impl<C, R, U> Builder<C, R, U> {
     pub fn classify<D>(self, classify: D) -> Builder<D, R, U> {
         Builder {
             settings: self.settings,
+            rule: self.rule,
             classify,
             rules: self.rules,
             scope: self.scope,
@@ -95,43 +141,13 @@ impl<C, R, U> Builder<C, R, U> {
     where
         R: Setting,
     {
-        let Settings {
-            min,
-            max,
-            initial,
-            deviations,
-            min_samples,
-        } = self.settings;
-
-        if min.is_zero() {
-            return Err(InvalidSetting::new("min", &min, "more than zero"));
-        }
-        if max < min {
-            return Err(InvalidSetting::new("max", &max, "at least `min`"));
-        }
-        if initial < min || initial > max {
-            return Err(InvalidSetting::new(
-                "initial",
-                &initial,
-                "a duration from `min` to `max`",
-            ));
-        }
-        if !(deviations > 0.0 && deviations <= MAX_DEVIATIONS) {
-            return Err(InvalidSetting::new(
-                "deviations",
-                &deviations,
-                "more than 0 and at most 1000",
-            ));
-        }
-        if min_samples == 0 {
-            return Err(InvalidSetting::new(
-                "min_samples",
-                &min_samples,
-                "at least 1",
-            ));
-        }
+        let settings = Settings {
+            rule: self.rule.unwrap_or(R::RULE),
+            ..self.settings
+        };
+        settings.check()?;
         Ok(AdaptiveTimeoutLayer::with(
-            Limiter::learnt(self.settings, self.classify),
+            Limiter::learnt(settings, self.classify),
             self.rules.build()?,
             self.scope,
         ))
@@ -143,6 +159,7 @@ impl<C, R, U> fmt::Debug for Builder<C, R, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("settings", &self.settings)
+            .field("rule", &self.rule)
             .finish_non_exhaustive()
     }
 }
@@ -152,5 +169,3 @@ impl Default for Builder {
         Self::new()
     }
 }
-
-const MAX_DEVIATIONS: f64 = 1000.0;

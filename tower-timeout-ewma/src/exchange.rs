@@ -1,5 +1,5 @@
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -8,62 +8,65 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    Classify, RequestLimit,
-    error::Elapsed,
-    limiter::{Limiter, since},
-    scope::Scope,
-    sent::Sent,
-    timer::Timer,
+    Classify, RequestLimit, error::Elapsed, limiter::since, scope::Scope, sent::Sent, timer::Timer,
+    watch::Watch,
 };
 
 /// A request under its limit, and what is learnt from how it ends.
 pub struct Exchange<C> {
-    limiter: Limiter<C>,
+    watch: Watch<C>,
     start: Instant,
     limit: Duration,
     /// The longest limit that this request may have.
     cap: Duration,
     /// Present if the limit runs from then on.
     sent: Option<Sent>,
+    /// Whether it may still be told that this is in flight.
+    is_new: bool,
+    /// Since when that was told, of what has not ended.
+    in_flight: Option<Instant>,
 }
 
 impl<C> Exchange<C> {
     // `inline(always)`, here and below: the compiler calls them else, for 45 instructions of 670.
     #[inline(always)]
     pub(crate) fn new(
-        limiter: Limiter<C>,
-        start: Instant,
+        watch: Watch<C>,
+        waited: Option<Instant>,
         limit: RequestLimit,
         sent: Option<Sent>,
     ) -> Self {
-        let (limiter, limit, cap) = match limit {
+        let (watch, limit, cap) = match limit {
             RequestLimit::Learnt => {
-                let limit = limiter.limit();
-                (limiter, limit, Duration::MAX)
+                let limit = watch.limit();
+                (watch, limit, Duration::MAX)
             }
             RequestLimit::AtMost(cap) => {
-                let limit = limiter.limit().min(cap);
-                (limiter, limit, cap)
+                let limit = watch.limit().min(cap);
+                (watch, limit, cap)
             }
-            RequestLimit::Fixed(limit) => (Limiter::fixed(limit), limit, Duration::MAX),
+            RequestLimit::Fixed(limit) => (Watch::fixed(limit), limit, Duration::MAX),
             RequestLimit::Unlimited => {
                 let limit = Duration::MAX;
-                (Limiter::fixed(limit), limit, limit)
+                (Watch::fixed(limit), limit, limit)
             }
         };
         Self {
-            limiter,
-            start,
+            watch,
+            start: waited.unwrap_or_else(Instant::now),
             limit,
             cap,
             sent,
+            // A start long ago belongs to a time whose requests are counted.
+            is_new: waited.is_none(),
+            in_flight: None,
         }
     }
 
     /// The limit that is in force for what begins now.
     #[cfg(feature = "http")]
     pub(crate) fn limit_now(&self) -> Duration {
-        self.limiter.limit().min(self.cap)
+        self.watch.limit().min(self.cap)
     }
 
     /// When to look for the first time whether the limit has passed.
@@ -98,16 +101,27 @@ impl<C> Exchange<C> {
         }
     }
 
+    /// It is not there at the first poll. Were it told later, only slow requests would be told of, and
+    /// the service taken for slow.
+    pub(crate) fn waits(&mut self) {
+        if mem::take(&mut self.is_new)
+            && let Some(begun) = self.begun()
+        {
+            self.in_flight = Some(begun);
+            self.watch.waits(begun);
+        }
+    }
+
     /// Reads the clock only for what is learnt from.
     #[inline(always)]
-    pub(crate) fn answered<T>(&self, response: &T)
+    pub(crate) fn answered<T>(&mut self, response: &T)
     where
         C: Classify<T>,
     {
-        match &self.sent {
-            None => self.limiter.answered(self.start, response),
-            Some(_) if self.is_sample(response) => self.ended(),
-            Some(_) => {}
+        if self.is_sample(response) {
+            self.ended();
+        } else {
+            self.left();
         }
     }
 
@@ -116,18 +130,18 @@ impl<C> Exchange<C> {
     where
         C: Classify<T>,
     {
-        self.limiter.is_sample(response)
+        self.watch.is_sample(response)
     }
 
     /// What was waited for is there, and is a sample. Karn's rule: what was sent again is none.
-    pub(crate) fn ended(&self) {
+    #[inline]
+    pub(crate) fn ended(&mut self) {
         match &self.sent {
-            Some(sent) if sent.is_again() => {}
-            _ => {
-                if let Some(start) = self.begun() {
-                    self.limiter.sample(start);
-                }
-            }
+            Some(sent) if sent.is_again() => self.left(),
+            _ => match self.begun() {
+                Some(start) => self.watch.answered(start, self.in_flight.take()),
+                None => self.left(),
+            },
         }
     }
 
@@ -138,41 +152,56 @@ impl<C> Exchange<C> {
         due.is_some_and(|due| due <= Instant::now())
     }
 
-    /// A pause, one of many in this exchange, ended with what was waited for.
+    /// A pause, one of many in this exchange, begins.
     #[cfg(feature = "http")]
-    pub(crate) fn resumed(&self, paused: Instant) {
-        self.limiter.sample(paused);
+    pub(crate) fn pauses(&mut self, now: Instant) {
+        self.in_flight = Some(now);
+        self.watch.waits(now);
     }
 
-    pub(crate) fn timed_out(&self, scope: Scope) -> Elapsed {
+    /// It ended with what was waited for.
+    #[cfg(feature = "http")]
+    pub(crate) fn resumed(&mut self, paused: Instant) {
+        self.watch.answered(paused, self.in_flight.take());
+    }
+
+    pub(crate) fn timed_out(&mut self, scope: Scope) -> Elapsed {
         let start = self.begun().unwrap_or(self.start);
         self.gave_up(scope, start, self.limit)
     }
 
     /// Nothing came within `limit` from `start`.
-    pub(crate) fn gave_up(&self, scope: Scope, start: Instant, limit: Duration) -> Elapsed {
+    pub(crate) fn gave_up(&mut self, scope: Scope, start: Instant, limit: Duration) -> Elapsed {
+        let waited = self.in_flight.take();
         let elapsed = Elapsed::new(limit, since(start), scope);
         tracing::trace!(limit = ?elapsed.limit(), elapsed = ?elapsed.elapsed(), %scope, "timed out");
         // A limit of the request's own says nothing of the learnt one, but that it took so long.
         if limit < self.cap {
-            self.limiter.timed_out(limit);
+            self.watch.timed_out(limit, waited);
         } else {
-            self.limiter.cancelled(start);
+            self.watch.cancelled(start, waited);
         }
         elapsed
     }
 
     /// The caller does not wait any more.
-    pub(crate) fn cancelled(&self) {
+    pub(crate) fn cancelled(&mut self) {
         if let Some(start) = self.begun() {
-            self.limiter.cancelled(start);
+            self.watch.cancelled(start, self.in_flight.take());
         }
     }
 
     /// The caller does not wait any more for a pause to end.
     #[cfg(feature = "http")]
-    pub(crate) fn cancelled_pause(&self, paused: Instant) {
-        self.limiter.cancelled(paused);
+    pub(crate) fn cancelled_pause(&mut self, paused: Instant) {
+        self.watch.cancelled(paused, self.in_flight.take());
+    }
+
+    /// In flight no more, and no sample.
+    fn left(&mut self) {
+        if let Some(waited) = self.in_flight.take() {
+            self.watch.left(waited);
+        }
     }
 
     fn begun(&self) -> Option<Instant> {
@@ -180,6 +209,13 @@ impl<C> Exchange<C> {
             None => Some(self.start),
             Some(sent) => sent.at(),
         }
+    }
+}
+
+/// However it ends.
+impl<C> Drop for Exchange<C> {
+    fn drop(&mut self) {
+        self.left();
     }
 }
 

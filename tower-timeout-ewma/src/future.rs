@@ -42,7 +42,7 @@ pin_project! {
 
     impl<F, C, U> PinnedDrop for ResponseFuture<F, C, U> {
         fn drop(this: Pin<&mut Self>) {
-            if let State::Running { exchange: Some(exchange), waits: true } = &this.state {
+            if let State::Running { exchange: Some(exchange), waits: true } = this.project().state {
                 exchange.cancelled();
             }
         }
@@ -110,14 +110,20 @@ where
             *waits = false;
             return Poll::Ready(match result {
                 Ok(response) => Ok(U::responded(exchange, response)),
-                Err(error) => Err(error.into()),
+                Err(error) => {
+                    *exchange = None;
+                    Err(error.into())
+                }
             });
         }
 
         let Some(running) = exchange else {
             return Poll::Pending;
         };
-        *waits = U::LIMITS_RESPONSE;
+        if U::LIMITS_RESPONSE && !*waits {
+            *waits = true;
+            running.waits();
+        }
         ready!(running.poll_due(this.timer, cx));
         this.inner.set(None);
         let elapsed = running.timed_out(U::SCOPE);

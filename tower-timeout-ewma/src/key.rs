@@ -1,6 +1,9 @@
 use std::{fmt, hash::Hash, sync::Arc};
 
-use crate::{error::InvalidSetting, keys::Keys, limiter::Limiter, stats::Stats};
+use crate::{
+    error::InvalidSetting, estimator::Rule, keys::Keys, limiter::Limiter, stats::Stats,
+    watch::Watch,
+};
 
 /// All requests share one estimator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,8 +47,8 @@ pub trait Key<Req>: sealed::Key<Req> {}
 impl<Req> Key<Req> for OneKey {}
 
 impl<Req> sealed::Key<Req> for OneKey {
-    fn limiter<C>(&self, shared: &Limiter<C>, _: &Req) -> Limiter<C> {
-        shared.clone()
+    fn watch<C>(&self, shared: &Limiter<C>, _: &Req) -> Watch<C> {
+        shared.watch()
     }
 }
 
@@ -61,18 +64,23 @@ where
     F: Fn(&Req) -> K,
     K: Clone + Eq + Hash,
 {
-    fn limiter<C>(&self, shared: &Limiter<C>, request: &Req) -> Limiter<C> {
-        shared.of_key(|cold| self.keys.find((self.key)(request), cold))
+    fn watch<C>(&self, shared: &Limiter<C>, request: &Req) -> Watch<C> {
+        shared.watch_key(|cold| self.keys.find((self.key)(request), cold))
     }
 }
 
 impl sealed::Setting for OneKey {
+    const RULE: Rule = Rule::QUANTILE;
+
     fn build(self) -> Result<Self, InvalidSetting> {
         Ok(self)
     }
 }
 
 impl<F, K> sealed::Setting for PerKey<F, K> {
+    /// A quantile for each of many keys would take much memory.
+    const RULE: Rule = Rule::SMOOTHED;
+
     /// With keys of its own: layers of one builder share nothing.
     fn build(self) -> Result<Self, InvalidSetting> {
         if self.max_keys == 0 {
@@ -102,13 +110,16 @@ impl<F, K> fmt::Debug for PerKey<F, K> {
 }
 
 pub(crate) mod sealed {
-    use super::{InvalidSetting, Limiter};
+    use super::{InvalidSetting, Limiter, Rule, Watch};
 
     pub trait Key<Req> {
-        fn limiter<C>(&self, shared: &Limiter<C>, request: &Req) -> Limiter<C>;
+        fn watch<C>(&self, shared: &Limiter<C>, request: &Req) -> Watch<C>;
     }
 
     pub trait Setting: Sized {
+        /// What limits follow, if nothing is said of it.
+        const RULE: Rule;
+
         fn build(self) -> Result<Self, InvalidSetting>;
     }
 }

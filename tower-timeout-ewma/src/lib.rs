@@ -15,11 +15,13 @@ pub mod respond;
 pub mod scope;
 
 mod builder;
+mod check;
 mod classify;
 mod estimator;
 mod exchange;
 mod key;
 mod keys;
+mod lanes;
 mod layer;
 mod limiter;
 mod readiness;
@@ -31,10 +33,12 @@ mod service;
 mod stats;
 mod sync;
 mod timer;
+mod watch;
 
 pub use builder::Builder;
 pub use classify::{Classify, EveryAnswer};
 pub use error::BoxError;
+pub use estimator::Estimate;
 pub use key::{Key, OneKey, PerKey};
 pub use layer::AdaptiveTimeoutLayer;
 pub use request_limit::{LimitBy, OneLimit, RequestLimit};

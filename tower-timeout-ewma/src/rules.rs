@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Elapsed, InvalidSetting},
+    estimator::Rule,
     exchange::Exchange,
     key::{self, Key, OneKey},
     limiter::Limiter,
@@ -43,8 +44,8 @@ impl<K, L, M> Rules<K, L, M> {
             return;
         }
         match self.readiness {
-            Some(own) if own <= elapsed.limit() => limiter.cancelled(began),
-            _ => limiter.timed_out(elapsed.limit()),
+            Some(own) if own <= elapsed.limit() => limiter.watch().cancelled(began, None),
+            _ => limiter.watch().timed_out(elapsed.limit(), None),
         }
     }
 
@@ -59,21 +60,26 @@ impl<K, L, M> Rules<K, L, M> {
         L: LimitBy<Req>,
         M: Start<Req>,
     {
-        let limiter = self.key.limiter(limiter, request);
+        let watch = self.key.watch(limiter, request);
         let limit = self.limit.limit(request);
         let sent = self.start.sent(request);
         let waited = waited.filter(|_| self.from_readiness);
-        Exchange::new(limiter, waited.unwrap_or_else(Instant::now), limit, sent)
+        Exchange::new(watch, waited, limit, sent)
     }
 }
 
 /// What a builder was told, checked.
 pub trait Setting: Sized {
+    /// What limits follow, if nothing is said of it.
+    const RULE: Rule;
+
     /// Checks it, and makes what layers share.
     fn build(self) -> Result<Self, InvalidSetting>;
 }
 
 impl<K: key::sealed::Setting, L, M> Setting for Rules<K, L, M> {
+    const RULE: Rule = K::RULE;
+
     fn build(self) -> Result<Self, InvalidSetting> {
         Ok(Self {
             key: self.key.build()?,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::estimator::Estimator;
+use crate::estimator::{Estimate, Estimator};
 
 /// What an adaptive timeout knows at one moment. A fixed limit is all that a fixed one knows.
 ///
@@ -10,18 +10,16 @@ use crate::estimator::Estimator;
 pub struct Stats {
     /// The limit that the next request gets.
     pub limit: Duration,
-    /// The smoothed latency; `None` before the first observation.
-    pub smoothed: Option<Duration>,
-    /// The smoothed excess of slow answers over the smoothed latency; `None` before the first
-    /// observation.
-    pub deviation: Option<Duration>,
+    /// The latency of a usual request and the limit that is learnt, before the guard, `min` and
+    /// `max`; `None` until there are enough samples. To start from another time.
+    pub estimate: Option<Estimate>,
     /// Answers whose latency was learnt. Errors, and answers that [`Classify`](crate::Classify)
     /// says are no samples, are not among them.
     pub samples: u64,
     /// Requests that were ended by their limit.
     pub timeouts: u64,
-    /// Whether so many of the latest 64 requests timed out, 5 or more, that the estimate may only
-    /// grow.
+    /// Whether about as many of the latest 64 requests timed out as are
+    /// [tolerated](crate::Builder::tolerated_timeouts), or more.
     pub relaxing: bool,
 }
 
@@ -30,8 +28,7 @@ impl Stats {
     pub(crate) fn fixed(limit: Duration) -> Self {
         Self {
             limit,
-            smoothed: None,
-            deviation: None,
+            estimate: None,
             samples: 0,
             timeouts: 0,
             relaxing: false,
@@ -41,8 +38,7 @@ impl Stats {
     pub(crate) fn of(estimator: &Estimator) -> Self {
         Self {
             limit: estimator.limit(),
-            smoothed: estimator.smoothed(),
-            deviation: estimator.deviation(),
+            estimate: estimator.estimate(),
             samples: estimator.samples(),
             timeouts: estimator.timeouts(),
             relaxing: estimator.relaxing(),

@@ -11,7 +11,7 @@ use tokio::time::{Instant, advance};
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_timeout_ewma::{
-    AdaptiveTimeoutLayer, Builder, EveryAnswer, RequestLimit, Rules, Scope,
+    AdaptiveTimeoutLayer, Builder, Estimate, EveryAnswer, RequestLimit, Rules, Scope,
     deadline::{Deadline, DeadlineLayer, http::HttpDeadline},
     error::Elapsed,
     http::{BodyIdle, InExtensions, ServedOnly, TimedBody, UntilDeadline, WholeBody},
@@ -19,7 +19,7 @@ use tower_timeout_ewma::{
 };
 
 mod support;
-use support::{ms, odd_ms};
+use support::{ms, odd_ms, typical};
 
 type Data = &'static [u8];
 type Sending = Channel<Data, BoxError>;
@@ -93,6 +93,7 @@ async fn the_head_has_no_limit_when_pauses_have() {
 #[tokio::test(start_paused = true)]
 async fn pauses_are_learnt() {
     let layer = AdaptiveTimeoutLayer::builder()
+        .deviations(4.0)
         .scope(BodyIdle)
         .min_samples(1)
         .build()
@@ -109,7 +110,7 @@ async fn pauses_are_learnt() {
         data(&mut body);
     }
     assert_eq!(layer.stats().samples, 50);
-    assert_eq!(layer.stats().smoothed, Some(ms(20)));
+    assert_eq!(typical(&layer.stats()), ms(20));
     assert_pending!(poll(&mut body));
     let limit = layer.limit();
     advance(limit + odd_ms(1)).await;
@@ -199,6 +200,8 @@ async fn the_end_of_the_body_is_the_sample() {
     };
     for (last, samples) in [(None, 1), (Some(served()), 1), (Some(failed()), 0)] {
         let layer = AdaptiveTimeoutLayer::builder()
+            .deviations(4.0)
+            .min_samples(1)
             .scope(WholeBody)
             .build()
             .unwrap();
@@ -222,7 +225,7 @@ async fn the_end_of_the_body_is_the_sample() {
         }
         assert_eq!(layer.stats().samples, samples);
         if samples > 0 {
-            assert_eq!(layer.stats().smoothed, Some(ms(80)));
+            assert_eq!(typical(&layer.stats()), ms(80));
         }
         let before = layer.stats();
         drop(body);
@@ -233,6 +236,8 @@ async fn the_end_of_the_body_is_the_sample() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_nobody_has_to_read_is_a_sample_of_its_head() {
     let layer = AdaptiveTimeoutLayer::builder()
+        .deviations(4.0)
+        .min_samples(1)
         .scope(WholeBody)
         .build()
         .unwrap();
@@ -243,7 +248,7 @@ async fn a_body_that_nobody_has_to_read_is_a_sample_of_its_head() {
     let response = service.oneshot(Request::new(())).await.unwrap();
     assert!(response.body().is_end_stream());
     drop(response);
-    assert_eq!(layer.stats().smoothed, Some(ms(20)));
+    assert_eq!(typical(&layer.stats()), ms(20));
 }
 
 #[tokio::test(start_paused = true)]
@@ -308,16 +313,24 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_leaves_says_at_least_so_long() {
-    let layer = AdaptiveTimeoutLayer::builder()
-        .scope(WholeBody)
-        .build()
-        .unwrap();
+    let known = Estimate::new(ms(10), ms(200));
+    let builder = || Builder::default().deviations(4.0).start_from(known);
+    let layer = builder().scope(WholeBody).build().unwrap();
     let (_sink, body) = respond_after(&layer, ms(30)).await;
     let mut body = task::spawn(body);
     assert_pending!(poll(&mut body));
     advance(ms(50)).await;
     drop(body);
-    assert_eq!(layer.stats().smoothed, Some(ms(80)));
+
+    // As a caller who leaves after 80 ms does.
+    let other = builder().build().unwrap();
+    let never = service_fn(async |()| std::future::pending::<Result<(), Infallible>>().await);
+    let mut response = task::spawn(other.layer(never).oneshot(()));
+    assert_pending!(response.poll());
+    advance(ms(80)).await;
+    drop(response);
+    assert_eq!(layer.stats(), other.stats());
+    assert!(typical(&layer.stats()) > known.typical());
     assert_eq!((layer.stats().samples, layer.stats().timeouts), (0, 0));
 }
 

@@ -13,6 +13,7 @@ use support::ms;
 #[tokio::test(start_paused = true)]
 async fn fast_refusals_do_not_shorten_the_limit() {
     let layer = AdaptiveTimeoutLayer::builder()
+        .deviations(4.0)
         .classify(|status: &u16| *status != 503)
         .build()
         .unwrap();

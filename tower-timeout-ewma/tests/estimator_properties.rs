@@ -1,4 +1,5 @@
-//! What holds for the pure core whatever happened to it before.
+//! What holds for the smoothed estimator whatever happened to it before. `quantile_properties.rs` has
+//! the other.
 
 use std::time::Duration;
 
@@ -7,11 +8,11 @@ use proptest::prelude::*;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../src/estimator/mod.rs"]
 mod estimator;
-mod sync {
-    pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
-}
+#[allow(dead_code)]
+#[path = "../src/sync.rs"]
+mod sync;
 
-use estimator::{Estimator, Settings};
+use estimator::{Rule, Settings, Smoothed};
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -21,10 +22,10 @@ enum Event {
 }
 
 impl Event {
-    fn tell(self, estimator: &Estimator) {
+    fn tell(self, estimator: &Smoothed) {
         match self {
-            Self::Answered(latency) => drop(estimator.answered(latency)),
-            Self::TimedOut(limit) => drop(estimator.timed_out(limit)),
+            Self::Answered(latency) => drop(estimator.answered(latency, 0)),
+            Self::TimedOut(limit) => drop(estimator.timed_out(limit, 0)),
             Self::Cancelled(age) => estimator.cancelled(age),
         }
     }
@@ -32,44 +33,44 @@ impl Event {
 
 #[test]
 fn an_answer_in_no_time_is_an_answer() {
-    let estimator = Estimator::new(Settings::default());
+    let estimator = smoothed(Settings::default());
     for _ in 0..10 {
-        estimator.answered(Duration::ZERO);
+        estimator.answered(Duration::ZERO, 0);
     }
-    assert_eq!(estimator.smoothed(), Some(Duration::from_nanos(1)));
+    assert_eq!(smoothed_of(&estimator), Some(Duration::from_nanos(1)));
     assert_eq!(estimator.limit(), Settings::default().min);
 }
 
 #[test]
 fn no_doubling_is_spent_below_min() {
     let settings = Settings::default();
-    let estimator = Estimator::new(settings);
+    let estimator = smoothed(settings);
     for _ in 0..1000 {
-        estimator.answered(Duration::from_millis(1));
+        estimator.answered(Duration::from_millis(1), 0);
     }
     assert_eq!(estimator.limit(), settings.min);
     for _ in 0..7 {
-        estimator.timed_out(estimator.limit());
+        estimator.timed_out(estimator.limit(), 0);
     }
     assert_eq!(estimator.limit(), settings.min * 2);
 }
 
 #[test]
 fn each_timeout_beyond_the_sixth_doubles_the_limit() {
-    let estimator = Estimator::new(Settings::default());
+    let estimator = smoothed(Settings::default());
     for _ in 0..10 {
-        estimator.answered(Duration::from_millis(20));
+        estimator.answered(Duration::from_millis(20), 0);
     }
     for _ in 0..6 {
-        estimator.timed_out(estimator.limit());
+        estimator.timed_out(estimator.limit(), 0);
     }
     let mut limit = estimator.limit();
     for slow_answers in [0, 1, 2, 5] {
         for _ in 0..slow_answers {
-            estimator.answered(limit.mul_f64(0.9));
+            estimator.answered(limit.mul_f64(0.9), 0);
         }
         limit = estimator.limit();
-        estimator.timed_out(limit);
+        estimator.timed_out(limit, 0);
         let doubled = estimator.limit();
         assert!(doubled.abs_diff(limit * 2) < Duration::from_micros(1));
         limit = doubled;
@@ -81,18 +82,18 @@ fn each_timeout_beyond_the_sixth_doubles_the_limit() {
 #[test]
 fn the_limit_does_not_overshoot_when_slow_answers_come_back() {
     let latency = Duration::from_millis(100);
-    let estimator = Estimator::new(Settings::default());
+    let estimator = smoothed(Settings::default());
     for _ in 0..1000 {
-        estimator.answered(Duration::from_millis(1));
+        estimator.answered(Duration::from_millis(1), 0);
     }
     let mut longest = Duration::ZERO;
     for _ in 0..200 {
         let limit = estimator.limit();
         longest = longest.max(limit);
         if latency <= limit {
-            estimator.answered(latency);
+            estimator.answered(latency, 0);
         } else {
-            estimator.timed_out(limit);
+            estimator.timed_out(limit, 0);
         }
     }
     assert!(longest < latency * 4, "{longest:?}");
@@ -103,7 +104,7 @@ proptest! {
 
     #[test]
     fn the_limit_is_between_min_and_max(settings in settings(), history in history()) {
-        let estimator = Estimator::new(settings);
+        let estimator = smoothed(settings);
         for event in history {
             event.tell(&estimator);
             let limit = estimator.limit();
@@ -117,7 +118,7 @@ proptest! {
     ) {
         let limit_after = |latency| {
             let estimator = after(settings, &history);
-            estimator.answered(latency);
+            estimator.answered(latency, 0);
             estimator.limit()
         };
         prop_assert!(limit_after(one.min(other)) <= limit_after(one.max(other)));
@@ -131,7 +132,7 @@ proptest! {
         let before = known(&estimator);
         let learnt = estimator.samples() >= settings.min_samples.into();
         if timed_out {
-            estimator.timed_out(age);
+            estimator.timed_out(age, 0);
         } else {
             estimator.cancelled(age);
         }
@@ -149,7 +150,7 @@ proptest! {
     ) {
         let estimator = after(Settings::default(), &history);
         let before = known(&estimator);
-        estimator.answered(latency);
+        estimator.answered(latency, 0);
         if estimator.relaxing() {
             let after = known(&estimator);
             prop_assert!(after.smoothed >= before.smoothed);
@@ -162,7 +163,7 @@ proptest! {
         history in prop::collection::vec(duration().prop_map(Event::Answered), 1..50),
         share in 0.0..1.0,
     ) {
-        let estimator = Estimator::new(Settings::default());
+        let estimator = smoothed(Settings::default());
         for event in history {
             event.tell(&estimator);
         }
@@ -174,18 +175,18 @@ proptest! {
 
     #[test]
     fn the_limit_is_a_tick_above_even_the_steadiest_latency(latency in latency()) {
-        let estimator = Estimator::new(Settings::default());
+        let estimator = smoothed(Settings::default());
         for _ in 0..2000 {
-            estimator.answered(latency);
+            estimator.answered(latency, 0);
         }
-        let above = estimator.limit() - estimator.smoothed().unwrap_or_default();
+        let above = estimator.limit() - smoothed_of(&estimator).unwrap_or_default();
         prop_assert!(above >= Duration::from_micros(999), "{above:?}");
     }
 
     #[test]
     fn a_limit_that_may_not_move_stays(limit in duration(), history in history()) {
         let [min, max, initial] = [limit; 3];
-        let estimator = Estimator::new(Settings { min, max, initial, ..Settings::default() });
+        let estimator = smoothed(Settings { min, max, initial, ..Settings::default() });
         for event in history {
             event.tell(&estimator);
             prop_assert_eq!(estimator.limit(), limit);
@@ -194,7 +195,7 @@ proptest! {
 
     #[test]
     fn every_answer_and_every_timeout_is_counted(history in history()) {
-        let estimator = Estimator::new(Settings::default());
+        let estimator = smoothed(Settings::default());
         let (mut samples, mut timeouts) = (0, 0);
         for event in history {
             event.tell(&estimator);
@@ -247,14 +248,15 @@ fn settings() -> impl Strategy<Value = Settings> {
             min,
             max,
             initial,
-            deviations,
+            rule: Rule::Deviations(deviations),
             min_samples,
+            ..Settings::default()
         }
     })
 }
 
-fn after(settings: Settings, history: &[Event]) -> Estimator {
-    let estimator = Estimator::new(settings);
+fn after(settings: Settings, history: &[Event]) -> Smoothed {
+    let estimator = smoothed(settings);
     for event in history {
         event.tell(&estimator);
     }
@@ -268,10 +270,24 @@ struct Known {
     deviation: Option<Duration>,
 }
 
-fn known(estimator: &Estimator) -> Known {
+fn known(estimator: &Smoothed) -> Known {
+    let known = estimator.known();
     Known {
         limit: estimator.limit(),
-        smoothed: estimator.smoothed(),
-        deviation: estimator.deviation(),
+        smoothed: known.map(|(smoothed, _)| smoothed),
+        deviation: known.map(|(_, deviation)| deviation),
     }
+}
+
+fn smoothed_of(estimator: &Smoothed) -> Option<Duration> {
+    known(estimator).smoothed
+}
+
+fn smoothed(settings: Settings) -> Smoothed {
+    let deviations = match settings.rule {
+        Rule::Deviations(deviations) => deviations,
+        Rule::Quantile { .. } => 4.0,
+    };
+    let rule = Rule::Deviations(deviations);
+    Smoothed::new(Settings { rule, ..settings }, deviations)
 }

@@ -7,13 +7,14 @@ use tokio::time::sleep;
 use tokio_test::{assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_timeout_ewma::{
-    AdaptiveTimeoutLayer, Builder, EveryAnswer, PerKey, Rules, error::Elapsed,
+    AdaptiveTimeoutLayer, Builder, Estimate, EveryAnswer, PerKey, Rules, error::Elapsed,
 };
 
 mod support;
 use support::ms;
 
 type Request = (u32, Duration);
+type Keyed = Builder<EveryAnswer, Rules<PerKey<fn(&Request) -> u32, u32>>>;
 
 fn key(request: &Request) -> u32 {
     request.0
@@ -76,6 +77,50 @@ async fn a_new_key_begins_with_what_all_have_taught() {
 
     let error = service.oneshot((1000, ms(900))).await.unwrap_err();
     assert_eq!(error.downcast_ref::<Elapsed>().unwrap().limit(), learnt);
+}
+
+/// Not with what the layer was told at its start, which all keys together may have left behind.
+#[tokio::test(start_paused = true)]
+async fn a_warm_start_is_for_all_keys_together() {
+    let layer = AdaptiveTimeoutLayer::builder()
+        .start_from(Estimate::new(ms(10), ms(50)))
+        .key(key)
+        .build()
+        .unwrap();
+    let mut service = layer.layer(service_fn(respond));
+    assert_eq!(layer.limit(), ms(50));
+    for _ in 0..200 {
+        let response = service.ready().await.unwrap().call((1, ms(40)));
+        response.await.unwrap();
+    }
+    let learnt = layer.limit();
+    assert_ne!(learnt, ms(50));
+    let error = service.oneshot((2, ms(900))).await.unwrap_err();
+    assert_eq!(error.downcast_ref::<Elapsed>().unwrap().limit(), learnt);
+}
+
+/// Whatever is said first.
+#[tokio::test(start_paused = true)]
+async fn keys_are_smoothed_unless_the_quantile_is_asked_for() {
+    let builder = || AdaptiveTimeoutLayer::builder().min_samples(1);
+    let estimate = async |builder: Keyed| {
+        let layer = builder.build().unwrap();
+        let service = layer.layer(service_fn(respond));
+        service.oneshot((1, ms(100))).await.unwrap();
+        let of_key = layer.stats_of(&1).unwrap().estimate;
+        assert_eq!(of_key, layer.stats().estimate);
+        of_key.unwrap()
+    };
+    let key = key as fn(&Request) -> u32;
+    let smoothed = estimate(builder().deviations(4.0).key(key)).await;
+    assert_eq!(estimate(builder().key(key)).await, smoothed);
+
+    let quantile = estimate(builder().quantile(0.999, 1.0).key(key)).await;
+    assert_eq!(
+        estimate(builder().key(key).quantile(0.999, 1.0)).await,
+        quantile
+    );
+    assert_ne!(quantile, smoothed);
 }
 
 #[tokio::test(start_paused = true)]

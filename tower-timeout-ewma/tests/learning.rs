@@ -1,4 +1,5 @@
-//! What the service learns from, and what it does not.
+//! What the service learns from, and what it does not, where the limit is smoothed latency +
+//! deviations. `learning_quantile.rs` has the other.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::time::Duration;
@@ -6,18 +7,14 @@ use std::time::Duration;
 use tokio::time::{advance, timeout};
 use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceExt};
-use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer};
+use tower_timeout_ewma::{AdaptiveTimeout, AdaptiveTimeoutLayer, Builder};
 
 mod support;
-use support::{Probe, Reply, ms, odd_ms};
+use support::{Probe, Reply, ms, odd_ms, typical};
 
 #[tokio::test(start_paused = true)]
 async fn the_initial_limit_holds_until_there_are_enough_samples() {
-    let layer = AdaptiveTimeoutLayer::builder()
-        .initial(ms(500))
-        .min_samples(3)
-        .build()
-        .unwrap();
+    let layer = smoothed().initial(ms(500)).min_samples(3).build().unwrap();
     let mut service = layer.layer(Probe::default());
 
     for _ in 0..2 {
@@ -30,21 +27,19 @@ async fn the_initial_limit_holds_until_there_are_enough_samples() {
 
 #[tokio::test(start_paused = true)]
 async fn the_limit_is_the_smoothed_latency_and_four_deviations() {
-    let layer = AdaptiveTimeoutLayer::builder()
-        .min_samples(1)
-        .build()
-        .unwrap();
+    let layer = smoothed().min_samples(1).build().unwrap();
     answer(&mut layer.layer(Probe::default()), ms(100)).await;
 
     let stats = layer.stats();
-    assert_close(stats.smoothed.unwrap(), ms(100));
-    assert_close(stats.deviation.unwrap(), ms(50));
-    assert_close(stats.limit, ms(300));
+    let estimate = stats.estimate.unwrap();
+    assert_close(estimate.typical(), ms(100));
+    assert_close(estimate.limit(), ms(300));
+    assert_eq!(stats.limit, estimate.limit());
 }
 
 #[tokio::test(start_paused = true)]
 async fn clones_and_services_of_one_layer_learn_together() {
-    let layer = AdaptiveTimeoutLayer::new();
+    let layer = smoothed().build().unwrap();
     let mut first = layer.layer(Probe::default());
     let mut second = layer.clone().layer(Probe::default());
     let third = first.clone();
@@ -84,7 +79,7 @@ async fn a_timeout_is_counted_and_raises_the_estimate() {
     let after = layer.stats();
     assert_eq!(after.timeouts, 1);
     assert_eq!(after.samples, before.samples);
-    assert!(after.smoothed > before.smoothed);
+    assert!(typical(&after) > typical(&before));
     assert!(after.limit > before.limit);
     assert!(
         after.limit < before.limit * 3 / 2,
@@ -135,10 +130,7 @@ async fn a_hundred_requests_in_flight_that_time_out_together_are_one_piece_of_ev
 
 #[tokio::test(start_paused = true)]
 async fn a_service_slower_than_the_initial_limit_is_learnt() {
-    let layer = AdaptiveTimeoutLayer::builder()
-        .initial(ms(100))
-        .build()
-        .unwrap();
+    let layer = smoothed().initial(ms(100)).build().unwrap();
     let mut service = layer.layer(Probe::default());
     for _ in 0..20 {
         let reply = Reply::After(ms(700));
@@ -160,7 +152,7 @@ async fn a_cancelled_request_counts_only_beyond_the_estimate() {
     let late = service.clone().oneshot(Reply::Never);
     timeout(before.limit - ms(5), late).await.unwrap_err();
     let after = layer.stats();
-    assert!(after.smoothed > before.smoothed);
+    assert!(typical(&after) > typical(&before));
     assert!(after.limit > before.limit);
     assert_eq!((after.samples, after.timeouts), (before.samples, 0));
 }
@@ -198,11 +190,15 @@ async fn a_fixed_limit_stays_and_observes_nothing() {
     let stats = layer.stats();
     assert_eq!(stats.limit, ms(300));
     assert_eq!((stats.samples, stats.timeouts), (0, 0));
-    assert_eq!((stats.smoothed, stats.relaxing), (None, false));
+    assert_eq!((stats.estimate, stats.relaxing), (None, false));
+}
+
+fn smoothed() -> Builder {
+    AdaptiveTimeoutLayer::builder().deviations(4.0)
 }
 
 async fn learnt(latency: Duration) -> (AdaptiveTimeoutLayer, AdaptiveTimeout<Probe>) {
-    let layer = AdaptiveTimeoutLayer::new();
+    let layer = smoothed().build().unwrap();
     let mut service = layer.layer(Probe::default());
     for _ in 0..50 {
         answer(&mut service, latency).await;

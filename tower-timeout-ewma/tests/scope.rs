@@ -14,7 +14,7 @@ use tower_test::mock;
 use tower_timeout_ewma::{AdaptiveTimeoutLayer, Builder, Scope, Sent, error::Elapsed};
 
 mod support;
-use support::{ms, odd_ms};
+use support::{ms, odd_ms, typical};
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_readiness_ends_in_an_error_of_the_response() {
@@ -137,6 +137,7 @@ async fn one_limit_can_hold_for_readiness_and_response_together() {
 #[tokio::test(start_paused = true)]
 async fn what_is_learnt_from_readiness_on_contains_it() {
     let layer = AdaptiveTimeoutLayer::builder()
+        .deviations(4.0)
         .from_readiness()
         .min_samples(1)
         .build()
@@ -152,7 +153,7 @@ async fn what_is_learnt_from_readiness_on_contains_it() {
     advance(ms(40)).await;
     handle.next_request().await.unwrap().1.send_response(());
     assert_ready_ok!(response.poll());
-    assert_eq!(layer.stats().smoothed, Some(ms(100)));
+    assert_eq!(typical(&layer.stats()), ms(100));
 
     // A wait that is too long is a timeout as any other.
     handle.allow(0);
@@ -173,6 +174,7 @@ struct Queued {
 #[tokio::test(start_paused = true)]
 async fn what_waits_to_be_sent_has_no_limit_and_teaches_nothing() {
     let layer = AdaptiveTimeoutLayer::builder()
+        .deviations(4.0)
         .from_sent(|request: &mut Queued, sent: Sent| request.sent = Some(sent))
         .min_samples(1)
         .initial(ms(100))
@@ -191,7 +193,7 @@ async fn what_waits_to_be_sent_has_no_limit_and_teaches_nothing() {
             .oneshot(request(waits, ms(20)))
             .await
             .unwrap();
-        assert_eq!(layer.stats().smoothed, Some(ms(20)), "{waits:?}");
+        assert_eq!(typical(&layer.stats()), ms(20), "{waits:?}");
         assert_eq!(layer.stats().timeouts, 0);
     }
 
@@ -226,6 +228,8 @@ async fn queue(request: Queued) -> io::Result<()> {
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_sending_is_no_sample_nor_is_one_to_what_was_sent_twice() {
     let layer = AdaptiveTimeoutLayer::builder()
+        .deviations(4.0)
+        .min_samples(1)
         .from_sent(|times: &mut (u32, Option<Sent>), sent: Sent| times.1 = Some(sent))
         .build()
         .unwrap();
@@ -240,7 +244,7 @@ async fn an_answer_without_sending_is_no_sample_nor_is_one_to_what_was_sent_twic
         service.clone().oneshot((times, None)).await.unwrap();
         assert_eq!(layer.stats().samples, samples, "sent {times} times");
     }
-    assert_eq!(layer.stats().smoothed, Some(ms(20)));
+    assert_eq!(typical(&layer.stats()), ms(20));
 }
 
 #[tokio::test(start_paused = true)]

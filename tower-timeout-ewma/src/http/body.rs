@@ -52,12 +52,15 @@ where
     const LIMITS_RESPONSE: bool = true;
 
     fn responded(exchange: &mut Option<Exchange<C>>, response: Response<B>) -> Self::Output {
-        let exchange = exchange.take();
-        let sample = exchange.as_ref().filter(|it| it.is_sample(&response));
-        let is_sample = sample.is_some();
-        // Nobody has to poll a body that is empty.
-        if let Some(sample) = sample.filter(|_| response.body().is_end_stream()) {
-            sample.ended();
+        let mut exchange = exchange.take();
+        let is_sample = exchange.as_ref().is_some_and(|it| it.is_sample(&response));
+        if let Some(exchange) = &mut exchange {
+            if !response.body().is_end_stream() {
+                exchange.waits();
+            } else if is_sample {
+                // Nobody has to poll a body that is empty.
+                exchange.ended();
+            }
         }
         TimedBody::over(response, Limit::whole(is_sample), exchange)
     }
@@ -115,7 +118,8 @@ pin_project! {
 
     impl<B, C> PinnedDrop for TimedBody<B, C> {
         fn drop(this: Pin<&mut Self>) {
-            if let Some(exchange) = &this.exchange {
+            let this = this.project();
+            if let Some(exchange) = this.exchange {
                 this.limit.cancelled(exchange);
             }
         }
@@ -149,7 +153,7 @@ where
             return Poll::Ready(None);
         };
         let frame = body.as_mut().poll_frame(cx);
-        let Some(exchange) = this.exchange.as_ref() else {
+        let Some(exchange) = this.exchange.as_mut() else {
             return frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)));
         };
         let step = match &frame {

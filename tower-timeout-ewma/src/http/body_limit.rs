@@ -54,7 +54,7 @@ impl Limit {
     pub(super) fn poll<C>(
         &mut self,
         cx: &mut Context<'_>,
-        exchange: &Exchange<C>,
+        exchange: &mut Exchange<C>,
         timer: &mut Option<Pin<Box<Timer>>>,
         step: Step,
     ) -> Poll<Option<Elapsed>> {
@@ -77,9 +77,12 @@ impl Limit {
             }
             Self::Idle { is_sample, pause } => match (step, *pause) {
                 (Step::Waits, _) => {
-                    let pause = *pause.get_or_insert_with(|| Pause {
-                        began: Instant::now(),
-                        limit: exchange.limit_now(),
+                    let pause = *pause.get_or_insert_with(|| {
+                        let pause = Pause::begins(exchange.limit_now());
+                        if *is_sample {
+                            exchange.pauses(pause.began);
+                        }
+                        pause
                     });
                     ready!(pause.poll(cx, timer));
                     let Pause { began, limit } = pause;
@@ -98,7 +101,7 @@ impl Limit {
     }
 
     /// The reader has left.
-    pub(super) fn cancelled<C>(self, exchange: &Exchange<C>) {
+    pub(super) fn cancelled<C>(self, exchange: &mut Exchange<C>) {
         match self {
             Self::Whole { .. } => exchange.cancelled(),
             Self::Idle { pause, .. } => {
@@ -111,6 +114,13 @@ impl Limit {
 }
 
 impl Pause {
+    fn begins(limit: Duration) -> Self {
+        Self {
+            began: Instant::now(),
+            limit,
+        }
+    }
+
     /// Ready when it was too long. The timer of an earlier pause is left to run: most pauses end
     /// before it.
     fn poll(self, cx: &mut Context<'_>, timer: &mut Option<Pin<Box<Timer>>>) -> Poll<()> {

@@ -4,20 +4,20 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::estimator::{Estimator, Settings};
+use crate::estimator::{Rule, Settings, Smoothed};
 
 /// What decides how long a request may take.
 pub(crate) trait Limit {
     fn limit(&self) -> Duration;
-    fn answered(&mut self, latency: Duration);
-    fn timed_out(&mut self, limit: Duration);
+    fn answered(&mut self, latency: Duration, now: u64);
+    fn timed_out(&mut self, limit: Duration, now: u64);
 }
 
-pub(crate) struct Ours(Estimator);
+pub(crate) struct Ours(Smoothed);
 
 impl Ours {
     pub(crate) fn new() -> Self {
-        Self(Estimator::new(Settings::default()))
+        Self(smoothed())
     }
 }
 
@@ -26,13 +26,22 @@ impl Limit for Ours {
         self.0.limit()
     }
 
-    fn answered(&mut self, latency: Duration) {
-        self.0.answered(latency);
+    fn answered(&mut self, latency: Duration, now: u64) {
+        self.0.answered(latency, now);
     }
 
-    fn timed_out(&mut self, limit: Duration) {
-        self.0.timed_out(limit);
+    fn timed_out(&mut self, limit: Duration, now: u64) {
+        self.0.timed_out(limit, now);
     }
+}
+
+pub(crate) fn smoothed() -> Smoothed {
+    let rule = Rule::Deviations(4.0);
+    let settings = Settings {
+        rule,
+        ..Settings::default()
+    };
+    Smoothed::new(settings, 4.0)
 }
 
 #[derive(Clone, Copy)]
@@ -126,7 +135,7 @@ pub(crate) fn run(
     seed: u64,
 ) -> Vec<Observed> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut in_flight = BinaryHeap::new();
+    let mut in_flight: BinaryHeap<Reverse<(Duration, Duration, bool)>> = BinaryHeap::new();
     let mut now = Duration::ZERO;
     let mut phase_start = Duration::ZERO;
     let mut observed = Vec::new();
@@ -144,10 +153,11 @@ pub(crate) fn run(
                 && end <= now
             {
                 in_flight.pop();
+                let end = end.as_nanos() as u64;
                 if answered {
-                    limiter.answered(took);
+                    limiter.answered(took, end);
                 } else {
-                    limiter.timed_out(took);
+                    limiter.timed_out(took, end);
                 }
             }
 

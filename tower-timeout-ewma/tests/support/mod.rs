@@ -15,6 +15,7 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 use tower::Service;
+use tower_timeout_ewma::Stats;
 
 /// What the request asks the service to do.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +124,12 @@ impl Drop for InFlight {
 
 pub fn failure() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "reset by peer")
+}
+
+/// The smoothed latency, or the median.
+pub fn typical(stats: &Stats) -> Duration {
+    let estimate = stats.estimate;
+    estimate.expect("there are enough samples").typical()
 }
 
 pub const fn ms(millis: u64) -> Duration {
