@@ -144,7 +144,10 @@ fn retrying(makers: &[FaultyMaker]) -> Retrying {
         Ok::<_, Infallible>(Change::Insert(key, reconnect.layer(maker.clone())))
     });
     let inserts = inserts.collect::<Vec<_>>();
-    let balance = BalanceLayer::new().layer(stream::iter(inserts));
+    // How long an endpoint is left alone that has failed again and again is not what is looked at.
+    let ejection = tower_balance_p2c::Ejection::new().max(Duration::from_secs(1));
+    let layer = BalanceLayer::builder().ejection(ejection).build().unwrap();
+    let balance = layer.layer(stream::iter(inserts));
     let retry = RetryLayer::builder(Budget::new())
         .attempts(4)
         .backoff(Backoff::new(Duration::from_millis(5), Duration::from_millis(50)).unwrap())
