@@ -104,8 +104,12 @@ fn clone_and_drop(shared: &Arc<()>) -> impl FnMut(u32) + Send + use<> {
 }
 
 pub(super) fn connected(runtime: &Runtime) -> Reconnect<Bare> {
+    connected_by(&ReconnectLayer::new(()), runtime)
+}
+
+pub(super) fn connected_by(layer: &ReconnectLayer<()>, runtime: &Runtime) -> Reconnect<Bare> {
     let ours = runtime.block_on(async {
-        let ours = ReconnectLayer::new(()).layer(Maker);
+        let ours = layer.layer(Maker);
         ours.clone().oneshot(()).await.map(|()| ours)
     });
     ours.expect("the bare service answers")

@@ -6,8 +6,8 @@ use crate::{
     error::{Cause, Closed, StillConnecting, Unavailable},
     future::Refusal,
     mode::Mode,
-    reporter::Reporter,
-    watch::{Phase, View},
+    observed::{Observed, Visible},
+    view::{Phase, View},
 };
 
 /// A handle's wait for a connection.
@@ -19,19 +19,18 @@ pub(crate) struct Wait {
     pub(crate) until: Option<Duration>,
 }
 
-/// Why a handle is not to wait, or nothing when it is. `outage` is why there is no connection.
-pub(crate) fn refusal(
+/// Why a handle is not to wait, or nothing when it is.
+pub(crate) fn refusal<T: Visible>(
     mode: Mode,
     wait: &mut Wait,
-    reporter: &Reporter,
-    view: &View<'_>,
-    outage: Option<&Cause>,
+    observed: &Observed<T>,
+    view: &View<'_, Cause>,
 ) -> Option<Refusal> {
     if let Phase::Closed = view.phase {
-        let name = reporter.name().cloned();
+        let name = observed.name().cloned();
         return Some(Refusal::Closed(Box::new(Closed { name })));
     }
-    let now = reporter.now();
+    let now = observed.now();
     let backoff = match view.phase {
         Phase::BackingOff { cause, until } => Some((cause.clone(), until)),
         _ => None,
@@ -45,14 +44,14 @@ pub(crate) fn refusal(
                 return None;
             }
             let still = || Arc::new(StillConnecting { waited: limit }) as Cause;
-            backoff.unwrap_or_else(|| (outage.cloned().unwrap_or_else(still), now))
+            backoff.unwrap_or_else(|| (view.history.outage().cloned().unwrap_or_else(still), now))
         }
     };
     Some(Refusal::Unavailable(Box::new(Unavailable {
-        name: reporter.name().cloned(),
+        name: observed.name().cloned(),
         cause,
-        failures: view.failures,
+        failures: view.history.failures(),
         wait: due.saturating_sub(now),
-        next_attempt: reporter.at(due),
+        next_attempt: observed.at(due),
     })))
 }

@@ -3,8 +3,13 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use crate::{
-    error::InvalidSetting, exclusive::ExclusiveLayer, layer::ReconnectLayer, mode::Mode,
-    observer::Observer, rule::Rule, settings::Settings,
+    error::InvalidSetting,
+    exclusive::ExclusiveLayer,
+    layer::ReconnectLayer,
+    mode::Mode,
+    observer::{Observer, Told},
+    rule::Rule,
+    settings::{EXCLUSIVE_WORKED_AFTER, SHARED_WORKED_AFTER, Settings},
 };
 
 /// The settings of a [`ReconnectLayer`] or of an [`ExclusiveLayer`].
@@ -15,12 +20,16 @@ use crate::{
 pub struct Builder<T> {
     target: T,
     settings: Settings,
+    told: Told,
 }
 
 impl<T> Builder<T> {
     pub(crate) fn new(target: T) -> Self {
-        let settings = Settings::default();
-        Self { target, settings }
+        Self {
+            target,
+            settings: Settings::default(),
+            told: Told::default(),
+        }
     }
 
     /// How long making one connection may take, the wait for the maker's readiness included.
@@ -55,7 +64,7 @@ impl<T> Builder<T> {
     ///
     /// 5 s by default, 0 to 24 h.
     pub fn stable_after(mut self, uptime: Duration) -> Self {
-        self.settings.stable_after = uptime;
+        self.settings.bounds_mut().stable_after = uptime;
         self
     }
 
@@ -66,7 +75,7 @@ impl<T> Builder<T> {
     /// server begin or lose their connections at one moment, to the number of clients by the dials
     /// a second that the server can take.
     pub fn first_dial_jitter(mut self, jitter: Duration) -> Self {
-        self.settings.first_dial_jitter = jitter;
+        self.settings.bounds_mut().first_dial_jitter = jitter;
         self
     }
 
@@ -84,7 +93,7 @@ impl<T> Builder<T> {
     ///
     /// None by default, 1 ms to 24 h.
     pub fn max_age(mut self, age: Duration) -> Self {
-        self.settings.max_age = Some(age);
+        self.settings.bounds_mut().limits.max_age = Some(age);
         self
     }
 
@@ -95,7 +104,7 @@ impl<T> Builder<T> {
     ///
     /// None by default, 1 ms to 24 h; not with [`eager`](Self::eager).
     pub fn idle(mut self, time: Duration) -> Self {
-        self.settings.idle = Some(time);
+        self.settings.bounds_mut().limits.idle = Some(time);
         self
     }
 
@@ -108,18 +117,31 @@ impl<T> Builder<T> {
         self
     }
 
-    /// Which errors of a connection's readiness mean that it did its work and was retired, as by a
+    /// Which errors of a connection's readiness mean that its other end has retired it, as by a
     /// GOAWAY or a `connection: close` after an answer. Such a loss is no failure, however soon it
-    /// comes: the connection is replaced at once, and the backoff begins anew. One on which no
-    /// request was ever sent has done no work, whatever the rule says.
+    /// comes, if the connection has done its work: see [`worked_after`](Self::worked_after). It is
+    /// replaced at once then, and the backoff begins anew. Another one that is retired before
+    /// [`stable_after`](Self::stable_after) is a failure: a server that sends everybody away is
+    /// dialled ever more rarely.
     ///
-    /// None by default. A rule that is true for a peer that never works makes it be dialled as
-    /// often as a request asks for it.
+    /// None by default.
     pub fn retired_when(
         mut self,
         rule: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static,
     ) -> Self {
         self.settings.retired = Rule::new(rule);
+        self
+    }
+
+    /// How many requests a connection must have taken for its retirement, by the rule of
+    /// [`retired_when`](Self::retired_when), to be no failure.
+    ///
+    /// With 1 a server that closes each connection after an answer is dialled as often as a request
+    /// asks for it. A GOAWAY comes after a thousand requests from nginx by default.
+    ///
+    /// 100 by default for a shared connection, 1 for exclusive ones. At least 1.
+    pub fn worked_after(mut self, requests: u32) -> Self {
+        self.settings.worked_after = Some(requests);
         self
     }
 
@@ -144,13 +166,13 @@ impl<T> Builder<T> {
 
     /// What to call the other end in traces and errors. Nothing by default.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.settings.name = Some(name.into());
+        self.told.name = Some(name.into());
         self
     }
 
     /// Who is told what happens. Nobody by default.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.settings.observer = Some(Arc::new(observer));
+        self.told.observer = Some(Arc::new(observer));
         self
     }
 
@@ -160,7 +182,7 @@ impl<T> Builder<T> {
     ///
     /// 4 by default, 1 to 1024.
     pub fn max_dials(mut self, dials: usize) -> Self {
-        self.settings.max_dials = dials;
+        self.settings.bounds_mut().max_dials = dials;
         self
     }
 
@@ -170,8 +192,8 @@ impl<T> Builder<T> {
     ///
     /// [`InvalidSetting`] when a setting is out of its range.
     pub fn build(self) -> Result<ReconnectLayer<T>, InvalidSetting> {
-        self.settings.check()?;
-        Ok(ReconnectLayer::with(self.target, self.settings))
+        let settings = self.settings.complete(SHARED_WORKED_AFTER)?;
+        Ok(ReconnectLayer::with(self.target, settings, self.told))
     }
 
     /// The layer for connections that belong to one handle each, as HTTP/1 and databases have
@@ -181,14 +203,15 @@ impl<T> Builder<T> {
     ///
     /// [`InvalidSetting`] when a setting is out of its range.
     pub fn build_exclusive(self) -> Result<ExclusiveLayer<T>, InvalidSetting> {
-        self.settings.check()?;
-        Ok(ExclusiveLayer::with(self.target, self.settings))
+        let settings = self.settings.complete(EXCLUSIVE_WORKED_AFTER)?;
+        Ok(ExclusiveLayer::with(self.target, settings, self.told))
     }
 }
 
 impl<T> fmt::Debug for Builder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
+            .field("name", &self.told.name)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

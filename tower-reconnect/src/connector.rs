@@ -7,22 +7,55 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
-    time::Duration,
 };
 
 use tokio::{sync::Mutex, time::timeout};
 use tower_service::Service;
 
-use crate::error::{BoxError, ConnectPanic, ConnectTimeout};
+use crate::{
+    error::{BoxError, ConnectPanic, ConnectTimeout},
+    settings::Settings,
+};
 
-/// Makes connections to one target.
+/// What makes connections to one target, while nothing is dialled.
 pub(crate) struct Connector<M, T> {
-    /// Held by a dial while it waits for the maker's readiness and calls it, and no longer.
-    maker: Mutex<(M, T)>,
-    timeout: Duration,
+    maker: M,
+    target: T,
+    settings: Arc<Settings>,
 }
 
-impl<M, T> Connector<M, T>
+impl<M, T> Connector<M, T> {
+    pub(crate) fn new(maker: M, target: T, settings: Arc<Settings>) -> Self {
+        Self {
+            maker,
+            target,
+            settings,
+        }
+    }
+
+    pub(crate) fn dialler(self) -> Dialler<M, T> {
+        Dialler {
+            maker: Mutex::new((self.maker, self.target)),
+            settings: self.settings,
+        }
+    }
+}
+
+/// Makes connections to one target.
+pub(crate) struct Dialler<M, T> {
+    /// Held by a dial while it waits for the maker's readiness and calls it, and no longer.
+    maker: Mutex<(M, T)>,
+    settings: Arc<Settings>,
+}
+
+impl<M, T> Dialler<M, T> {
+    pub(crate) fn connector(self) -> Connector<M, T> {
+        let (maker, target) = self.maker.into_inner();
+        Connector::new(maker, target, self.settings)
+    }
+}
+
+impl<M, T> Dialler<M, T>
 where
     M: Service<T> + Send + 'static,
     M::Response: Send,
@@ -30,16 +63,9 @@ where
     M::Future: Send,
     T: Clone + Send + 'static,
 {
-    pub(crate) fn new(maker: M, target: T, timeout: Duration) -> Self {
-        Self {
-            maker: Mutex::new((maker, target)),
-            timeout,
-        }
-    }
-
     /// Dials once. The timeout covers the wait for the maker as well.
     pub(crate) async fn dial(self: Arc<Self>) -> Result<M::Response, BoxError> {
-        let after = self.timeout;
+        let after = self.settings.connect_timeout;
         timeout(after, catch_panic(self.connect()))
             .await
             .unwrap_or_else(|_| Err(ConnectTimeout::new(after).into()))

@@ -4,7 +4,7 @@
 use std::{
     future::poll_fn,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     task::Poll,
     time::Duration,
 };
@@ -18,9 +18,9 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    connector::Connector,
+    connector::{Connector, Dialler},
     error::{BoxError, NoRuntime},
-    task::Task,
+    task::{Call, Post},
 };
 
 /// What handles share and the task works on.
@@ -54,20 +54,11 @@ pub(crate) enum Next<T> {
 ///
 /// The handles own the state, and the state this: the task has a weak reference only, so that
 /// dropping the last handle drops the connections and ends the task with every dial.
-pub(crate) struct Driver<D> {
-    state: Mutex<State<D>>,
-    wake: Arc<Notify>,
-}
-
-struct State<D> {
-    /// None when it was stopped for good.
-    launch: Option<Arc<dyn Launch<D>>>,
-    task: Task,
-}
+pub(crate) struct Driver<D>(Post<Box<dyn Launch<D>>>);
 
 /// Hides the type of the service that makes connections from the handles.
-trait Launch<D>: Send + Sync {
-    fn launch(self: Arc<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>);
+trait Launch<D>: Send {
+    fn launch(self: Box<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>);
 }
 
 impl<D> Driver<D> {
@@ -79,21 +70,14 @@ impl<D> Driver<D> {
         M::Future: Send,
         T: Clone + Send + 'static,
     {
-        Self {
-            state: Mutex::new(State {
-                launch: Some(Arc::new(connector)),
-                task: Task::Resting,
-            }),
-            wake: Arc::new(Notify::new()),
-        }
+        Self(Post::new(Box::new(connector)))
     }
 
     /// Whether the task can be started from here, or need not be.
     pub(crate) fn can_start(&self) -> Result<(), NoRuntime> {
-        let state = self.lock();
-        match (&state.task, &state.launch) {
-            (Task::Resting, Some(_)) => Handle::try_current().map(drop).map_err(|_| NoRuntime),
-            (Task::Running { .. }, _) | (_, None) => Ok(()),
+        match self.0.rests() {
+            true => Handle::try_current().map(drop).map_err(|_| NoRuntime),
+            false => Ok(()),
         }
     }
 
@@ -101,48 +85,24 @@ impl<D> Driver<D> {
     /// there is none. Returns whether there is one. No lock of `driven` may be held: a runtime that
     /// is shutting down drops the task, which closes `driven`.
     pub(crate) fn start(&self, driven: &Arc<D>) -> Result<bool, NoRuntime> {
-        let mut state = self.lock();
-        if let Task::Running { .. } = state.task {
-            state.task.call();
-            drop(state);
-            self.wake.notify_one();
-            return Ok(true);
+        match self.0.call(Handle::try_current).map_err(|_| NoRuntime)? {
+            Call::Running => Ok(true),
+            Call::Stopped => Ok(false),
+            Call::Start(connector, runtime, wake) => {
+                connector.launch(&runtime, Arc::downgrade(driven), wake);
+                Ok(!self.0.is_stopped())
+            }
         }
-        let Some(launch) = state.launch.clone() else {
-            return Ok(false);
-        };
-        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
-        state.task.call();
-        drop(state);
-        launch.launch(&runtime, Arc::downgrade(driven), self.wake.clone());
-        Ok(self.lock().launch.is_some())
     }
 
     /// Makes the task, if there is one, ask what there is to do.
     pub(crate) fn nudge(&self) {
-        self.lock().task.call_if_running();
-        self.wake.notify_one();
+        self.0.nudge();
     }
 
     /// Lets no task be started any more. One that is there is woken, to see that its owner is gone.
     pub(crate) fn stop(&self) {
-        let launch = self.lock().launch.take();
-        drop(launch);
-        self.wake.notify_one();
-    }
-
-    /// The task is about to ask.
-    fn begin(&self) {
-        self.lock().task.ask();
-    }
-
-    /// The task has been told to wait for a wakeup. Returns whether it may end instead.
-    fn rest(&self) -> bool {
-        self.lock().task.rest()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<D>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.stop();
     }
 }
 
@@ -154,17 +114,17 @@ where
     M::Future: Send,
     T: Clone + Send + 'static,
 {
-    fn launch(self: Arc<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>) {
+    fn launch(self: Box<Self>, runtime: &Handle, driven: Weak<D>, wake: Arc<Notify>) {
         // Before the first poll: a runtime that is shutting down drops the future unpolled.
         let guard = Guard {
             driven: Some(driven),
             close: D::close,
         };
-        runtime.spawn(run(self, guard, wake));
+        runtime.spawn(run(Arc::new(self.dialler()), guard, wake));
     }
 }
 
-async fn run<D, M, T>(connector: Arc<Connector<M, T>>, mut guard: Guard<D>, wake: Arc<Notify>)
+async fn run<D, M, T>(dialler: Arc<Dialler<M, T>>, mut guard: Guard<D>, wake: Arc<Notify>)
 where
     D: Drive,
     M: Service<T, Response = D::Connection> + Send + 'static,
@@ -176,19 +136,23 @@ where
     let mut dials = JoinSet::new();
     // Never across an await: else the task would keep alive what ends it.
     while let Some(driven) = guard.driven() {
-        driven.driver().begin();
+        driven.driver().0.ask();
         let limit = match driven.next() {
             Next::Dial(ticket) => {
                 let started = Instant::now();
-                let dial = connector.clone().dial();
+                let dial = dialler.clone().dial();
                 dials.spawn(async move { (ticket, dial.await, started) });
                 continue;
             }
             Next::Wait(None) if dials.is_empty() => {
-                if driven.driver().rest() {
-                    return guard.disarm();
+                // Every dial lets go of it at its end.
+                let Some(dialler) = Arc::into_inner(dialler) else {
+                    return;
+                };
+                if let Some(called) = driven.driver().0.rest(Box::new(dialler.connector())) {
+                    called.launch(&Handle::current(), Arc::downgrade(&driven), wake);
                 }
-                continue;
+                return guard.disarm();
             }
             Next::Wait(limit) => limit,
         };

@@ -64,35 +64,71 @@
 //! connection, and giving it back, takes a lock.
 
 mod gate;
+mod open;
 mod pool;
 mod service;
+mod stock;
 mod task;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 use tower_service::Service;
 
+use self::pool::Pool;
 pub use self::service::Exclusive;
-use self::{gate::Gate, pool::Pool};
 use crate::{
-    connector::Connector, driver::Driver, error::BoxError, reporter::Reporter, settings::Settings,
+    connector::Connector,
+    driver::Driver,
+    error::BoxError,
+    observer::{Observer, Told},
+    settings::Settings,
 };
 
 /// Makes an [`Exclusive`] out of a service that makes connections to a target.
 ///
 /// [`Builder::build_exclusive`](crate::Builder::build_exclusive) makes it; see the
-/// [module's documentation](self) for an example.
+/// [module's documentation](self) for an example. Its clones, and those
+/// [for other targets](Self::for_target), share the settings.
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it is applied to a service"]
 pub struct ExclusiveLayer<T> {
     target: T,
-    settings: Settings,
+    settings: Arc<Settings>,
+    told: Option<Arc<Told>>,
 }
 
 impl<T> ExclusiveLayer<T> {
-    pub(crate) fn with(target: T, settings: Settings) -> Self {
-        Self { target, settings }
+    /// The same for another target. The settings are checked and kept once for all targets, which
+    /// makes each endpoint smaller.
+    pub fn for_target<U>(&self, target: U) -> ExclusiveLayer<U> {
+        ExclusiveLayer {
+            target,
+            settings: self.settings.clone(),
+            told: self.told.clone(),
+        }
+    }
+
+    /// The same with a [name](crate::Builder::name) of its own.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        Told::change(&mut self.told, |told| told.name = Some(name.into()));
+        self
+    }
+
+    /// The same with an [observer](crate::Builder::observer) of its own.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        Told::change(&mut self.told, |told| {
+            told.observer = Some(Arc::new(observer));
+        });
+        self
+    }
+
+    pub(crate) fn with(target: T, settings: Settings, told: Told) -> Self {
+        Self {
+            target,
+            settings: Arc::new(settings),
+            told: told.share(),
+        }
     }
 }
 
@@ -108,27 +144,16 @@ where
 
     fn layer(&self, maker: M) -> Self::Service {
         let settings = &self.settings;
-        let limits = settings.limits();
-        let gate = Gate::new(gate::Settings {
-            pace: settings.pace(),
-            stable_after: settings.stable_after,
-            max_dials: settings.max_dials,
-            limits,
-        });
-        let connector = Connector::new(maker, self.target.clone(), settings.connect_timeout);
-        Exclusive::new(Pool::new(
-            gate,
-            limits,
-            Reporter::new(settings.told()),
-            Driver::new(connector),
-            settings.policy(),
-        ))
+        let connector = Connector::new(maker, self.target.clone(), settings.clone());
+        let driver = Driver::new(connector);
+        Exclusive::new(Pool::new(settings.clone(), self.told.clone(), driver))
     }
 }
 
 impl<T> fmt::Debug for ExclusiveLayer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExclusiveLayer")
+            .field("name", &self.told.as_ref().map(|told| &told.name))
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod backoff;
+mod bounds;
 mod builder;
 mod chance;
 mod connector;
@@ -13,15 +14,18 @@ mod driver;
 pub mod error;
 pub mod exclusive;
 pub mod future;
+mod history;
 mod layer;
 mod lent;
+mod life;
 mod limits;
+mod loss;
 mod machine;
 mod mode;
+mod moment;
+mod observed;
 mod observer;
 mod pace;
-mod policy;
-mod reporter;
 mod rule;
 mod service;
 mod settings;
@@ -32,6 +36,7 @@ mod task;
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub mod tcp;
+mod view;
 mod waiters;
 mod watch;
 

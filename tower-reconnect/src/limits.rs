@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::moment::Moment;
+
 /// Limits to the life of connections, each an end or none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits {
@@ -14,20 +16,17 @@ pub(crate) struct Limits {
 /// When to look whether a connection is used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    pub(crate) look_at: Duration,
+    pub(crate) look_at: Moment,
     /// How often in a row it was found unused.
     unused: u32,
-    /// Whether it was ever found in use.
-    pub(crate) ever: bool,
+    /// How many requests were found, at least.
+    pub(crate) uses: u32,
 }
 
 impl Usage {
     /// That of a connection which takes the place of another.
     pub(crate) fn of_next(self) -> Self {
-        Self {
-            ever: false,
-            ..self
-        }
+        Self { uses: 0, ..self }
     }
 }
 
@@ -41,14 +40,12 @@ impl Limits {
     }
 
     /// How the use of a connection made at `now` is watched.
-    pub(crate) fn usage(&self, now: Duration, connection: u64) -> Option<Usage> {
-        let look_at = self.next_look(now, self.random(!connection))?;
-        let (unused, ever) = (0, false);
-        Some(Usage {
-            look_at,
-            unused,
-            ever,
-        })
+    pub(crate) fn usage(&self, now: Duration, connection: u64) -> Usage {
+        Usage {
+            look_at: self.next_look(now, self.random(!connection)),
+            unused: 0,
+            uses: 0,
+        }
     }
 
     /// When to close a connection that nobody has from `now` on: after the idle time and up to half
@@ -61,22 +58,25 @@ impl Limits {
         now.saturating_add(idle).saturating_add(jitter)
     }
 
-    /// Whether a connection has been unused for the idle time, when it was `used` or not since
-    /// the last look.
-    pub(crate) fn is_over(&self, usage: &mut Usage, now: Duration, used: bool) -> bool {
-        let random = self.random(usage.look_at.as_nanos() as u64);
-        usage.ever |= used;
-        usage.unused = if used { 0 } else { usage.unused + 1 };
-        usage.look_at = self.next_look(now, random).unwrap_or(Duration::MAX);
+    /// Whether a connection has been unused for the idle time, after so many `uses` since the last
+    /// look.
+    pub(crate) fn is_over(&self, usage: &mut Usage, now: Duration, uses: u32) -> bool {
+        let random = self.random(Duration::from(usage.look_at).as_nanos() as u64);
+        usage.uses = usage.uses.saturating_add(uses);
+        usage.unused = if uses > 0 { 0 } else { usage.unused + 1 };
+        usage.look_at = self.next_look(now, random);
         usage.unused >= LOOKS
     }
 
     /// After a quarter of the idle time and up to a fifth of that: five of them, which a use right after
     /// a look takes, are one and a half times the idle time.
-    fn next_look(&self, now: Duration, random: u64) -> Option<Duration> {
-        let quarter = self.idle? / LOOKS;
+    fn next_look(&self, now: Duration, random: u64) -> Moment {
+        let Some(idle) = self.idle else {
+            return Moment::NEVER;
+        };
+        let quarter = idle / LOOKS;
         let jitter = fraction(quarter / 5, random);
-        Some(now.saturating_add(quarter).saturating_add(jitter))
+        now.saturating_add(quarter).saturating_add(jitter).into()
     }
 
     fn random(&self, salt: u64) -> u64 {

@@ -10,7 +10,8 @@
 //!  Connecting  failed                          BackingOff   (failures + 1)
 //!  Connected   lost, after `stable_after`      Idle         (failures = 0)
 //!  Connected   lost, sooner                    BackingOff   (failures + 1)
-//!  Connected   retired                         Idle         (failures = 0)
+//!  Connected   retired, after its work         Idle         (failures = 0)
+//!  Connected   retired, sooner                 BackingOff   (failures + 1)
 //!  Connected   looked, unused for `idle`       Idle
 //!  BackingOff  next, when over, with demand    Connecting   (dial)
 //!  BackingOff  next, when over, no demand      Idle
@@ -32,55 +33,34 @@
 //!
 //! Whatever else happens changes nothing.
 
-use std::time::Duration;
+use std::{mem, sync::Arc, time::Duration};
 
 use crate::{
-    limits::{Limits, Usage},
-    pace::Pace,
-    stats::Stats,
+    bounds::Bounds,
+    history::History,
+    life::{Life, Renewal},
+    limits::Limits,
+    loss::Loss,
+    moment::Moment,
+    view::{Phase, View},
 };
 
 /// A connection's life, with causes of type `C`.
 #[derive(Debug)]
 pub(crate) struct Machine<C> {
-    phase: Phase<C>,
-    /// Failed dials and unstable connections since the last stable one.
-    failures: u32,
-    last_cause: Option<C>,
-    /// Whether that was since the last connection was made.
-    outage: bool,
-    stats: Stats,
-    /// Grows with every change that is to be seen.
-    version: u64,
-    pace: Pace,
-    stable_after: Duration,
-    limits: Limits,
+    stage: Stage<C>,
+    history: History<C>,
+    /// Of the jitter of its limits.
+    seed: u64,
 }
 
 #[derive(Debug)]
-pub(crate) enum Phase<C> {
+enum Stage<C> {
     Idle,
     Connecting,
-    Connected {
-        generation: u64,
-        since: Duration,
-        renewal: Renewal,
-        usage: Option<Usage>,
-    },
-    BackingOff {
-        cause: C,
-        until: Duration,
-    },
+    Connected(Life),
+    BackingOff { cause: C, until: Moment },
     Closed,
-}
-
-/// What is done to replace a connection before its end.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Renewal {
-    Due(Duration),
-    Dialling,
-    BackingOff { until: Duration },
-    Never,
 }
 
 /// What whoever drives the machine has to do next.
@@ -88,7 +68,7 @@ pub(crate) enum Renewal {
 pub(crate) enum Step {
     /// Dial once, then report `connected` or `failed`.
     Dial,
-    /// Look whether the connection was used since the last look, then report `looked`.
+    /// Look how often the connection was used since the last look, then report `looked`.
     Look,
     /// Ask again after this long.
     Sleep(Duration),
@@ -96,100 +76,67 @@ pub(crate) enum Step {
     Wait,
 }
 
-/// What a report of a lost connection amounts to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// Somebody else was first, or that connection was replaced long ago.
-    Known,
-    /// It had been up long enough: the next demand dials at once.
-    Stable,
-    /// It died young, which is a failure like a failed dial.
-    Unstable { delay: Duration },
-    /// It was being replaced, and that goes on.
-    Renewing,
-}
-
 impl<C: Clone> Machine<C> {
-    /// A connection counts as stable after `stable_after`, but never before the first backoff
-    /// step has passed: else zero would dial a peer that accepts and dies without any pause.
-    pub(crate) fn new(pace: impl Into<Pace>, stable_after: Duration) -> Self {
-        let pace = pace.into();
+    /// The random `place` and `seed` are those of one service.
+    pub(crate) fn new(bounds: Arc<Bounds>, place: u64, seed: u64) -> Self {
         Self {
-            phase: Phase::Idle,
-            failures: 0,
-            last_cause: None,
-            outage: false,
-            stats: Stats::default(),
-            version: 0,
-            pace,
-            stable_after: stable_after.max(pace.base()),
-            limits: Limits::default(),
+            stage: Stage::Idle,
+            history: History::new(bounds, place),
+            seed,
         }
     }
 
-    pub(crate) fn limited(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+    pub(crate) fn history(&self) -> &History<C> {
+        &self.history
     }
 
-    pub(crate) fn phase(&self) -> &Phase<C> {
-        &self.phase
+    pub(crate) fn phase(&self) -> Phase<'_, C> {
+        match &self.stage {
+            Stage::Idle => Phase::Idle,
+            Stage::Connecting => Phase::Connecting,
+            Stage::Connected(life) => Phase::Connected {
+                since: life.since(),
+            },
+            Stage::BackingOff { cause, until } => Phase::BackingOff {
+                cause,
+                until: (*until).into(),
+            },
+            Stage::Closed => Phase::Closed,
+        }
     }
 
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// Why the last dial failed or the last connection was lost, whatever has happened since.
-    pub(crate) fn last_cause(&self) -> Option<&C> {
-        self.last_cause.as_ref()
-    }
-
-    /// Why there is no connection, if anything has gone wrong.
-    pub(crate) fn outage(&self) -> Option<&C> {
-        self.last_cause.as_ref().filter(|_| self.outage)
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        self.stats
-    }
-
-    pub(crate) fn version(&self) -> u64 {
-        self.version
+    pub(crate) fn view(&self) -> View<'_, C> {
+        View {
+            phase: self.phase(),
+            history: &self.history,
+        }
     }
 
     /// The connection that is there, and when it was made.
     pub(crate) fn connection(&self) -> Option<(u64, Duration)> {
-        match self.phase {
-            Phase::Connected {
-                generation, since, ..
-            } => Some((generation, since)),
+        match &self.stage {
+            Stage::Connected(life) => Some((life.generation(), life.since())),
             _ => None,
         }
     }
 
-    /// Whether a look has found the connection in use.
-    pub(crate) fn was_used(&self) -> bool {
-        matches!(&self.phase, Phase::Connected { usage: Some(usage), .. } if usage.ever)
-    }
-
     /// What to do now, when `demand` says whether anybody wants a connection.
     pub(crate) fn next(&mut self, now: Duration, demand: bool) -> Step {
-        match self.phase {
-            Phase::BackingOff { until, .. } if now < until => {
-                return Step::Sleep(until.saturating_sub(now));
+        match &self.stage {
+            Stage::BackingOff { until, .. } if now < Duration::from(*until) => {
+                return Step::Sleep(Duration::from(*until).saturating_sub(now));
             }
-            Phase::Idle | Phase::BackingOff { .. } if demand => {
-                if let Some(delay) = self.put_off(now) {
+            Stage::Idle | Stage::BackingOff { .. } if demand => {
+                if let Some(delay) = self.history.put_off(now) {
                     return Step::Sleep(delay);
                 }
-                self.pace.dials(now);
-                self.stats.dials += 1;
-                self.enter(Phase::Connecting);
+                self.history.dials(now);
+                self.stage = Stage::Connecting;
                 return Step::Dial;
             }
-            Phase::BackingOff { .. } => self.enter(Phase::Idle),
-            Phase::Connected { .. } => return self.next_of_connection(now),
-            Phase::Idle | Phase::Connecting | Phase::Closed => {}
+            Stage::BackingOff { .. } => self.enter(Stage::Idle),
+            Stage::Connected(_) => return self.next_of_connection(now),
+            Stage::Idle | Stage::Connecting | Stage::Closed => {}
         }
         Step::Wait
     }
@@ -197,134 +144,96 @@ impl<C: Clone> Machine<C> {
     /// The dial made a connection. Returns its generation, which is never zero, or `None` when no
     /// dial was under way.
     pub(crate) fn connected(&mut self, now: Duration) -> Option<u64> {
-        let generation = self.stats.connections + 1;
-        // Whoever did not use the old connection does not use the new one either.
-        let usage = match self.phase {
-            Phase::Connecting => self.limits.usage(now, generation),
-            Phase::Connected {
-                renewal: Renewal::Dialling,
-                usage,
-                ..
-            } => {
-                self.stats.replaced += 1;
-                usage.map(Usage::of_next)
-            }
+        let replaced = match &self.stage {
+            Stage::Connecting => None,
+            Stage::Connected(old) if matches!(old.renewal, Renewal::Dialling) => Some(*old),
             _ => return None,
         };
-        self.stats.connections = generation;
-        self.stats.open = 1;
-        self.outage = false;
-        let renew_at = self.limits.renew_at(now, generation);
-        self.enter(Phase::Connected {
-            generation,
-            since: now,
-            renewal: renew_at.map_or(Renewal::Never, Renewal::Due),
-            usage,
+        let generation = self.history.connects();
+        self.history.stats.open = 1;
+        let life = Life::new(generation, now, &self.limits());
+        self.stage = Stage::Connected(match replaced {
+            Some(old) => {
+                self.history.stats.replaced += 1;
+                life.after(&old)
+            }
+            None => life,
         });
         Some(generation)
     }
 
     /// The dial failed. Returns how long the backoff lasts, or `None` when no dial was under way.
     pub(crate) fn failed(&mut self, now: Duration, cause: C, random: u64) -> Option<Duration> {
-        let renews = match &self.phase {
-            Phase::Connecting => false,
-            Phase::Connected {
-                renewal: Renewal::Dialling,
-                ..
-            } => true,
+        let renews = match &self.stage {
+            Stage::Connecting => false,
+            Stage::Connected(life) if matches!(life.renewal, Renewal::Dialling) => true,
             _ => return None,
         };
-        self.stats.failures += 1;
-        let delay = self.pace.after_failure(self.failures, now, random);
-        let until = self.fail(cause.clone(), now, delay);
+        self.history.stats.failures += 1;
+        let delay = self.history.dial_failed(now, random);
+        let until = now.saturating_add(delay).into();
         if renews {
-            self.renew(Renewal::BackingOff { until });
+            self.history.note(cause);
+            self.renew(Renewal::BackingOff(until));
         } else {
-            self.outage = true;
-            self.enter(Phase::BackingOff { cause, until });
+            self.history.blame(cause.clone());
+            self.enter(Stage::BackingOff { cause, until });
         }
         Some(delay)
     }
 
     /// The connection of this `generation` is dead. Only the first report of it counts.
     pub(crate) fn lost(&mut self, lost: u64, now: Duration, cause: C, random: u64) -> Loss {
-        let Some((since, renewal)) = self.take_connection(lost) else {
-            return Loss::Known;
-        };
-        let stable = now.saturating_sub(since) >= self.stable_after;
-        self.stats.unstable += u64::from(!stable);
-        self.outage = true;
-        if self.hand_over(renewal, &cause) {
-            self.last_cause = Some(cause);
-            return Loss::Renewing;
-        }
-        if stable {
-            self.failures = 0;
-            self.last_cause = Some(cause);
-            return Loss::Stable;
-        }
-        let delay = self.pace.after_loss(self.failures, now, random);
-        let until = self.fail(cause.clone(), now, delay);
-        self.enter(Phase::BackingOff { cause, until });
-        Loss::Unstable { delay }
+        self.end(lost, now, cause, random, None)
     }
 
-    /// The connection of this `generation` has ended after it did its work, however soon.
-    pub(crate) fn retired(&mut self, lost: u64, cause: C) -> Loss {
-        let Some((_, renewal)) = self.take_connection(lost) else {
-            return Loss::Known;
-        };
-        self.stats.retired += 1;
-        self.outage = true;
-        self.last_cause = Some(cause.clone());
-        if self.hand_over(renewal, &cause) {
-            return Loss::Renewing;
-        }
-        self.failures = 0;
-        Loss::Stable
+    /// The connection of this `generation` was retired by its other end, after so many `uses` since
+    /// the last look.
+    pub(crate) fn retired(
+        &mut self,
+        lost: u64,
+        now: Duration,
+        cause: C,
+        random: u64,
+        uses: u32,
+    ) -> Loss {
+        self.end(lost, now, cause, random, Some(uses))
     }
 
-    /// Whether the connection was `used` since the last look. Returns whether it is to be closed,
-    /// because it was not for long enough.
-    pub(crate) fn looked(&mut self, now: Duration, used: bool) -> bool {
-        let Phase::Connected {
-            usage: Some(usage),
-            renewal,
-            ..
-        } = &mut self.phase
-        else {
+    /// There were so many `uses` of the connection since the last look. Returns whether it is to be
+    /// closed, because there were none for long enough.
+    pub(crate) fn looked(&mut self, now: Duration, uses: u32) -> bool {
+        let limits = self.limits();
+        let Stage::Connected(life) = &mut self.stage else {
             return false;
         };
-        let over = self.limits.is_over(usage, now, used);
-        // One that is being replaced is closed at a later look, so that its dial has a place.
-        if !over || matches!(renewal, Renewal::Dialling) {
+        if !life.looked(now, uses, &limits) {
             return false;
         }
-        self.stats.unused += 1;
-        self.stats.open = 0;
-        self.enter(Phase::Idle);
+        self.history.stats.unused += 1;
+        self.history.stats.open = 0;
+        self.enter(Stage::Idle);
         true
     }
 
     /// Forgets the failures, as when something has changed that they knew nothing of.
     pub(crate) fn reset(&mut self, now: Duration) {
-        self.failures = 0;
-        match self.phase {
-            Phase::BackingOff { .. } => self.enter(Phase::Idle),
-            Phase::Connected {
-                renewal: Renewal::BackingOff { .. },
-                ..
-            } => self.renew(Renewal::Due(now)),
+        self.history.recover();
+        match &self.stage {
+            Stage::BackingOff { .. } => self.enter(Stage::Idle),
+            Stage::Connected(life) if matches!(life.renewal, Renewal::BackingOff(_)) => {
+                self.renew(Renewal::Due(now.into()));
+            }
             _ => {}
         }
     }
 
     /// Nobody can dial any more. Returns whether somebody could.
     pub(crate) fn close(&mut self) -> bool {
-        let open = !matches!(self.phase, Phase::Closed);
+        let open = !matches!(self.stage, Stage::Closed);
         if open {
-            self.stats.open = 0;
-            self.enter(Phase::Closed);
+            self.history.stats.open = 0;
+            self.enter(Stage::Closed);
         }
         open
     }
@@ -332,97 +241,85 @@ impl<C: Clone> Machine<C> {
 
 impl<C: Clone> Machine<C> {
     fn next_of_connection(&mut self, now: Duration) -> Step {
-        let Phase::Connected {
-            since,
-            renewal,
-            usage,
-            ..
-        } = self.phase
-        else {
+        let Stage::Connected(life) = &mut self.stage else {
             return Step::Wait;
         };
-        let look_at = usage.map_or(Duration::MAX, |usage| usage.look_at);
-        if look_at <= now {
-            return Step::Look;
-        }
-        let dial_at = match renewal {
-            Renewal::Due(at) | Renewal::BackingOff { until: at } => at,
-            Renewal::Dialling | Renewal::Never => Duration::MAX,
-        };
-        if dial_at <= now {
-            let settled = now.saturating_sub(since) >= self.stable_after;
-            if settled && matches!(renewal, Renewal::Due(_)) {
-                self.failures = 0;
+        let step = life.next(now);
+        if step == Step::Dial {
+            let due = matches!(life.renewal, Renewal::Due(_));
+            life.renewal = Renewal::Dialling;
+            if due && self.history.is_stable(life.since(), now) {
+                self.history.recover();
             }
-            self.pace.dials(now);
-            self.stats.dials += 1;
-            self.renew(Renewal::Dialling);
-            return Step::Dial;
+            self.history.dials(now);
         }
-        match look_at.min(dial_at) {
-            Duration::MAX => Step::Wait,
-            at => Step::Sleep(at.saturating_sub(now)),
+        step
+    }
+
+    /// If it was retired, `retired` says after how many uses since the last look.
+    fn end(
+        &mut self,
+        lost: u64,
+        now: Duration,
+        cause: C,
+        random: u64,
+        retired: Option<u32>,
+    ) -> Loss {
+        let Some(life) = self.take_connection(lost) else {
+            return Loss::Known;
+        };
+        let retired = retired.map(|uses| life.uses().saturating_add(uses));
+        let stable = self.history.ends(life.since(), now, retired);
+        self.history.blame(cause.clone());
+        match life.renewal {
+            // What had begun goes on as the dial or the backoff that is due anyway.
+            Renewal::Dialling => {
+                self.enter(Stage::Connecting);
+                Loss::Renewing
+            }
+            Renewal::BackingOff(until) => {
+                self.enter(Stage::BackingOff { cause, until });
+                Loss::Renewing
+            }
+            Renewal::Due(_) | Renewal::Never if stable => {
+                self.history.recover();
+                Loss::Stable
+            }
+            Renewal::Due(_) | Renewal::Never => {
+                let delay = self.history.died_young(now, random);
+                let until = now.saturating_add(delay).into();
+                self.enter(Stage::BackingOff { cause, until });
+                Loss::Unstable { delay }
+            }
         }
     }
 
     /// Leaves the connection of this `generation`, if it is the one that is there.
-    fn take_connection(&mut self, lost: u64) -> Option<(Duration, Renewal)> {
-        let Phase::Connected {
-            generation,
-            since,
-            renewal,
-            ..
-        } = self.phase
-        else {
-            return None;
-        };
+    fn take_connection(&mut self, lost: u64) -> Option<Life> {
+        let (generation, _) = self.connection()?;
         if generation != lost {
             return None;
         }
-        self.stats.lost += 1;
-        self.stats.open = 0;
-        self.enter(Phase::Idle);
-        Some((since, renewal))
-    }
-
-    /// Whether a renewal that had begun goes on as the dial or the backoff that is due anyway.
-    fn hand_over(&mut self, renewal: Renewal, cause: &C) -> bool {
-        let phase = match renewal {
-            Renewal::Dialling => Phase::Connecting,
-            Renewal::BackingOff { until } => {
-                let cause = cause.clone();
-                Phase::BackingOff { cause, until }
-            }
-            Renewal::Due(_) | Renewal::Never => return false,
-        };
-        self.enter(phase);
-        true
-    }
-
-    /// How long a dial that is wanted now has to wait, because it follows no failure.
-    fn put_off(&mut self, now: Duration) -> Option<Duration> {
-        match self.failures {
-            0 => self.pace.put_off(now),
+        self.history.stats.open = 0;
+        match mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Connected(life) => Some(life),
             _ => None,
         }
     }
 
-    /// Returns until when the backoff of so long lasts.
-    fn fail(&mut self, cause: C, now: Duration, delay: Duration) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        self.last_cause = Some(cause);
-        now.saturating_add(delay)
-    }
-
     fn renew(&mut self, next: Renewal) {
-        if let Phase::Connected { renewal, .. } = &mut self.phase {
-            *renewal = next;
-            self.version += 1;
+        if let Stage::Connected(life) = &mut self.stage {
+            life.renewal = next;
+            self.history.changed();
         }
     }
 
-    fn enter(&mut self, phase: Phase<C>) {
-        self.phase = phase;
-        self.version += 1;
+    fn enter(&mut self, stage: Stage<C>) {
+        self.stage = stage;
+        self.history.changed();
+    }
+
+    fn limits(&self) -> Limits {
+        self.history.bounds().limits(self.seed)
     }
 }

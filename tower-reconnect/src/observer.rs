@@ -66,7 +66,7 @@ pub enum Event<'a> {
         /// When the next dial is due, from now, if the connection died before it was stable.
         retry_in: Option<Duration>,
     },
-    /// A connection has ended after it did its work, by the rule of
+    /// The other end has retired a connection, by the rule of
     /// [`Builder::retired_when`](crate::Builder::retired_when).
     #[non_exhaustive]
     Retired {
@@ -76,6 +76,9 @@ pub enum Event<'a> {
         cause: &'a Cause,
         /// How long after it was made that was noticed.
         age: Duration,
+        /// When the next dial is due, from now, if the connection had not done its work and was not
+        /// stable.
+        retry_in: Option<Duration>,
     },
     /// A connection has reached its maximum age: the next one is there, and this one drains.
     #[non_exhaustive]
@@ -98,22 +101,34 @@ pub enum Event<'a> {
 }
 
 /// Who is told, and by which name in traces.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Told {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Told {
+    /// Nothing when there is nobody to tell, and no name.
+    pub(crate) fn share(self) -> Option<Arc<Self>> {
+        let any = self.name.is_some() || self.observer.is_some();
+        any.then(|| Arc::new(self))
+    }
+
+    /// Leaves others who share it as they are.
+    pub(crate) fn change(told: &mut Option<Arc<Self>>, change: impl FnOnce(&mut Self)) {
+        change(Arc::make_mut(told.get_or_insert_default()));
+    }
+
     /// Not to be called under a lock.
-    pub(crate) fn tell(&self, event: &Event<'_>) {
-        log(self.name.as_deref(), event);
-        let Some(observer) = &self.observer else {
+    pub(crate) fn tell(told: Option<&Self>, event: &Event<'_>) {
+        let name = told.and_then(|told| told.name.as_deref());
+        log(name, event);
+        let Some(observer) = told.and_then(|told| told.observer.as_ref()) else {
             return;
         };
         // What becomes of a connection must not depend on whoever watches it.
         if catch_unwind(AssertUnwindSafe(|| observer.event(event))).is_err() {
-            tracing::error!(name = self.name.as_deref(), "the observer panicked");
+            tracing::error!(name, "the observer panicked");
         }
     }
 }
@@ -154,6 +169,21 @@ fn log(name: Option<&str>, event: &Event<'_>) {
         }
         Event::Lost { cause, age, .. } => {
             tracing::debug!(name, error = as_error(cause), ?age, "connection lost");
+        }
+        Event::Retired {
+            cause,
+            age,
+            retry_in: Some(delay),
+            ..
+        } => {
+            let error = as_error(cause);
+            tracing::warn!(
+                name,
+                error,
+                ?age,
+                ?delay,
+                "connection retired before it did its work"
+            );
         }
         Event::Retired { cause, age, .. } => {
             tracing::debug!(name, error = as_error(cause), ?age, "connection retired");

@@ -32,8 +32,8 @@ pub struct Reconnect<S> {
     connection: Option<Connection<S>>,
     /// Whether it has said so and was not called since.
     ready: bool,
-    /// While there is no connection.
-    wait: Wait,
+    /// While there is no connection, if it has waited.
+    wait: Option<Box<Wait>>,
     /// We said that we are ready, to refuse the next request.
     refusal: Option<Refusal>,
 }
@@ -48,7 +48,7 @@ impl<S> Reconnect<S> {
             shared,
             connection: None,
             ready: false,
-            wait: Wait::default(),
+            wait: None,
             refusal: None,
         }
     }
@@ -88,7 +88,8 @@ impl<S> Reconnect<S> {
                     Poll::Ready(Err(cause)) => self.lose(cause.into()),
                 }
             }
-            match self.shared.demand(&mut self.wait, context) {
+            let wait = self.wait.get_or_insert_default();
+            match self.shared.demand(wait, context) {
                 Access::Connected => {}
                 Access::Waiting => return Poll::Pending,
                 Access::Refused(refusal) => return Poll::Ready(Some(refusal)),
@@ -133,7 +134,7 @@ impl<S> Reconnect<S> {
         self.connection = self.shared.connection();
         // Whoever waited for it has been woken, and counts as waiting no more.
         if self.connection.is_some() {
-            self.wait = Wait::default();
+            self.wait = None;
         }
     }
 }
@@ -182,10 +183,10 @@ where
             return ResponseFuture::refused(None);
         };
         self.shared.touch();
-        let policy = self.shared.policy();
-        let response = ResponseFuture::sent(connection.service.call(request), &policy.unsent);
+        let settings = self.shared.settings();
+        let response = ResponseFuture::sent(connection.service.call(request), &settings.unsent);
         self.ready = false;
-        if policy.releases {
+        if settings.releases() {
             self.connection = None;
         }
         response
@@ -201,8 +202,10 @@ impl<S> Clone for Reconnect<S> {
 
 impl<S> Drop for Reconnect<S> {
     fn drop(&mut self) {
-        if self.wait.key.is_some() {
-            self.shared.leave(&mut self.wait);
+        if let Some(wait) = &mut self.wait
+            && wait.key.is_some()
+        {
+            self.shared.leave(wait);
         }
     }
 }

@@ -2,25 +2,25 @@
 
 mod task;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Context,
-};
+use std::{sync::Arc, task::Context};
 
 use arc_swap::ArcSwapOption;
 
 use crate::{
     admission::{Wait, refusal},
+    chance::Chance,
     current::Current,
     driver::Driver,
     error::{BoxError, Cause},
     future::Refusal,
-    machine::{Loss, Machine, Phase as MachinePhase},
-    observer::Event,
-    policy::Policy,
-    reporter::Reporter,
+    loss::Loss,
+    machine::Machine,
+    observed::{Observed, Visible},
+    observer::Told,
+    settings::Settings,
+    view::{Phase, View},
     waiters::Waiters,
-    watch::{Phase, State, View, Watch},
+    watch::{State, Watch},
 };
 
 /// Owned by the handles, so that dropping the last handle drops the connection and ends the task.
@@ -29,10 +29,10 @@ pub(crate) struct Shared<S> {
     current: Current,
     /// For requests, which take no lock. It and `current` change under the lock of `inner` only.
     connection: ArcSwapOption<Connection<S>>,
-    inner: Mutex<Inner>,
+    inner: Observed<Inner>,
     driver: Driver<Self>,
-    reporter: Reporter,
-    policy: Policy,
+    settings: Arc<Settings>,
+    chance: Chance,
 }
 
 struct Inner {
@@ -60,23 +60,24 @@ pub(crate) enum Access {
 
 impl<S> Shared<S> {
     pub(crate) fn new(
-        machine: Machine<Cause>,
-        reporter: Reporter,
+        settings: Arc<Settings>,
+        told: Option<Arc<Told>>,
         driver: Driver<Self>,
-        policy: Policy,
     ) -> Arc<Self> {
-        let eager = policy.eager;
+        let bounds = settings.bounds.clone();
+        let eager = settings.eager;
+        let inner = Inner {
+            machine: Machine::new(bounds, settings.place(), settings.limits_seed()),
+            waiters: Waiters::default(),
+            refused: false,
+        };
         let shared = Arc::new(Self {
-            current: Current::new(),
+            current: Current::new(settings.bounds.worked_after),
             connection: ArcSwapOption::empty(),
-            inner: Mutex::new(Inner {
-                machine,
-                waiters: Waiters::default(),
-                refused: false,
-            }),
+            inner: Observed::new(inner, told),
             driver,
-            reporter,
-            policy,
+            chance: settings.chance(),
+            settings,
         });
         if eager {
             // Without a runtime the first poll from within one starts it.
@@ -90,7 +91,7 @@ impl<S> Shared<S> {
         if let Err(error) = self.driver.can_start() {
             return Access::Refused(Refusal::NoRuntime(error));
         }
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         let (access, waker) = match self.admit(&mut inner, wait) {
             None => {
                 let until = wait.until;
@@ -111,7 +112,7 @@ impl<S> Shared<S> {
         match self.driver.start(self) {
             Ok(true) => access,
             // The runtime is shutting down, or was.
-            Ok(false) => self.admit(&mut self.lock(), wait).unwrap_or(access),
+            Ok(false) => self.admit(&mut self.inner.lock(), wait).unwrap_or(access),
             Err(error) => {
                 // The task has come to rest since.
                 self.leave(wait);
@@ -123,60 +124,35 @@ impl<S> Shared<S> {
     /// Reports that the connection of this generation is dead, for `cause`.
     pub(crate) fn lose(&self, generation: u64, cause: BoxError) {
         let cause = Cause::from(cause);
-        let now = self.reporter.now();
-        let random = self.policy.chance.draw();
-        let retired = self.policy.retired.is_true_for(&*cause);
-        let (retired, loss, since, connection) = self.change(|inner| {
+        let now = self.inner.now();
+        let random = self.chance.draw();
+        let retired = self.settings.retired.is_true_for(&*cause);
+        let (loss, since, connection) = self.inner.change(|inner| {
             let since = inner.machine.connection().map(|(_, since)| since);
-            // One that was never asked for anything cannot have done its work.
-            let used = self.current.was_used() || inner.machine.was_used();
-            let retired = retired && used;
+            let cause = cause.clone();
+            let uses = self.current.uses();
             let loss = match retired {
-                true => inner.machine.retired(generation, cause.clone()),
-                false => inner.machine.lost(generation, now, cause.clone(), random),
+                true => inner.machine.retired(generation, now, cause, random, uses),
+                false => inner.machine.lost(generation, now, cause, random),
             };
             let connection = match loss {
                 Loss::Known => None,
                 _ => self.replace(None),
             };
-            (retired, loss, since, connection)
+            (loss, since, connection)
         });
         drop(connection);
-        let (connection, cause) = (generation, &cause);
         let age = now.saturating_sub(since.unwrap_or(now));
-        let retry_in = match loss {
-            Loss::Known => return,
-            Loss::Stable | Loss::Renewing => None,
-            Loss::Unstable { delay } => Some(delay),
-        };
-        self.reporter.tell(&match retired {
-            true => Event::Retired {
-                connection,
-                cause,
-                age,
-            },
-            false => Event::Lost {
-                connection,
-                cause,
-                age,
-                retry_in,
-            },
-        });
+        self.inner.tell_loss(generation, &cause, age, loss, retired);
     }
 
     /// What to give a handle at once, or nothing when it has to wait.
     fn admit(&self, inner: &mut Inner, wait: &mut Wait) -> Option<Access> {
-        if let MachinePhase::Connected { .. } = inner.machine.phase() {
+        let view = inner.view();
+        if let Phase::Connected { .. } = view.phase {
             return Some(Access::Connected);
         }
-        let machine = &inner.machine;
-        let refusal = refusal(
-            self.policy.mode,
-            wait,
-            &self.reporter,
-            &view(machine),
-            machine.outage(),
-        )?;
+        let refusal = refusal(self.settings.mode, wait, &self.inner, &view)?;
         inner.refused = true;
         Some(Access::Refused(refusal))
     }
@@ -184,21 +160,19 @@ impl<S> Shared<S> {
 
 impl<S> Shared<S> {
     pub(crate) fn watch(&self) -> Watch {
-        let inner = self.lock();
-        self.reporter.watch(&view(&inner.machine))
+        self.inner.watch()
     }
 
     pub(crate) fn state(&self) -> State {
-        let inner = self.lock();
-        self.reporter.state(&view(&inner.machine))
+        self.inner.state()
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
-        self.reporter.name().map(|name| &**name)
+        self.inner.name().map(|name| &**name)
     }
 
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.policy
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Whether the connection of this generation is the one to use.
@@ -227,27 +201,15 @@ impl<S> Shared<S> {
 
     /// Ends a handle's wait.
     pub(crate) fn leave(&self, wait: &mut Wait) {
-        let waker = self.lock().end(wait);
+        let waker = self.inner.lock().end(wait);
         drop(waker);
     }
 
     /// Forgets the failures.
     pub(crate) fn reset_backoff(&self) {
-        let now = self.reporter.now();
-        self.change(|inner| inner.machine.reset(now));
+        let now = self.inner.now();
+        self.inner.change(|inner| inner.machine.reset(now));
         self.driver.nudge();
-    }
-
-    /// Changes the state under the lock, then shows it to the watches without.
-    fn change<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
-        let mut inner = self.lock();
-        let before = inner.machine.version();
-        let result = change(&mut inner);
-        let changed = inner.machine.version() != before;
-        let seen = changed.then(|| self.reporter.see(&view(&inner.machine)));
-        drop(inner);
-        self.reporter.publish(seen.flatten());
-        result
     }
 
     /// Only to be called under the lock, and what it returns only to be dropped without.
@@ -257,11 +219,6 @@ impl<S> Shared<S> {
         self.current.replace(generation);
         replaced
     }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing under the lock panics half way.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<S> Drop for Shared<S> {
@@ -270,28 +227,15 @@ impl<S> Drop for Shared<S> {
     }
 }
 
+impl Visible for Inner {
+    fn view(&self) -> View<'_, Cause> {
+        self.machine.view()
+    }
+}
+
 impl Inner {
     fn end(&mut self, wait: &mut Wait) -> Option<std::task::Waker> {
         wait.until = None;
         self.waiters.remove(&mut wait.key)
-    }
-}
-
-fn view(machine: &Machine<Cause>) -> View<'_> {
-    View {
-        version: machine.version(),
-        phase: match machine.phase() {
-            MachinePhase::Idle => Phase::Idle,
-            MachinePhase::Connecting => Phase::Connecting,
-            MachinePhase::Connected { since, .. } => Phase::Connected { since: *since },
-            MachinePhase::BackingOff { cause, until } => Phase::BackingOff {
-                cause,
-                until: *until,
-            },
-            MachinePhase::Closed => Phase::Closed,
-        },
-        failures: machine.failures(),
-        stats: machine.stats(),
-        last_cause: machine.last_cause(),
     }
 }

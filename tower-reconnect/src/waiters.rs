@@ -55,18 +55,19 @@ impl Waiters {
     /// Ends the wait of `key`, if it still waits.
     pub(crate) fn remove(&mut self, key: &mut Option<u64>) -> Option<Waker> {
         let waiter = key.take().and_then(|key| self.waiting.remove(&key));
+        self.shrink();
         waiter.map(|waiter| waiter.waker)
     }
 
     /// Ends the longest wait.
     pub(crate) fn take_first(&mut self) -> Option<(u64, Waker)> {
         let (key, waiter) = self.waiting.pop_first()?;
+        self.shrink();
         Some((key, waiter.waker))
     }
 
     /// Ends every wait. The first to wait comes first.
     pub(crate) fn take_all(&mut self) -> Vec<Waker> {
-        // Not `split_off`, which would keep a node of the map for as long as nobody waits.
         let waiting = std::mem::take(&mut self.waiting);
         waiting.into_values().map(|waiter| waiter.waker).collect()
     }
@@ -96,6 +97,13 @@ impl Waiters {
             expired.extend(self.take_first().map(|(_, waker)| waker));
         }
         expired
+    }
+
+    /// A map keeps a node for as long as it is empty, which is most of the time.
+    fn shrink(&mut self) {
+        if self.waiting.is_empty() {
+            self.waiting = BTreeMap::new();
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! The connection's state, for whoever wants to see it.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use tokio::{sync::watch, time::Instant};
 
-use crate::{error::Cause, stats::Stats};
+use crate::{
+    error::Cause,
+    stats::Stats,
+    view::{Phase, View},
+};
 
 /// Sees the state of a connection and the changes of it.
 ///
@@ -103,26 +107,10 @@ pub(crate) struct Published {
     pub(crate) last_cause: Option<Cause>,
 }
 
-/// What a state machine shows of itself. Its moments count from the epoch.
-pub(crate) struct View<'a> {
-    pub(crate) version: u64,
-    pub(crate) phase: Phase<'a>,
-    pub(crate) failures: u32,
-    pub(crate) stats: Stats,
-    pub(crate) last_cause: Option<&'a Cause>,
-}
-
-pub(crate) enum Phase<'a> {
-    Idle,
-    Connecting,
-    Connected { since: Duration },
-    BackingOff { cause: &'a Cause, until: Duration },
-    Closed,
-}
-
 impl Published {
-    pub(crate) fn new(view: &View<'_>, epoch: Instant) -> Self {
+    pub(crate) fn new(view: &View<'_, Cause>, epoch: Instant) -> Self {
         let at = |time| epoch.checked_add(time).unwrap_or(epoch);
+        let history = view.history;
         let state = match view.phase {
             Phase::Idle => State::Idle,
             Phase::Connecting => State::Connecting,
@@ -130,15 +118,15 @@ impl Published {
             Phase::BackingOff { cause, until } => State::BackingOff {
                 cause: cause.clone(),
                 until: at(until),
-                failures: view.failures,
+                failures: history.failures(),
             },
             Phase::Closed => State::Closed,
         };
         Self {
-            version: view.version,
+            version: history.version(),
             state,
-            stats: view.stats,
-            last_cause: view.last_cause.cloned(),
+            stats: history.stats,
+            last_cause: history.last_cause().cloned(),
         }
     }
 }

@@ -161,16 +161,46 @@ async fn no_time_to_be_stable_makes_no_busy_loop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retired_connection_is_replaced_at_once_however_young() {
+async fn a_retired_connection_that_has_done_its_work_is_replaced_at_once_however_young() {
     let peer = Peer::new(&[Dial::Accept]);
-    let service = peer.connect(ReconnectLayer::builder("peer").retired_when(|_| true));
-    for request in 1..=20 {
-        let answer = timeout(TICK * 10, service.clone().oneshot(request)).await;
-        assert!(answer.unwrap().is_ok());
-        assert_eq!(peer.dials(), request as usize);
+    let builder = ReconnectLayer::builder("peer").retired_when(|_| true);
+    let service = peer.connect(builder.worked_after(3));
+    for round in 1..=20 {
+        for request in 0..3 {
+            let answer = timeout(TICK * 10, service.clone().oneshot(request)).await;
+            assert!(answer.unwrap().is_ok());
+        }
+        assert_eq!(peer.dials(), round);
         peer.link().kill();
     }
     assert_eq!(service.watch().stats().unstable, 0);
+}
+
+/// A server that says GOAWAY after each request, or before the first.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_sends_everybody_away_soon_is_dialled_ever_more_rarely() {
+    for requests in [0, 1, 99] {
+        let peer = Peer::new(&[Dial::Accept]);
+        let service = peer.connect(ReconnectLayer::builder("peer").retired_when(|_| true));
+        let end = Instant::now() + Duration::from_secs(60);
+        let mut answered = 0;
+        while Instant::now() < end {
+            let mut handle = service.clone();
+            if timeout(TICK * 10, handle.ready()).await.is_err() {
+                continue;
+            }
+            for request in 0..requests {
+                handle.ready().await.unwrap().call(request).await.unwrap();
+                answered += 1;
+            }
+            peer.link().kill();
+        }
+        let stats = service.watch().stats();
+        assert!((8..=20).contains(&stats.dials), "{requests}: {stats:?}");
+        assert!(stats.retired + 1 >= stats.dials, "{requests}: {stats:?}");
+        assert_eq!(stats.retired, stats.unstable);
+        assert!(answered >= requests * (stats.dials - 1));
+    }
 }
 
 async fn flap(dial: Dial, stable_after: Duration) {

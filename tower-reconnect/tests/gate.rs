@@ -1,27 +1,45 @@
 //! When to dial for many exclusive connections, as a pure function of time and events.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
 use self::{
     backoff::Backoff,
-    gate::{Gate, Loss, Phase, Settings, Step, Ticket},
+    bounds::Bounds,
+    gate::{Gate, Step, Ticket},
     limits::Limits,
-    pace::Pace,
+    loss::Loss,
+    view::Phase,
 };
 
 #[path = "../src/backoff.rs"]
 mod backoff;
+#[path = "../src/bounds.rs"]
+mod bounds;
 #[path = "../src/exclusive/gate.rs"]
 mod gate;
+#[path = "../src/history.rs"]
+mod history;
 #[path = "../src/limits.rs"]
 mod limits;
+#[path = "../src/loss.rs"]
+mod loss;
+#[path = "../src/moment.rs"]
+mod moment;
+#[path = "../src/exclusive/open.rs"]
+mod open;
 #[path = "../src/pace.rs"]
 mod pace;
 #[path = "../src/stats.rs"]
 mod stats;
+#[path = "../src/view.rs"]
+mod view;
+
+mod exclusive {
+    pub(crate) use super::open;
+}
 
 #[test]
 fn it_lets_as_many_through_as_are_wanted_and_allowed() {
@@ -40,7 +58,10 @@ fn dials_that_fail_together_are_one_failure() {
         let delay = gate.failed(ticket, now, "refused", u64::MAX);
         assert_eq!(delay, Some(ms(100) - now), "until the same end");
     }
-    assert_eq!((gate.failures(), gate.stats().failures), (1, 4));
+    assert_eq!(
+        (gate.history().failures(), gate.history().stats.failures),
+        (1, 4)
+    );
     assert_eq!(gate.next(ms(99), 100), Step::Sleep(ms(1)));
     assert_eq!(dial_all(&mut gate, ms(100), 100).len(), 1);
 }
@@ -57,7 +78,10 @@ fn connections_that_die_together_are_one_failure() {
         let loss = gate.lost(generation, ms(50), "reset", u64::MAX);
         assert_eq!(loss, Loss::Unstable { delay: ms(50) });
     }
-    assert_eq!((gate.failures(), gate.stats().unstable), (1, 50));
+    assert_eq!(
+        (gate.history().failures(), gate.history().stats.unstable),
+        (1, 50)
+    );
     assert_eq!(gate.lost(7, ms(50), "reset", 0), Loss::Known, "twice");
 }
 
@@ -68,7 +92,7 @@ fn after_a_failure_there_is_one_dial_at_a_time_until_a_connection_is_stable() {
     let ticket = dial_all(&mut gate, ms(0), 1)[0];
     gate.failed(ticket, ms(0), "refused", u64::MAX);
     connect(&mut gate, ms(100));
-    assert_eq!(gate.failures(), 1);
+    assert_eq!(gate.history().failures(), 1);
     assert_eq!(gate.next(ms(130), 100), Step::Sleep(ms(70)), "a pause");
     let under_way = dial_all(&mut gate, ms(200), 100);
     assert_eq!(under_way.len(), 1);
@@ -78,7 +102,7 @@ fn after_a_failure_there_is_one_dial_at_a_time_until_a_connection_is_stable() {
     gate.connected(under_way[0], ms(5098)).unwrap();
     assert_eq!(gate.next(ms(5099), 100), Step::Sleep(ms(99)));
     assert_eq!(dial_all(&mut gate, ms(5100), 100).len(), 4);
-    assert_eq!(gate.failures(), 0);
+    assert_eq!(gate.history().failures(), 0);
 }
 
 #[test]
@@ -96,11 +120,11 @@ fn a_peer_that_accepts_and_dies_is_dialled_ever_more_rarely() {
 
 #[test]
 fn the_first_of_several_dials_is_put_off_and_the_others_go_with_it() {
-    let backoff = Backoff::new(ms(100), ms(6_400));
-    let mut gate = Gate::new(Settings {
-        pace: Pace::new(backoff, ms(1000), 1 << 63),
-        ..settings(None)
-    });
+    let bounds = Bounds {
+        first_dial_jitter: ms(1000),
+        ..bounds(None)
+    };
+    let mut gate = Gate::new(Arc::new(bounds), 1 << 63, 7);
     assert_eq!(gate.next(ms(0), 9), Step::Sleep(ms(500)));
     assert_eq!(gate.next(ms(200), 9), Step::Sleep(ms(300)));
     let tickets = dial_all(&mut gate, ms(500), 9);
@@ -122,7 +146,7 @@ fn an_old_connection_does_not_end_the_failing() {
     gate.failed(ticket, ms(60_000), "refused", u64::MAX);
     assert_eq!(gate.next(ms(60_050), 9), Step::Sleep(ms(50)));
     assert_eq!(dial_all(&mut gate, ms(60_100), 9).len(), 1);
-    assert_eq!(gate.failures(), 1);
+    assert_eq!(gate.history().failures(), 1);
 }
 
 #[test]
@@ -131,8 +155,11 @@ fn a_retired_connection_ends_the_failing_and_is_none() {
     let ticket = dial_all(&mut gate, ms(0), 1)[0];
     gate.failed(ticket, ms(0), "refused", u64::MAX);
     let generation = connect(&mut gate, ms(100));
-    assert_eq!(gate.retired(generation, ms(101), "goaway"), Loss::Stable);
-    assert_eq!(gate.failures(), 0);
+    assert_eq!(
+        gate.retired(generation, ms(101), "goaway", 0, 1),
+        Loss::Stable
+    );
+    assert_eq!(gate.history().failures(), 0);
     assert_eq!(dial_all(&mut gate, ms(101), 9).len(), 4);
 }
 
@@ -153,7 +180,10 @@ fn what_is_to_be_renewed_is_dialled_for_and_a_reset_ends_its_backoff() {
     assert_eq!(gate.take_due(), Some(generation));
     assert_eq!(gate.take_due(), None);
     assert_eq!(gate.replaced(generation, due), Some(ms(0)));
-    assert_eq!((gate.stats().replaced, gate.stats().open), (1, 1));
+    assert_eq!(
+        (gate.history().stats.replaced, gate.history().stats.open),
+        (1, 1)
+    );
 }
 
 proptest! {
@@ -174,7 +204,7 @@ proptest! {
                     Step::Dial(ticket) => {
                         prop_assert!(now >= earliest);
                         dials.push(ticket);
-                        let allowed = if gate.failures() > 0 { 1 } else { 4 };
+                        let allowed = if gate.history().failures() > 0 { 1 } else { 4 };
                         prop_assert!(dials.len() <= allowed);
                     }
                     Step::Sleep(delay) => prop_assert!(!delay.is_zero()),
@@ -187,14 +217,21 @@ proptest! {
                     let delay = gate.failed(ticket, now, "refused", random).unwrap();
                     earliest = now + delay;
                     failed += 1;
-                    prop_assert!(gate.failures() > 0);
+                    prop_assert!(gate.history().failures() > 0);
                 },
                 Event::Ended(which, how, random) => if let Some(ended) = take(&mut open, which) {
                     match how {
                         0 => if let Loss::Unstable { delay } = gate.lost(ended, now, "reset", random) {
                             earliest = now + delay;
                         },
-                        1 => prop_assert_eq!(gate.retired(ended, now, "goaway"), Loss::Stable),
+                        1 => {
+                            let uses = random as u32 % 3;
+                            let loss = gate.retired(ended, now, "goaway", random, uses);
+                            prop_assert!(uses == 0 || loss == Loss::Stable);
+                            if let Loss::Unstable { delay } = loss {
+                                earliest = now + delay;
+                            }
+                        }
                         2 => prop_assert!(gate.unused(ended, now).is_some()),
                         3 => prop_assert!(gate.replaced(ended, now).is_some()),
                         _ => {
@@ -204,7 +241,7 @@ proptest! {
                     }
                 },
             }
-            let stats = gate.stats();
+            let stats = gate.history().stats;
             prop_assert_eq!(stats.open, open.len() as u64);
             prop_assert_eq!(stats.failures, failed);
             let ended = stats.connections + stats.failures;
@@ -256,18 +293,19 @@ fn connect(gate: &mut Gate<&'static str>, now: Duration) -> u64 {
 }
 
 fn gate(max_age: Option<Duration>) -> Gate<&'static str> {
-    Gate::new(settings(max_age))
+    Gate::new(Arc::new(bounds(max_age)), 0, 7)
 }
 
-fn settings(max_age: Option<Duration>) -> Settings {
-    Settings {
-        pace: Backoff::new(ms(100), ms(6_400)).into(),
+fn bounds(max_age: Option<Duration>) -> Bounds {
+    Bounds {
+        backoff: Backoff::new(ms(100), ms(6_400)),
+        first_dial_jitter: Duration::ZERO,
         stable_after: ms(5000),
+        worked_after: 1,
         max_dials: 4,
         limits: Limits {
             max_age,
-            idle: None,
-            seed: 7,
+            ..Limits::default()
         },
     }
 }

@@ -50,7 +50,7 @@ type Get = Request<Empty<Bytes>>;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn goaway_retires_a_shared_connection_and_fails_nothing_that_was_sent() {
     let (address, mut connections) = http2_server().await;
-    let service = http2(ReconnectLayer::builder(address));
+    let service = http2(ReconnectLayer::builder(address).worked_after(1));
     let watch = service.watch();
     let mut clients = JoinSet::new();
     for _ in 0..4 {
@@ -72,7 +72,7 @@ async fn goaway_retires_a_shared_connection_and_fails_nothing_that_was_sent() {
     }
     let ending = tokio::spawn(async move {
         while let Some(shut_down) = connections.recv().await {
-            // One that has done nothing is lost and not retired.
+            // That of one that has done nothing is a failure.
             while shut_down.answered.load(SeqCst) == 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

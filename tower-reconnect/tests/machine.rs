@@ -1,35 +1,50 @@
 //! When to dial, as a pure function of time and events.
 #![allow(dead_code, unreachable_pub)]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
 use self::{
     backoff::Backoff,
-    machine::{Loss, Machine, Phase, Step},
-    pace::Pace,
+    bounds::Bounds,
+    limits::Limits,
+    loss::Loss,
+    machine::{Machine, Step},
+    view::Phase,
 };
 
 #[path = "../src/backoff.rs"]
 mod backoff;
+#[path = "../src/bounds.rs"]
+mod bounds;
+#[path = "../src/history.rs"]
+mod history;
+#[path = "../src/life.rs"]
+mod life;
 #[path = "../src/limits.rs"]
 mod limits;
+#[path = "../src/loss.rs"]
+mod loss;
 #[path = "../src/machine.rs"]
 mod machine;
+#[path = "../src/moment.rs"]
+mod moment;
 #[path = "../src/pace.rs"]
 mod pace;
 #[path = "../src/stats.rs"]
 mod stats;
+#[path = "../src/view.rs"]
+mod view;
 
 #[test]
 fn nothing_is_dialled_without_demand() {
     let mut machine = machine();
     assert_eq!(machine.next(ms(1), false), Step::Wait);
-    assert_eq!(machine.stats().dials, 0);
+    assert_eq!(machine.history().stats.dials, 0);
     assert_eq!(machine.next(ms(2), true), Step::Dial);
     assert_eq!(machine.next(ms(3), true), Step::Wait, "one dial at a time");
-    assert_eq!(machine.stats().dials, 1);
+    assert_eq!(machine.history().stats.dials, 1);
 }
 
 #[test]
@@ -40,7 +55,7 @@ fn a_failed_dial_backs_off_even_under_demand() {
     assert_eq!(machine.next(ms(11), true), Step::Sleep(ms(89)));
     assert_eq!(machine.next(ms(100), true), Step::Dial);
     assert_eq!(machine.failed(ms(100), "refused", u64::MAX), Some(ms(200)));
-    assert_eq!(machine.failures(), 2);
+    assert_eq!(machine.history().failures(), 2);
 }
 
 #[test]
@@ -88,7 +103,7 @@ fn the_first_dial_waits_for_its_jitter_from_when_it_is_wanted() {
     assert_eq!(machine.next(ms(100), false), Step::Wait);
     assert_eq!(machine.next(ms(200), true), Step::Sleep(ms(500)));
     assert_eq!(machine.next(ms(400), true), Step::Sleep(ms(300)));
-    assert_eq!(machine.stats().dials, 0);
+    assert_eq!(machine.history().stats.dials, 0);
     assert_eq!(machine.next(ms(700), true), Step::Dial);
     // After a failure there is a backoff, and no jitter beside it.
     machine.failed(ms(700), "refused", 1 << 63);
@@ -123,9 +138,12 @@ fn a_connection_that_died_young_is_a_failure() {
     assert_eq!(loss, Loss::Unstable { delay }, "200 ms after the dial");
     assert!(matches!(
         machine.phase(),
-        Phase::BackingOff { cause: "reset", .. }
+        Phase::BackingOff {
+            cause: &"reset",
+            ..
+        }
     ));
-    assert_eq!(machine.stats().unstable, 1);
+    assert_eq!(machine.history().stats.unstable, 1);
 }
 
 /// Clients that dialled one after another lose their connections together, and stay apart.
@@ -137,7 +155,7 @@ fn a_loss_is_followed_by_what_is_left_of_the_step_of_its_dial() {
         let generation = machine.connected(ms(0)).unwrap();
         let loss = machine.lost(generation, ms(lived), "reset", u64::MAX);
         assert_eq!(loss, Loss::Unstable { delay: ms(rest) });
-        assert_eq!(machine.failures(), 1, "it counts");
+        assert_eq!(machine.history().failures(), 1, "it counts");
     }
 }
 
@@ -152,9 +170,58 @@ fn a_stable_connection_ends_the_backoff() {
         machine.lost(generation, ms(5100), "reset", u64::MAX),
         Loss::Stable
     );
-    assert_eq!(machine.last_cause(), Some(&"reset"));
+    assert_eq!(machine.history().last_cause(), Some(&"reset"));
     assert_eq!(machine.next(ms(5100), true), Step::Dial, "at once");
     assert_eq!(machine.failed(ms(5100), "refused", u64::MAX), Some(ms(100)));
+}
+
+/// Whether a server that sends its clients away works is shown by time or by work.
+#[test]
+fn a_retired_connection_is_a_failure_before_it_has_done_its_work() {
+    for (lived, uses, stable) in [
+        (0, 0, false),
+        (4999, 99, false),
+        (0, 100, true),
+        (5000, 0, true),
+    ] {
+        let mut machine = machine();
+        machine.next(ms(0), true);
+        machine.failed(ms(0), "refused", u64::MAX);
+        machine.next(ms(100), true);
+        let generation = machine.connected(ms(100)).unwrap();
+        let now = ms(100 + lived);
+        let loss = machine.retired(generation, now, "goaway", u64::MAX, uses);
+        assert_eq!(loss == Loss::Stable, stable, "{lived} ms, {uses} uses");
+        assert_eq!(machine.history().failures(), if stable { 0 } else { 2 });
+        let stats = machine.history().stats;
+        assert_eq!((stats.lost, stats.retired), (1, 1));
+        assert_eq!(stats.unstable, u64::from(!stable));
+    }
+}
+
+/// What looks have found counts with what came after them.
+#[test]
+fn work_is_counted_over_all_looks() {
+    let mut machine = of(Bounds {
+        limits: Limits {
+            idle: Some(ms(400)),
+            ..Limits::default()
+        },
+        ..bounds()
+    });
+    machine.next(ms(0), true);
+    let generation = machine.connected(ms(0)).unwrap();
+    let mut now = ms(0);
+    for _ in 0..2 {
+        let Step::Sleep(delay) = machine.next(now, false) else {
+            panic!("nothing to look at");
+        };
+        now += delay;
+        assert_eq!(machine.next(now, false), Step::Look);
+        assert!(!machine.looked(now, 40));
+    }
+    let loss = machine.retired(generation, now, "goaway", u64::MAX, 20);
+    assert_eq!(loss, Loss::Stable);
 }
 
 #[test]
@@ -178,12 +245,15 @@ fn only_the_first_report_of_a_loss_counts() {
         Loss::Known
     );
     assert!(matches!(machine.phase(), Phase::Connected { .. }));
-    assert_eq!(machine.stats().lost, 1);
+    assert_eq!(machine.history().stats.lost, 1);
 }
 
 #[test]
 fn with_no_time_to_be_stable_the_first_backoff_step_is_it() {
-    let mut machine = Machine::new(Backoff::new(ms(100), ms(6_400)), Duration::ZERO);
+    let mut machine = of(Bounds {
+        stable_after: Duration::ZERO,
+        ..bounds()
+    });
     for (failures, rest) in [(1, 1), (2, 101), (3, 301)] {
         machine.next(ms(failures * 20_000), true);
         let generation = machine.connected(ms(failures * 20_000)).unwrap();
@@ -213,12 +283,12 @@ fn closed_is_final() {
     let mut machine = machine();
     machine.next(ms(0), true);
     assert!(machine.close());
-    let version = machine.version();
+    let version = machine.history().version();
     assert_eq!(machine.connected(ms(1)), None);
     assert_eq!(machine.failed(ms(1), "refused", u64::MAX), None);
     assert_eq!(machine.next(ms(100_000), true), Step::Wait);
     assert!(!machine.close(), "twice");
-    assert_eq!(machine.version(), version);
+    assert_eq!(machine.history().version(), version);
 }
 
 proptest! {
@@ -277,8 +347,8 @@ proptest! {
                     }
                 },
             }
-            prop_assert_eq!(machine.failures(), failures);
-            let stats = machine.stats();
+            prop_assert_eq!(machine.history().failures(), failures);
+            let stats = machine.history().stats;
             prop_assert_eq!(stats.dials, stats.connections + stats.failures + u64::from(dialling));
             prop_assert!(stats.unstable <= stats.lost && stats.lost <= stats.connections);
         }
@@ -304,13 +374,31 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn put_off(jitter: Duration, random: u64) -> Machine<&'static str> {
-    let backoff = Backoff::new(ms(100), ms(6_400));
-    Machine::new(Pace::new(backoff, jitter, random), ms(5000))
+fn put_off(jitter: Duration, place: u64) -> Machine<&'static str> {
+    let bounds = Bounds {
+        first_dial_jitter: jitter,
+        ..bounds()
+    };
+    Machine::new(Arc::new(bounds), place, 0)
 }
 
 fn machine() -> Machine<&'static str> {
-    Machine::new(Backoff::new(ms(100), ms(6_400)), ms(5000))
+    of(bounds())
+}
+
+fn of(bounds: Bounds) -> Machine<&'static str> {
+    Machine::new(Arc::new(bounds), 0, 0)
+}
+
+fn bounds() -> Bounds {
+    Bounds {
+        backoff: Backoff::new(ms(100), ms(6_400)),
+        first_dial_jitter: Duration::ZERO,
+        stable_after: ms(5000),
+        worked_after: 100,
+        max_dials: 4,
+        limits: Limits::default(),
+    }
 }
 
 fn ms(milliseconds: u64) -> Duration {

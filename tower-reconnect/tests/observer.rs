@@ -21,7 +21,8 @@ async fn a_life_is_told_in_its_order() {
     let peer = Peer::new(&script);
     let builder = ReconnectLayer::builder("peer").observer(log.observer());
     let builder = builder.retired_when(<dyn std::error::Error>::is::<Failure>);
-    let mut service = peer.connect(builder.max_age(Duration::from_secs(60)));
+    let builder = builder.worked_after(1).max_age(Duration::from_secs(60));
+    let mut service = peer.connect(builder);
     service.ready().await.unwrap();
     service.call(1).await.unwrap();
     pass(Duration::from_secs(60)).await;
@@ -29,6 +30,8 @@ async fn a_life_is_told_in_its_order() {
     peer.link().kill();
     service.ready().await.unwrap().call(2).await.unwrap();
     settle().await;
+    peer.link().kill();
+    service.ready().await.unwrap();
     peer.link().kill();
     service.ready().await.unwrap();
     drop(service);
@@ -42,12 +45,15 @@ async fn a_life_is_told_in_its_order() {
             "dial started",
             "2 connected after 0 failures",
             "1 replaced",
-            "2 lost: connection reset, unstable false",
+            "2 retired: connection reset, unstable false",
             "dial started",
             "3 connected after 0 failures",
-            "3 retired: connection reset",
+            "3 retired: connection reset, unstable false",
             "dial started",
             "4 connected after 0 failures",
+            "4 retired: connection reset, unstable true",
+            "dial started",
+            "5 connected after 1 failures",
             "closed",
         ]
     );
@@ -163,8 +169,14 @@ fn line(event: &Event<'_>) -> String {
             retry_in.is_some()
         ),
         Event::Retired {
-            connection, cause, ..
-        } => format!("{connection} retired: {cause}"),
+            connection,
+            cause,
+            retry_in,
+            ..
+        } => format!(
+            "{connection} retired: {cause}, unstable {}",
+            retry_in.is_some()
+        ),
         Event::Replaced {
             connection, age, ..
         } => {

@@ -1,26 +1,41 @@
 //! The machine of a connection with limits to its life, as a pure function of time and events.
 #![allow(dead_code, unreachable_pub)]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
 use self::{
     backoff::Backoff,
+    bounds::Bounds,
     limits::Limits,
-    machine::{Loss, Machine, Phase, Step},
+    loss::Loss,
+    machine::{Machine, Step},
+    view::Phase,
 };
 
 #[path = "../src/backoff.rs"]
 mod backoff;
+#[path = "../src/bounds.rs"]
+mod bounds;
+#[path = "../src/history.rs"]
+mod history;
+#[path = "../src/life.rs"]
+mod life;
 #[path = "../src/limits.rs"]
 mod limits;
+#[path = "../src/loss.rs"]
+mod loss;
 #[path = "../src/machine.rs"]
 mod machine;
+#[path = "../src/moment.rs"]
+mod moment;
 #[path = "../src/pace.rs"]
 mod pace;
 #[path = "../src/stats.rs"]
 mod stats;
+#[path = "../src/view.rs"]
+mod view;
 
 #[test]
 fn it_begins_in_the_ninth_tenth_of_the_age_at_any_seed_and_scale() {
@@ -45,7 +60,7 @@ fn failures_before_a_stable_connection_do_not_lengthen_the_backoff_of_its_renewa
     machine.failed(ms(0), "refused", u64::MAX);
     machine.next(ms(100), true);
     machine.connected(ms(100)).unwrap();
-    assert_eq!(machine.failures(), 1);
+    assert_eq!(machine.history().failures(), 1);
     let at = renewal(&mut machine, ms(100));
     assert_eq!(machine.next(at, false), Step::Dial);
     assert_eq!(machine.failed(at, "refused", u64::MAX), Some(ms(100)));
@@ -86,7 +101,7 @@ proptest! {
                         prop_assert!(demand || generation.is_some());
                         dialling = true;
                     }
-                    Step::Look => if machine.looked(now, used) {
+                    Step::Look => if machine.looked(now, u32::from(used)) {
                         prop_assert!(!used && !dialling && generation.is_some());
                         generation = None;
                     },
@@ -112,20 +127,20 @@ proptest! {
                 Event::Lost(random, retired) => {
                     let Some(lost) = generation.take() else { continue };
                     let loss = match retired {
-                        true => machine.retired(lost, "goaway"),
+                        true => machine.retired(lost, now, "goaway", random, 1),
                         false => machine.lost(lost, now, "reset", random),
                     };
                     match loss {
                         Loss::Known => prop_assert!(false, "it was there"),
                         Loss::Stable => prop_assert!(!dialling),
                         Loss::Unstable { delay } => earliest = now + delay,
-                        Loss::Renewing => prop_assert!(dialling || machine.failures() > 0),
+                        Loss::Renewing => prop_assert!(dialling || machine.history().failures() > 0),
                     }
                 }
             }
             let connected = machine.connection().map(|(generation, _)| generation);
             prop_assert_eq!(connected, generation);
-            let stats = machine.stats();
+            let stats = machine.history().stats;
             prop_assert_eq!(stats.open, u64::from(generation.is_some()));
             prop_assert_eq!(stats.dials, stats.connections + stats.failures + u64::from(dialling));
             let gone = stats.lost + stats.replaced + stats.unused;
@@ -167,7 +182,15 @@ fn machine(seed: u64) -> Machine<&'static str> {
         idle: (!seed.is_multiple_of(3)).then_some(ms(8000)),
         seed,
     };
-    Machine::new(Backoff::new(ms(100), ms(6_400)), ms(5000)).limited(limits)
+    let bounds = Bounds {
+        backoff: Backoff::new(ms(100), ms(6_400)),
+        first_dial_jitter: Duration::ZERO,
+        stable_after: ms(5000),
+        worked_after: 1 + (seed % 2) as u32,
+        max_dials: 4,
+        limits,
+    };
+    Machine::new(Arc::new(bounds), 0, seed)
 }
 
 fn ms(milliseconds: u64) -> Duration {

@@ -10,51 +10,31 @@
 //! and dies is found out. What fails of an earlier round, be it a dial that was under way or a
 //! connection that dies with many others, is no news and counts no further.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use crate::{limits::Limits, pace::Pace, stats::Stats};
+use crate::{
+    bounds::Bounds,
+    exclusive::open::{Life, Open},
+    history::History,
+    loss::Loss,
+    moment::Moment,
+    view::{Phase, View},
+};
 
 /// The dials to a target, with causes of type `C`.
 #[derive(Debug)]
 pub(crate) struct Gate<C> {
-    /// Failed dials and unstable connections since the last stable one, counted once a round.
-    failures: u32,
+    /// Its failures are counted once a round.
+    history: History<C>,
     round: u64,
-    backing_off: Option<(C, Duration)>,
+    backing_off: Option<(C, Moment)>,
     /// No dial before this moment while it fails, though the last one has succeeded.
-    pause_until: Duration,
+    pause_until: Moment,
     dialling: usize,
-    open: BTreeMap<u64, Open>,
-    /// When each connection is to be renewed, the next one first.
-    renewals: BTreeSet<(Duration, u64)>,
-    /// Those that are to be renewed now.
-    due: VecDeque<u64>,
+    open: Open,
     closed: bool,
-    last_cause: Option<C>,
-    /// Whether that was since the last connection was made.
-    outage: bool,
-    stats: Stats,
-    version: u64,
-    settings: Settings,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) pace: Pace,
-    pub(crate) stable_after: Duration,
-    pub(crate) max_dials: usize,
-    pub(crate) limits: Limits,
-}
-
-/// A connection that is there.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    since: Duration,
-    round: u64,
-    renew_at: Duration,
+    /// Of the jitter of the limits.
+    seed: u64,
 }
 
 /// A dial that is under way.
@@ -74,58 +54,23 @@ pub(crate) enum Step {
     Wait,
 }
 
-/// What a report of a lost connection amounts to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// There is none of this generation.
-    Known,
-    /// It had been up long enough.
-    Stable,
-    /// It died young. The next dial is due after `delay`.
-    Unstable { delay: Duration },
-}
-
-/// What is going on, as one would say it in a word.
-#[derive(Debug)]
-pub(crate) enum Phase<'a, C> {
-    Idle,
-    Connecting,
-    /// There is at least one connection, the oldest since then.
-    Connected {
-        since: Duration,
-    },
-    /// No dial is let through, though there may be connections.
-    BackingOff {
-        cause: &'a C,
-        until: Duration,
-    },
-    Closed,
-}
-
 impl<C: Clone> Gate<C> {
-    /// A connection counts as stable after `stable_after`, but never before the first backoff
-    /// step has passed: else zero would dial a peer that accepts and dies without any pause.
-    pub(crate) fn new(settings: Settings) -> Self {
-        let stable_after = settings.stable_after.max(settings.pace.base());
+    /// The random `place` and `seed` are those of one service.
+    pub(crate) fn new(bounds: Arc<Bounds>, place: u64, seed: u64) -> Self {
         Self {
-            failures: 0,
+            history: History::new(bounds, place),
             round: 0,
             backing_off: None,
-            pause_until: Duration::ZERO,
+            pause_until: Moment::EPOCH,
             dialling: 0,
-            open: BTreeMap::new(),
-            renewals: BTreeSet::new(),
-            due: VecDeque::new(),
+            open: Open::default(),
             closed: false,
-            last_cause: None,
-            outage: false,
-            stats: Stats::default(),
-            version: 0,
-            settings: Settings {
-                stable_after,
-                ..settings
-            },
+            seed,
         }
+    }
+
+    pub(crate) fn history(&self) -> &History<C> {
+        &self.history
     }
 
     pub(crate) fn phase(&self) -> Phase<'_, C> {
@@ -133,15 +78,22 @@ impl<C: Clone> Gate<C> {
             return Phase::Closed;
         }
         if let Some((cause, until)) = &self.backing_off {
-            let until = *until;
+            let until = (*until).into();
             return Phase::BackingOff { cause, until };
         }
-        match self.open.values().next() {
+        match self.open.oldest() {
             Some(oldest) => Phase::Connected {
-                since: oldest.since,
+                since: oldest.since(),
             },
             None if self.dialling > 0 => Phase::Connecting,
             None => Phase::Idle,
+        }
+    }
+
+    pub(crate) fn view(&self) -> View<'_, C> {
+        View {
+            phase: self.phase(),
+            history: &self.history,
         }
     }
 
@@ -150,37 +102,20 @@ impl<C: Clone> Gate<C> {
         self.dialling
     }
 
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    pub(crate) fn last_cause(&self) -> Option<&C> {
-        self.last_cause.as_ref()
-    }
-
-    /// Why there is no connection, if anything has gone wrong.
-    pub(crate) fn outage(&self) -> Option<&C> {
-        self.last_cause.as_ref().filter(|_| self.outage)
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        let open = self.open.len() as u64;
-        Stats { open, ..self.stats }
-    }
-
-    pub(crate) fn version(&self) -> u64 {
-        self.version
+    /// How many connections there are.
+    pub(crate) fn open(&self) -> usize {
+        self.open.len()
     }
 
     /// When the connection of this generation was made, if it is there.
     pub(crate) fn since(&self, generation: u64) -> Option<Duration> {
-        self.open.get(&generation).map(|open| open.since)
+        self.open.get(generation).map(Life::since)
     }
 
     /// When the connection of this generation is to be renewed, if it is there and ever is.
     pub(crate) fn renew_at(&self, generation: u64) -> Duration {
-        let open = self.open.get(&generation);
-        open.map_or(Duration::MAX, |open| open.renew_at)
+        let life = self.open.get(generation);
+        life.map_or(Duration::MAX, Life::renew_at)
     }
 
     /// What to do now, when so many connections are `wanted` besides those that are to be renewed.
@@ -189,25 +124,21 @@ impl<C: Clone> Gate<C> {
             return Step::Wait;
         }
         self.settle(now);
-        while let Some((_, generation)) = self.renewals.first().filter(|first| first.0 <= now) {
-            self.due.push_back(*generation);
-            self.renewals.pop_first();
-        }
-        let next = self.renewals.first().map(|first| first.0);
+        let next = self.open.next_renewal(now);
         let closed_until = self.closed_until();
         if now < closed_until {
             let next = next.map_or(closed_until, |next| next.min(closed_until));
             return Step::Sleep(next.saturating_sub(now));
         }
-        self.version += u64::from(self.backing_off.take().is_some());
-        if self.dialling < self.at_once().min(wanted + self.due.len()) {
+        if self.backing_off.take().is_some() {
+            self.history.changed();
+        }
+        if self.dialling < self.at_once().min(wanted + self.open.due()) {
             if let Some(delay) = self.put_off(now) {
                 return Step::Sleep(delay);
             }
-            self.settings.pace.dials(now);
+            self.history.dials(now);
             self.dialling += 1;
-            self.stats.dials += 1;
-            self.version += 1;
             return Step::Dial(Ticket { round: self.round });
         }
         next.map_or(Step::Wait, |next| Step::Sleep(next.saturating_sub(now)))
@@ -220,22 +151,14 @@ impl<C: Clone> Gate<C> {
             return None;
         }
         self.dialling -= 1;
-        self.version += 1;
-        self.stats.connections += 1;
-        let generation = self.stats.connections;
-        let renew_at = self.settings.limits.renew_at(now, generation);
-        let renew_at = renew_at.unwrap_or(Duration::MAX);
-        let open = Open {
-            since: now,
-            round: ticket.round,
-            renew_at,
-        };
-        self.open.insert(generation, open);
-        if renew_at < Duration::MAX {
-            self.renewals.insert((renew_at, generation));
-        }
-        self.outage = false;
-        self.pause_until = now.saturating_add(self.settings.pace.base());
+        let generation = self.history.connects();
+        self.history.stats.open += 1;
+        let limits = self.history.bounds().limits(self.seed);
+        let renew_at = limits.renew_at(now, generation);
+        self.open
+            .insert(Life::new(generation, now, renew_at, ticket.round));
+        let pause = self.history.bounds().backoff.base();
+        self.pause_until = now.saturating_add(pause).into();
         Some(generation)
     }
 
@@ -251,42 +174,28 @@ impl<C: Clone> Gate<C> {
             return None;
         }
         self.dialling -= 1;
-        self.stats.failures += 1;
+        self.history.stats.failures += 1;
         self.settle(now);
-        Some(self.fail(ticket.round, now, cause, random, Pace::after_failure))
+        Some(self.fail(ticket.round, now, cause, |history| {
+            history.dial_failed(now, random)
+        }))
     }
 
     /// The connection of this generation is dead.
     pub(crate) fn lost(&mut self, lost: u64, now: Duration, cause: C, random: u64) -> Loss {
-        self.settle(now);
-        let Some(open) = self.remove(lost) else {
-            return Loss::Known;
-        };
-        self.stats.lost += 1;
-        if now.saturating_sub(open.since) >= self.settings.stable_after {
-            self.last_cause = Some(cause);
-            self.outage = true;
-            return Loss::Stable;
-        }
-        self.stats.unstable += 1;
-        let delay = self.fail(open.round, now, cause, random, Pace::after_loss);
-        Loss::Unstable { delay }
+        self.end(lost, now, cause, random, None)
     }
 
-    /// The connection of this generation has ended after it did its work, however soon.
-    pub(crate) fn retired(&mut self, lost: u64, now: Duration, cause: C) -> Loss {
-        self.settle(now);
-        let Some(open) = self.remove(lost) else {
-            return Loss::Known;
-        };
-        self.stats.lost += 1;
-        self.stats.retired += 1;
-        if open.round == self.round {
-            self.failures = 0;
-        }
-        self.last_cause = Some(cause);
-        self.outage = true;
-        Loss::Stable
+    /// The connection of this generation was retired by its other end, after so many `uses`.
+    pub(crate) fn retired(
+        &mut self,
+        lost: u64,
+        now: Duration,
+        cause: C,
+        random: u64,
+        uses: u32,
+    ) -> Loss {
+        self.end(lost, now, cause, random, Some(uses))
     }
 
     /// The owner of this connection is gone, and it with them.
@@ -298,28 +207,30 @@ impl<C: Clone> Gate<C> {
     /// This connection has given its place to another. Returns since when it was there.
     pub(crate) fn replaced(&mut self, generation: u64, now: Duration) -> Option<Duration> {
         self.settle(now);
-        let open = self.remove(generation)?;
-        self.stats.replaced += 1;
-        Some(open.since)
+        let life = self.remove(generation)?;
+        self.history.stats.replaced += 1;
+        Some(life.since())
     }
 
     /// Nobody has used this connection for long. Returns since when it was there.
     pub(crate) fn unused(&mut self, generation: u64, now: Duration) -> Option<Duration> {
         self.settle(now);
-        let open = self.remove(generation)?;
-        self.stats.unused += 1;
-        Some(open.since)
+        let life = self.remove(generation)?;
+        self.history.stats.unused += 1;
+        Some(life.since())
     }
 
     /// The connection that is to be renewed first, if any is due. It is due no longer.
     pub(crate) fn take_due(&mut self) -> Option<u64> {
-        self.due.pop_front()
+        self.open.take_due()
     }
 
     /// Forgets the failures, as when something has changed that they knew nothing of.
     pub(crate) fn reset(&mut self) {
-        self.failures = 0;
-        self.version += u64::from(self.backing_off.take().is_some());
+        self.history.recover();
+        if self.backing_off.take().is_some() {
+            self.history.changed();
+        }
     }
 
     /// Nobody can dial any more. Returns whether somebody could.
@@ -327,8 +238,9 @@ impl<C: Clone> Gate<C> {
         let open = !self.closed;
         if open {
             self.closed = true;
-            self.open.clear();
-            self.version += 1;
+            self.open = Open::default();
+            self.history.stats.open = 0;
+            self.history.changed();
         }
         open
     }
@@ -338,66 +250,85 @@ impl<C: Clone> Gate<C> {
     /// Until when no dial is let through.
     fn closed_until(&self) -> Duration {
         match &self.backing_off {
-            Some((_, until)) => *until,
-            None if self.failures > 0 => self.pause_until,
+            Some((_, until)) => (*until).into(),
+            None if self.history.failures() > 0 => self.pause_until.into(),
             None => Duration::ZERO,
         }
     }
 
     fn at_once(&self) -> usize {
-        match self.failures {
-            0 => self.settings.max_dials,
+        match self.history.failures() {
+            0 => self.history.bounds().max_dials,
             _ => 1,
         }
     }
 
     /// Ends the failing when a connection has shown since the last failure that it stays.
     fn settle(&mut self, now: Duration) {
-        let stable = |open: &Open| now.saturating_sub(open.since) >= self.settings.stable_after;
-        let round = self.round;
-        if self.failures > 0
-            && self
-                .open
-                .values()
-                .any(|open| open.round == round && stable(open))
+        if self.history.failures() > 0
+            && let Some(oldest) = self.open.oldest_of(self.round)
+            && self.history.is_stable(oldest.since(), now)
         {
-            self.failures = 0;
+            self.history.recover();
         }
     }
 
     /// How long the first of several dials at once has to wait, because it follows no failure.
     fn put_off(&mut self, now: Duration) -> Option<Duration> {
-        let first = self.failures == 0 && self.dialling == 0 && self.open.is_empty();
-        first.then(|| self.settings.pace.put_off(now)).flatten()
+        let first = self.dialling == 0 && self.open.is_empty();
+        first.then(|| self.history.put_off(now)).flatten()
     }
 
+    /// If it was retired, `retired` says after how many uses.
+    fn end(
+        &mut self,
+        lost: u64,
+        now: Duration,
+        cause: C,
+        random: u64,
+        retired: Option<u32>,
+    ) -> Loss {
+        self.settle(now);
+        let Some(life) = self.remove(lost) else {
+            return Loss::Known;
+        };
+        if self.history.ends(life.since(), now, retired) {
+            self.history.blame(cause);
+            // It has done its work since the last failure.
+            if retired.is_some() && life.round == self.round {
+                self.history.recover();
+            }
+            return Loss::Stable;
+        }
+        let delay = self.fail(life.round, now, cause, |history| {
+            history.died_young(now, random)
+        });
+        Loss::Unstable { delay }
+    }
+
+    /// What fails of an earlier round than this is no news. Returns when the next dial is due.
     fn fail(
         &mut self,
         round: u64,
         now: Duration,
         cause: C,
-        random: u64,
-        delay: impl FnOnce(&mut Pace, u32, Duration, u64) -> Duration,
+        count: impl FnOnce(&mut History<C>) -> Duration,
     ) -> Duration {
-        self.version += 1;
-        self.last_cause = Some(cause.clone());
-        self.outage = true;
+        self.history.changed();
+        self.history.blame(cause.clone());
         if round == self.round {
-            let delay = delay(&mut self.settings.pace, self.failures, now, random);
-            self.failures = self.failures.saturating_add(1);
+            let delay = count(&mut self.history);
             self.round += 1;
-            self.backing_off = Some((cause, now.saturating_add(delay)));
+            self.backing_off = Some((cause, now.saturating_add(delay).into()));
         }
-        let until = self.backing_off.as_ref().map_or(now, |backoff| backoff.1);
-        until.saturating_sub(now)
+        let until = self.backing_off.as_ref().map(|backoff| backoff.1.into());
+        until.unwrap_or(now).saturating_sub(now)
     }
 
-    fn remove(&mut self, generation: u64) -> Option<Open> {
-        let open = self.open.remove(&generation)?;
-        self.version += 1;
-        if !self.renewals.remove(&(open.renew_at, generation)) {
-            self.due.retain(|due| *due != generation);
-        }
-        Some(open)
+    fn remove(&mut self, generation: u64) -> Option<Life> {
+        let life = self.open.remove(generation)?;
+        self.history.stats.open -= 1;
+        self.history.changed();
+        Some(life)
     }
 }

@@ -2,13 +2,16 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tower_service::Service;
 
-use super::pool::{Access, Held, Pool};
+use super::{
+    pool::{Access, Pool},
+    stock::Held,
+};
 use crate::{
     admission::Wait,
     error::BoxError,
@@ -25,8 +28,8 @@ use crate::{
 pub struct Exclusive<S> {
     pool: Arc<Pool<S>>,
     connection: Option<Held<S>>,
-    /// Whether the connection was called since we have it.
-    called: bool,
+    /// How often the connection was called.
+    calls: u32,
     /// Whether it has said that it is ready and was not called since.
     ready: bool,
     /// While there is no connection.
@@ -40,7 +43,7 @@ impl<S> Exclusive<S> {
         Self {
             pool,
             connection: None,
-            called: false,
+            calls: 0,
             ready: false,
             wait: Wait::default(),
             refusal: None,
@@ -106,13 +109,13 @@ impl<S> Exclusive<S> {
         };
         let generation = lost.generation;
         drop(lost);
-        let successor = self.pool.lose(generation, self.called, cause);
+        let successor = self.pool.lose(generation, self.calls, cause);
         self.own(successor);
     }
 
     fn own(&mut self, connection: Option<Held<S>>) {
         self.connection = connection;
-        self.called = false;
+        self.calls = 0;
         self.ready = false;
     }
 }
@@ -144,16 +147,9 @@ where
         let Some(held) = &mut self.connection else {
             return ResponseFuture::refused(None);
         };
-        self.called = true;
+        self.calls = self.calls.saturating_add(1);
         self.ready = false;
-        ResponseFuture::sent(held.service.call(request), &self.pool.policy.unsent)
-    }
-}
-
-impl<S> Held<S> {
-    fn is_replaced(&self) -> bool {
-        let replaced = self.replaced.as_ref();
-        replaced.is_some_and(|replaced| replaced.load(Ordering::Acquire))
+        ResponseFuture::sent(held.service.call(request), &self.pool.settings.unsent)
     }
 }
 
@@ -168,7 +164,7 @@ impl<S> Drop for Exclusive<S> {
     fn drop(&mut self) {
         if self.connection.is_some() || self.wait.key.is_some() {
             let connection = self.connection.take();
-            self.pool.leave(&mut self.wait, connection, self.called);
+            self.pool.leave(&mut self.wait, connection, self.calls);
         }
     }
 }

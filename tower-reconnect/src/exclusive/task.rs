@@ -1,10 +1,11 @@
 //! What the task that dials does with the pool.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
 use super::{
     gate::{Step, Ticket},
-    pool::{Held, Inner, Pool},
+    pool::{Inner, Pool},
+    stock::Held,
 };
 use crate::{
     driver::{Drive, Driver, Next, Outcome},
@@ -23,11 +24,11 @@ impl<S: Send + 'static> Drive for Pool<S> {
     }
 
     fn next(&self) -> Next<Ticket> {
-        let now = self.reporter.now();
-        let (step, expired, unused, at) = self.change(|inner| {
+        let now = self.inner.now();
+        let (step, expired, unused, at) = self.inner.change(|inner| {
             let expired = inner.waiters.take_expired(now);
             let unused = inner.take_unused(now);
-            let wanted = inner.wanted(self.policy.eager);
+            let wanted = inner.wanted(self.settings.eager);
             let step = inner.gate.next(now, wanted);
             if let Step::Dial(_) = step {
                 inner.refused = false;
@@ -38,13 +39,13 @@ impl<S: Send + 'static> Drive for Pool<S> {
             let connection = unused.generation;
             drop(unused);
             let age = now.saturating_sub(since);
-            self.reporter.tell(&Event::Unused { connection, age });
+            self.inner.tell(&Event::Unused { connection, age });
         }
         wake_all(expired);
         let other = (at < Duration::MAX).then(|| at.saturating_sub(now));
         match step {
             Step::Dial(ticket) => {
-                self.reporter.tell(&Event::DialStarted);
+                self.inner.tell(&Event::DialStarted);
                 Next::Dial(ticket)
             }
             Step::Sleep(delay) => Next::Wait(Some(other.map_or(delay, |other| other.min(delay)))),
@@ -66,19 +67,20 @@ impl<S: Send + 'static> Drive for Pool<S> {
 
 impl<S> Pool<S> {
     fn connected(&self, ticket: Ticket, service: S, took: Duration) {
-        let now = self.reporter.now();
-        let connected = self.change(|inner| {
+        let now = self.inner.now();
+        let connected = self.inner.change(|inner| {
             let Some(connection) = inner.gate.connected(ticket, now) else {
                 return Err(service);
             };
-            let held = inner.hold(connection, service, self.limits.max_age.is_some());
+            let ages = self.settings.bounds.limits.max_age.is_some();
+            let held = inner.stock.hold(connection, service, ages);
             let waker = self.give(inner, held, now);
-            Ok((connection, inner.gate.failures(), waker))
+            Ok((connection, inner.gate.history().failures(), waker))
         });
         let Ok((connection, failures, waker)) = connected else {
             return;
         };
-        self.reporter.tell(&Event::Connected {
+        self.inner.tell(&Event::Connected {
             connection,
             took,
             failures,
@@ -87,19 +89,19 @@ impl<S> Pool<S> {
     }
 
     fn failed(&self, ticket: Ticket, cause: &Cause, took: Duration) {
-        let now = self.reporter.now();
-        let random = self.policy.chance.draw();
-        let (delay, failures, wakers) = self.change(|inner| {
+        let now = self.inner.now();
+        let random = self.chance.draw();
+        let (delay, failures, wakers) = self.inner.change(|inner| {
             let delay = inner.gate.failed(ticket, now, cause.clone(), random);
-            let wakers = match self.policy.mode {
+            let wakers = match self.settings.mode {
                 // Dials that are under way are still waited for, by as many.
                 Mode::FailFast => inner.waiters.take_all_but(inner.gate.dialling()),
                 Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
             };
-            (delay, inner.gate.failures(), wakers)
+            (delay, inner.gate.history().failures(), wakers)
         });
         if let Some(retry_in) = delay {
-            self.reporter.tell(&Event::DialFailed {
+            self.inner.tell(&Event::DialFailed {
                 cause,
                 took,
                 failures,
@@ -112,19 +114,14 @@ impl<S> Pool<S> {
 
 impl<S> Inner<S> {
     fn wanted(&self, eager: bool) -> usize {
-        let asked = self.refused || eager && self.gate.stats().open == 0;
+        let asked = self.refused || eager && self.gate.open() == 0;
         self.waiters.len().max(usize::from(asked))
     }
 
     /// Takes the connections that nobody has had for the idle time, or that are too old to be
     /// given to anybody, each with since when it was there.
     fn take_unused(&mut self, now: Duration) -> Vec<(Duration, Held<S>)> {
-        let spare = mem::take(&mut self.spare);
-        let (over, spare): (Vec<_>, Vec<_>) =
-            spare.into_iter().partition(|(until, _)| *until <= now);
-        self.spare = spare;
-        let over = over.into_iter().map(|(_, held)| {
-            self.replaceable.remove(&held.generation);
+        let over = self.stock.take_over(now).into_iter().map(|held| {
             let since = self.gate.unused(held.generation, now);
             (since.unwrap_or(now), held)
         });
@@ -133,9 +130,7 @@ impl<S> Inner<S> {
 
     /// When there is something to do besides what the gate knows of.
     pub(super) fn wake_at(&self) -> Duration {
-        let spare = self.spare.iter().map(|(until, _)| *until).min();
-        let waiter = self.waiters.earliest();
-        let never = Duration::MAX;
-        spare.unwrap_or(never).min(waiter.unwrap_or(never))
+        let waiter = self.waiters.earliest().unwrap_or(Duration::MAX);
+        self.stock.next_over().min(waiter)
     }
 }

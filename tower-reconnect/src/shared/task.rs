@@ -21,11 +21,11 @@ impl<S: Send + Sync + 'static> Drive for Shared<S> {
     }
 
     fn next(&self) -> Next<()> {
-        let now = self.reporter.now();
+        let now = self.inner.now();
         loop {
-            let (step, expired, earliest) = self.change(|inner| {
+            let (step, expired, earliest) = self.inner.change(|inner| {
                 let expired = inner.waiters.take_expired(now);
-                let demand = self.policy.eager || inner.refused || inner.waiters.any();
+                let demand = self.settings.eager || inner.refused || inner.waiters.any();
                 let step = inner.machine.next(now, demand);
                 if step == Step::Dial {
                     inner.refused = false;
@@ -36,7 +36,7 @@ impl<S: Send + Sync + 'static> Drive for Shared<S> {
             let earliest = earliest.map(|until| until.saturating_sub(now));
             match step {
                 Step::Dial => {
-                    self.reporter.tell(&Event::DialStarted);
+                    self.inner.tell(&Event::DialStarted);
                     return Next::Dial(());
                 }
                 Step::Look => self.look(now),
@@ -63,21 +63,21 @@ impl<S: Send + Sync + 'static> Drive for Shared<S> {
 impl<S> Shared<S> {
     /// Nothing is dialled any more, and nobody waits for it.
     pub(super) fn shut(&self) {
-        let (open, connection, wakers) = self.change(|inner| {
+        let (open, connection, wakers) = self.inner.change(|inner| {
             let open = inner.machine.close();
             (open, self.replace(None), inner.waiters.take_all())
         });
         drop(connection);
         self.driver.stop();
         if open {
-            self.reporter.tell(&Event::Closed);
+            self.inner.tell(&Event::Closed);
         }
         wake_all(wakers);
     }
 
     fn connected(&self, service: S, took: Duration) {
-        let now = self.reporter.now();
-        let connected = self.change(|inner| {
+        let now = self.inner.now();
+        let connected = self.inner.change(|inner| {
             let replaced = inner.machine.connection();
             let generation = inner.machine.connected(now)?;
             let connection = Connection {
@@ -89,7 +89,7 @@ impl<S> Shared<S> {
                 None => self.replace(Some(connection)),
             };
             self.current.look();
-            let failures = inner.machine.failures();
+            let failures = inner.machine.history().failures();
             Some((
                 generation,
                 failures,
@@ -102,31 +102,31 @@ impl<S> Shared<S> {
             return;
         };
         drop(old);
-        self.reporter.tell(&Event::Connected {
+        self.inner.tell(&Event::Connected {
             connection,
             took,
             failures,
         });
         if let Some((connection, since)) = replaced {
             let age = now.saturating_sub(since);
-            self.reporter.tell(&Event::Replaced { connection, age });
+            self.inner.tell(&Event::Replaced { connection, age });
         }
         wake_all(wakers);
     }
 
     fn failed(&self, cause: &Cause, took: Duration) {
-        let now = self.reporter.now();
-        let random = self.policy.chance.draw();
-        let (delay, failures, wakers) = self.change(|inner| {
+        let now = self.inner.now();
+        let random = self.chance.draw();
+        let (delay, failures, wakers) = self.inner.change(|inner| {
             let delay = inner.machine.failed(now, cause.clone(), random);
-            let wakers = match self.policy.mode {
+            let wakers = match self.settings.mode {
                 Mode::FailFast => inner.waiters.take_all(),
                 Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
             };
-            (delay, inner.machine.failures(), wakers)
+            (delay, inner.machine.history().failures(), wakers)
         });
         if let Some(retry_in) = delay {
-            self.reporter.tell(&Event::DialFailed {
+            self.inner.tell(&Event::DialFailed {
                 cause,
                 took,
                 failures,
@@ -138,16 +138,16 @@ impl<S> Shared<S> {
 
     /// Looks whether the connection is used, and closes it if it has not been for long.
     fn look(&self, now: Duration) {
-        let used = self.current.look();
-        let closed = self.change(|inner| {
+        let uses = self.current.look();
+        let closed = self.inner.change(|inner| {
             let connection = inner.machine.connection();
-            let over = inner.machine.looked(now, used);
+            let over = inner.machine.looked(now, uses);
             over.then(|| (connection, self.drain(None)))
         });
         if let Some((Some((connection, since)), old)) = closed {
             drop(old);
             let age = now.saturating_sub(since);
-            self.reporter.tell(&Event::Unused { connection, age });
+            self.inner.tell(&Event::Unused { connection, age });
         }
     }
 
