@@ -8,6 +8,7 @@ mod backoff;
 mod bounds;
 mod builder;
 mod chance;
+pub mod coming_from_tower;
 mod connector;
 mod current;
 mod driver;

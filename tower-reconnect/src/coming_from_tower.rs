@@ -1,0 +1,1 @@
+#![doc = include_str!("../COMING-FROM-TOWER.md")]
