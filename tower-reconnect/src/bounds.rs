@@ -10,7 +10,7 @@ pub(crate) struct Bounds {
     pub(crate) backoff: Backoff,
     pub(crate) first_dial_jitter: Duration,
     pub(crate) stable_after: Duration,
-    /// How many requests a connection must have taken for its retirement to be no failure.
+    /// How many requests a connection must have answered for its retirement to be no failure.
     pub(crate) worked_after: u32,
     /// Of exclusive connections.
     pub(crate) max_dials: usize,

@@ -124,7 +124,7 @@ impl<T> Builder<T> {
     /// [`stable_after`](Self::stable_after) is a failure: a server that sends everybody away is
     /// dialled ever more rarely.
     ///
-    /// None by default.
+    /// None by default. With a rule a request costs one reference count more.
     pub fn retired_when(
         mut self,
         rule: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static,
@@ -133,11 +133,14 @@ impl<T> Builder<T> {
         self
     }
 
-    /// How many requests a connection must have taken for its retirement, by the rule of
+    /// How many requests a connection must have answered for its retirement, by the rule of
     /// [`retired_when`](Self::retired_when), to be no failure.
     ///
     /// With 1 a server that closes each connection after an answer is dialled as often as a request
     /// asks for it. A GOAWAY comes after a thousand requests from nginx by default.
+    ///
+    /// A request is answered when its response future is ready without an error. One that was sent
+    /// and never answered shows nothing.
     ///
     /// 100 by default for a shared connection, 1 for exclusive ones. At least 1.
     pub fn worked_after(mut self, requests: u32) -> Self {

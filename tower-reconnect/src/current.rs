@@ -1,7 +1,7 @@
 //! Which connection is the one to use, for requests, which take no lock.
 
 use crate::sync::{
-    AtomicU32, AtomicU64,
+    AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -13,20 +13,16 @@ pub(crate) struct Current {
     generation: AtomicU64,
     /// The one that was let go of last although it was alive.
     draining: AtomicU64,
-    /// Requests since the last look. They are counted up to `enough`: after that, a request writes
-    /// nothing that another thread reads.
-    uses: AtomicU32,
-    enough: u32,
+    /// Whether a request was sent since the last look. A request writes it only if it is not set.
+    used: AtomicBool,
 }
 
 impl Current {
-    /// Counts up to `enough` requests, which is not zero.
-    pub(crate) fn new(enough: u32) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             generation: AtomicU64::new(NONE),
             draining: AtomicU64::new(NONE),
-            uses: AtomicU32::new(0),
-            enough,
+            used: AtomicBool::new(false),
         }
     }
 
@@ -59,19 +55,14 @@ impl Current {
     /// A request is sent.
     #[inline]
     pub(crate) fn touch(&self) {
-        if self.uses.load(Relaxed) < self.enough {
-            self.uses.fetch_add(1, Relaxed);
+        if !self.used.load(Relaxed) {
+            self.used.store(true, Relaxed);
         }
     }
 
-    /// How many requests were sent since the last look, if those are not enough.
-    pub(crate) fn uses(&self) -> u32 {
-        self.uses.load(Relaxed)
-    }
-
-    /// Looks how many requests were sent since the last look, if those are not enough.
-    pub(crate) fn look(&self) -> u32 {
-        self.uses.swap(0, Relaxed)
+    /// Looks whether a request was sent since the last look.
+    pub(crate) fn look(&self) -> bool {
+        self.used.swap(false, Relaxed)
     }
 }
 

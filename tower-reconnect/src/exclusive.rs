@@ -19,6 +19,10 @@
 //! together: nobody else gets a connection in the middle of something. Whoever wants to use one
 //! again keeps the handle, as a pool does.
 //!
+//! That a connection is dead is told by its `poll_ready`. A handle that is dropped after its call,
+//! as `oneshot` drops it, tells nothing: a peer that fails each request by closing is not known to
+//! fail then. Poll the handle again after an error.
+//!
 //! ```rust
 //! use std::{convert::Infallible, io};
 //! use tower::{Service, ServiceBuilder, ServiceExt, service_fn};

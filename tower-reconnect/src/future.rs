@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -10,7 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     error::{BoxError, Closed, NoRuntime, NotReady, NotSent, Unavailable},
-    rule::Rule,
+    work::Work,
 };
 
 pin_project! {
@@ -30,17 +31,17 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<F> {
-        Sent { #[pin] response: F, unsent: Rule },
+        Sent { #[pin] response: F, work: Option<Arc<Work>> },
         Refused { refusal: Refusal },
         NotReady,
     }
 }
 
 impl<F> ResponseFuture<F> {
-    /// `unsent` tells the errors of requests that were not sent after all.
-    pub(crate) fn sent(response: F, unsent: &Rule) -> Self {
-        let unsent = unsent.clone();
-        let kind = Kind::Sent { response, unsent };
+    /// `work` is told of an answer, and what an error means, if there is any rule.
+    pub(crate) fn sent(response: F, work: Option<&Arc<Work>>) -> Self {
+        let work = work.cloned();
+        let kind = Kind::Sent { response, work };
         Self { kind }
     }
 
@@ -62,9 +63,14 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProj::Sent { response, unsent } => match response.poll(context) {
-                Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(failure(error.into(), unsent))),
+            KindProj::Sent { response, work } => match response.poll(context) {
+                Poll::Ready(Ok(answer)) => {
+                    if let Some(work) = work {
+                        work.answered();
+                    }
+                    Poll::Ready(Ok(answer))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(failure(error.into(), work.as_deref()))),
                 Poll::Pending => Poll::Pending,
             },
             KindProj::Refused { refusal } => Poll::Ready(Err(refusal.clone().into())),
@@ -74,8 +80,8 @@ where
 }
 
 #[cold]
-fn failure(error: BoxError, unsent: &Rule) -> BoxError {
-    match unsent.is_true_for(&*error) {
+fn failure(error: BoxError, work: Option<&Work>) -> BoxError {
+    match work.is_some_and(|work| work.unsent.is_true_for(&*error)) {
         true => NotSent::new(error).into(),
         false => error,
     }

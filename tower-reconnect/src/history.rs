@@ -90,9 +90,9 @@ impl<C> History<C> {
     }
 
     /// A connection that was made at `since` has ended, and if it was retired, after so many
-    /// requests. Returns whether that is no failure.
+    /// answers. Returns whether that is no failure.
     pub(crate) fn ends(&mut self, since: Duration, now: Duration, retired: Option<u32>) -> bool {
-        let worked = retired.is_some_and(|uses| uses >= self.bounds.worked_after);
+        let worked = retired.is_some_and(|answers| answers >= self.bounds.worked_after);
         let stable = worked || self.is_stable(since, now);
         self.stats.lost += 1;
         self.stats.retired += u64::from(retired.is_some());

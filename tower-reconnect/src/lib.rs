@@ -40,6 +40,7 @@ pub mod tcp;
 mod view;
 mod waiters;
 mod watch;
+mod work;
 
 pub use self::builder::Builder;
 pub use self::layer::ReconnectLayer;

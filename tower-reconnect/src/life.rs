@@ -39,7 +39,7 @@ impl Life {
     /// In the place of `old`: whoever did not use that one does not use this one either.
     pub(crate) fn after(self, old: &Self) -> Self {
         Self {
-            usage: old.usage.of_next(),
+            usage: old.usage,
             ..self
         }
     }
@@ -50,11 +50,6 @@ impl Life {
 
     pub(crate) fn since(&self) -> Duration {
         self.since.into()
-    }
-
-    /// How many requests the looks have found, at least.
-    pub(crate) fn uses(&self) -> u32 {
-        self.usage.uses
     }
 
     /// What there is to do for it, with or without demand.
@@ -77,9 +72,9 @@ impl Life {
         }
     }
 
-    /// Whether it has been unused for the idle time, after so many `uses` since the last look.
-    pub(crate) fn looked(&mut self, now: Duration, uses: u32, limits: &Limits) -> bool {
-        let over = limits.is_over(&mut self.usage, now, uses);
+    /// Whether it has been unused for the idle time, when it was `used` or not since the last look.
+    pub(crate) fn looked(&mut self, now: Duration, used: bool, limits: &Limits) -> bool {
+        let over = limits.is_over(&mut self.usage, now, used);
         // One that is being replaced is closed at a later look, so that its dial has a place.
         over && !matches!(self.renewal, Renewal::Dialling)
     }

@@ -19,15 +19,6 @@ pub(crate) struct Usage {
     pub(crate) look_at: Moment,
     /// How often in a row it was found unused.
     unused: u32,
-    /// How many requests were found, at least.
-    pub(crate) uses: u32,
-}
-
-impl Usage {
-    /// That of a connection which takes the place of another.
-    pub(crate) fn of_next(self) -> Self {
-        Self { uses: 0, ..self }
-    }
 }
 
 impl Limits {
@@ -44,7 +35,6 @@ impl Limits {
         Usage {
             look_at: self.next_look(now, self.random(!connection)),
             unused: 0,
-            uses: 0,
         }
     }
 
@@ -58,12 +48,11 @@ impl Limits {
         now.saturating_add(idle).saturating_add(jitter)
     }
 
-    /// Whether a connection has been unused for the idle time, after so many `uses` since the last
-    /// look.
-    pub(crate) fn is_over(&self, usage: &mut Usage, now: Duration, uses: u32) -> bool {
+    /// Whether a connection has been unused for the idle time, when it was `used` or not since
+    /// the last look.
+    pub(crate) fn is_over(&self, usage: &mut Usage, now: Duration, used: bool) -> bool {
         let random = self.random(Duration::from(usage.look_at).as_nanos() as u64);
-        usage.uses = usage.uses.saturating_add(uses);
-        usage.unused = if uses > 0 { 0 } else { usage.unused + 1 };
+        usage.unused = if used { 0 } else { usage.unused + 1 };
         usage.look_at = self.next_look(now, random);
         usage.unused >= LOOKS
     }

@@ -68,7 +68,7 @@ enum Stage<C> {
 pub(crate) enum Step {
     /// Dial once, then report `connected` or `failed`.
     Dial,
-    /// Look how often the connection was used since the last look, then report `looked`.
+    /// Look whether the connection was used since the last look, then report `looked`.
     Look,
     /// Ask again after this long.
     Sleep(Duration),
@@ -187,27 +187,26 @@ impl<C: Clone> Machine<C> {
         self.end(lost, now, cause, random, None)
     }
 
-    /// The connection of this `generation` was retired by its other end, after so many `uses` since
-    /// the last look.
+    /// The connection of this `generation` was retired by its other end, after so many `answers`.
     pub(crate) fn retired(
         &mut self,
         lost: u64,
         now: Duration,
         cause: C,
         random: u64,
-        uses: u32,
+        answers: u32,
     ) -> Loss {
-        self.end(lost, now, cause, random, Some(uses))
+        self.end(lost, now, cause, random, Some(answers))
     }
 
-    /// There were so many `uses` of the connection since the last look. Returns whether it is to be
-    /// closed, because there were none for long enough.
-    pub(crate) fn looked(&mut self, now: Duration, uses: u32) -> bool {
+    /// Whether the connection was `used` since the last look. Returns whether it is to be closed,
+    /// because it was not for long enough.
+    pub(crate) fn looked(&mut self, now: Duration, used: bool) -> bool {
         let limits = self.limits();
         let Stage::Connected(life) = &mut self.stage else {
             return false;
         };
-        if !life.looked(now, uses, &limits) {
+        if !life.looked(now, used, &limits) {
             return false;
         }
         self.history.stats.unused += 1;
@@ -256,7 +255,7 @@ impl<C: Clone> Machine<C> {
         step
     }
 
-    /// If it was retired, `retired` says after how many uses since the last look.
+    /// If it was retired, `retired` says after how many answers.
     fn end(
         &mut self,
         lost: u64,
@@ -268,7 +267,6 @@ impl<C: Clone> Machine<C> {
         let Some(life) = self.take_connection(lost) else {
             return Loss::Known;
         };
-        let retired = retired.map(|uses| life.uses().saturating_add(uses));
         let stable = self.history.ends(life.since(), now, retired);
         self.history.blame(cause.clone());
         match life.renewal {

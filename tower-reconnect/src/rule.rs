@@ -3,10 +3,8 @@
 use std::{error::Error, fmt, sync::Arc};
 
 /// Tells some errors from others. By default it is true for none.
-///
-/// In a box within, so that it takes one word where it is not used: in every response.
 #[derive(Clone, Default)]
-pub(crate) struct Rule(Option<Arc<Box<Test>>>);
+pub(crate) struct Rule(Option<Arc<Test>>);
 
 type Test = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
 
@@ -14,7 +12,11 @@ impl Rule {
     pub(crate) fn new(
         test: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static,
     ) -> Self {
-        Self(Some(Arc::new(Box::new(test))))
+        Self(Some(Arc::new(test)))
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_some()
     }
 
     pub(crate) fn is_true_for(&self, error: &(dyn Error + 'static)) -> bool {

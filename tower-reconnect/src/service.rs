@@ -103,7 +103,7 @@ impl<S> Reconnect<S> {
     fn lose(&mut self, cause: BoxError) {
         self.ready = false;
         if let Some(connection) = self.connection.take() {
-            self.shared.lose(connection.generation, cause);
+            self.shared.lose(&connection, cause);
         }
     }
 
@@ -183,10 +183,10 @@ where
             return ResponseFuture::refused(None);
         };
         self.shared.touch();
-        let settings = self.shared.settings();
-        let response = ResponseFuture::sent(connection.service.call(request), &settings.unsent);
+        let work = connection.work.as_ref();
+        let response = ResponseFuture::sent(connection.service.call(request), work);
         self.ready = false;
-        if settings.releases() {
+        if self.shared.settings().releases() {
             self.connection = None;
         }
         response

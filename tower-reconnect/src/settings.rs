@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     backoff::Backoff, bounds::Bounds, chance::Chance, error::InvalidSetting, limits::Limits,
-    mode::Mode, rule::Rule,
+    mode::Mode, rule::Rule, work::Work,
 };
 
 /// What a builder was told. All services of a layer share it.
@@ -23,14 +23,9 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Where the randomness of one service comes from.
-    pub(crate) fn chance(&self) -> Chance {
-        Chance::new(self.seed)
-    }
-
     /// The random place of one service within its steps.
     pub(crate) fn place(&self) -> u64 {
-        self.chance().draw()
+        Chance::default().draw(self.seed)
     }
 
     /// The seed of one service's limits.
@@ -44,6 +39,12 @@ impl Settings {
     pub(crate) fn releases(&self) -> bool {
         let limits = &self.bounds.limits;
         limits.max_age.is_some() || limits.idle.is_some()
+    }
+
+    /// What the responses of one connection need, if there is any rule.
+    pub(crate) fn work(&self) -> Option<Arc<Work>> {
+        let any = self.retired.is_set() || self.unsent.is_set();
+        any.then(|| Arc::new(Work::new(self.bounds.worked_after, self.unsent.clone())))
     }
 
     pub(crate) fn bounds_mut(&mut self) -> &mut Bounds {

@@ -21,6 +21,7 @@ use crate::{
     view::{Phase, View},
     waiters::Waiters,
     watch::{State, Watch},
+    work::Work,
 };
 
 /// Owned by the handles, so that dropping the last handle drops the connection and ends the task.
@@ -46,6 +47,8 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub(crate) struct Connection<S> {
     pub(crate) generation: u64,
+    /// For its responses, if there is any rule.
+    pub(crate) work: Option<Arc<Work>>,
     pub(crate) service: S,
 }
 
@@ -72,11 +75,11 @@ impl<S> Shared<S> {
             refused: false,
         };
         let shared = Arc::new(Self {
-            current: Current::new(settings.bounds.worked_after),
+            current: Current::new(),
             connection: ArcSwapOption::empty(),
             inner: Observed::new(inner, told),
             driver,
-            chance: settings.chance(),
+            chance: Chance::default(),
             settings,
         });
         if eager {
@@ -121,18 +124,21 @@ impl<S> Shared<S> {
         }
     }
 
-    /// Reports that the connection of this generation is dead, for `cause`.
-    pub(crate) fn lose(&self, generation: u64, cause: BoxError) {
+    /// Reports that this connection is dead, for `cause`.
+    pub(crate) fn lose(&self, lost: &Connection<S>, cause: BoxError) {
+        let generation = lost.generation;
+        let answers = lost.work.as_ref().map_or(0, |work| work.answers());
         let cause = Cause::from(cause);
         let now = self.inner.now();
-        let random = self.chance.draw();
+        let random = self.chance.draw(self.settings.seed);
         let retired = self.settings.retired.is_true_for(&*cause);
         let (loss, since, connection) = self.inner.change(|inner| {
             let since = inner.machine.connection().map(|(_, since)| since);
             let cause = cause.clone();
-            let uses = self.current.uses();
             let loss = match retired {
-                true => inner.machine.retired(generation, now, cause, random, uses),
+                true => inner
+                    .machine
+                    .retired(generation, now, cause, random, answers),
                 false => inner.machine.lost(generation, now, cause, random),
             };
             let connection = match loss {

@@ -203,6 +203,25 @@ async fn a_peer_that_sends_everybody_away_soon_is_dialled_ever_more_rarely() {
     }
 }
 
+/// A request that was sent is no work: it must have been answered.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_requests_and_answers_none_is_dialled_ever_more_rarely() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let builder = ReconnectLayer::builder("peer").retired_when(|_| true);
+    let service = peer.connect(builder.worked_after(1));
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        let mut handle = service.clone();
+        if timeout(TICK * 10, handle.ready()).await.is_err() {
+            continue;
+        }
+        peer.link().kill();
+        assert!(handle.call(1).await.is_err());
+    }
+    let stats = service.watch().stats();
+    assert!((8..=20).contains(&stats.dials), "{stats:?}");
+}
+
 async fn flap(dial: Dial, stable_after: Duration) {
     let peer = Peer::new(&[dial]);
     let builder = ReconnectLayer::builder("peer").stable_after(stable_after);

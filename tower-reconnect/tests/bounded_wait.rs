@@ -133,6 +133,7 @@ async fn a_refused_request_is_demand_for_one_more_dial() {
 }
 
 fn bounded(peer: &Peer) -> Reconnect<Connection> {
-    let builder = ReconnectLayer::builder("peer");
+    // With a seed, so that no backoff ends at the moment of the bound.
+    let builder = ReconnectLayer::builder("peer").seed(7);
     peer.connect(builder.mode(Mode::BoundedWait(BOUND)).name("the peer"))
 }

@@ -250,6 +250,26 @@ async fn a_retired_connection_is_replaced_at_once_if_it_has_done_anything() {
     assert!(stats.dials < 14, "{stats:?}");
 }
 
+/// A request that was sent is no work: it must have been answered.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_requests_and_answers_none_is_dialled_ever_more_rarely() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let service = peer_with(&peer, |builder| builder.retired_when(|_| true));
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        let mut handle = service.clone();
+        if timeout(TICK * 10, handle.ready()).await.is_err() {
+            continue;
+        }
+        peer.link().kill();
+        assert!(handle.call(1).await.is_err());
+        // So that its end is seen, and not only that its owner is gone.
+        let _ = timeout(TICK, handle.ready()).await;
+    }
+    let stats = service.watch().stats();
+    assert!((8..=20).contains(&stats.dials), "{stats:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn to_fail_fast_is_to_wait_for_a_dial_but_not_for_a_backoff() {
     let peer = Peer::new(&[Dial::RefuseAfter(TICK * 5)]);

@@ -225,9 +225,9 @@ proptest! {
                             earliest = now + delay;
                         },
                         1 => {
-                            let uses = random as u32 % 3;
-                            let loss = gate.retired(ended, now, "goaway", random, uses);
-                            prop_assert!(uses == 0 || loss == Loss::Stable);
+                            let answers = random as u32 % 3;
+                            let loss = gate.retired(ended, now, "goaway", random, answers);
+                            prop_assert!(answers == 0 || loss == Loss::Stable);
                             if let Loss::Unstable { delay } = loss {
                                 earliest = now + delay;
                             }

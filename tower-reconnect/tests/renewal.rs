@@ -101,7 +101,7 @@ proptest! {
                         prop_assert!(demand || generation.is_some());
                         dialling = true;
                     }
-                    Step::Look => if machine.looked(now, u32::from(used)) {
+                    Step::Look => if machine.looked(now, used) {
                         prop_assert!(!used && !dialling && generation.is_some());
                         generation = None;
                     },

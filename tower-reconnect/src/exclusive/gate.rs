@@ -186,16 +186,16 @@ impl<C: Clone> Gate<C> {
         self.end(lost, now, cause, random, None)
     }
 
-    /// The connection of this generation was retired by its other end, after so many `uses`.
+    /// The connection of this generation was retired by its other end, after so many `answers`.
     pub(crate) fn retired(
         &mut self,
         lost: u64,
         now: Duration,
         cause: C,
         random: u64,
-        uses: u32,
+        answers: u32,
     ) -> Loss {
-        self.end(lost, now, cause, random, Some(uses))
+        self.end(lost, now, cause, random, Some(answers))
     }
 
     /// The owner of this connection is gone, and it with them.
@@ -279,7 +279,7 @@ impl<C: Clone> Gate<C> {
         first.then(|| self.history.put_off(now)).flatten()
     }
 
-    /// If it was retired, `retired` says after how many uses.
+    /// If it was retired, `retired` says after how many answers.
     fn end(
         &mut self,
         lost: u64,

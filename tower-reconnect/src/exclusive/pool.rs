@@ -68,7 +68,7 @@ impl<S> Pool<S> {
         let pool = Arc::new(Self {
             inner: Observed::new(inner, told),
             driver,
-            chance: settings.chance(),
+            chance: Chance::default(),
             settings,
             seed,
         });
@@ -111,7 +111,7 @@ impl<S> Pool<S> {
             }
             Err(error) => {
                 // The task has come to rest since.
-                self.leave(wait, None, 0);
+                self.leave(wait, None, false);
                 Access::Refused(Refusal::NoRuntime(error))
             }
         }
@@ -124,18 +124,18 @@ impl<S> Pool<S> {
         Some(refusal)
     }
 
-    /// Reports that a handle's connection is dead, for `cause`, after so many `calls`. Returns its
-    /// successor, if there is one already.
-    pub(super) fn lose(&self, lost: u64, calls: u32, cause: BoxError) -> Option<Held<S>> {
+    /// Reports that a handle's connection is dead, for `cause`, after so many `answers`. Returns
+    /// its successor, if there is one already.
+    pub(super) fn lose(&self, lost: u64, answers: u32, cause: BoxError) -> Option<Held<S>> {
         let cause = Cause::from(cause);
         let now = self.inner.now();
-        let random = self.chance.draw();
+        let random = self.chance.draw(self.settings.seed);
         let retired = self.settings.retired.is_true_for(&*cause);
         let (since, loss, successor) = self.inner.change(|inner| {
             let since = inner.gate.since(lost);
             let cause = cause.clone();
             let loss = match retired {
-                true => inner.gate.retired(lost, now, cause, random, calls),
+                true => inner.gate.retired(lost, now, cause, random, answers),
                 false => inner.gate.lost(lost, now, cause, random),
             };
             (since, loss, inner.stock.forget(lost))
@@ -171,7 +171,7 @@ impl<S> Pool<S> {
 
     /// Takes what a handle had that is gone: its wait, or its connection, which is for somebody
     /// else if it was never called.
-    pub(super) fn leave(self: &Arc<Self>, wait: &mut Wait, held: Option<Held<S>>, calls: u32) {
+    pub(super) fn leave(self: &Arc<Self>, wait: &mut Wait, held: Option<Held<S>>, called: bool) {
         let now = self.inner.now();
         let (dropped, wakers, needed) = self.inner.change(|inner| {
             let granted = inner.stock.take_granted(wait.key);
@@ -179,7 +179,7 @@ impl<S> Pool<S> {
             let waker = inner.end(wait);
             let mut dropped = None;
             if let Some(held) = held {
-                if calls > 0 || inner.stock.has_successor(held.generation) {
+                if called || inner.stock.has_successor(held.generation) {
                     left.extend(inner.stock.forget(held.generation));
                     inner.gate.released(held.generation, now);
                     dropped = Some(held);

@@ -28,8 +28,8 @@ use crate::{
 pub struct Exclusive<S> {
     pool: Arc<Pool<S>>,
     connection: Option<Held<S>>,
-    /// How often the connection was called.
-    calls: u32,
+    /// Whether the connection was called since we have it.
+    called: bool,
     /// Whether it has said that it is ready and was not called since.
     ready: bool,
     /// While there is no connection.
@@ -43,7 +43,7 @@ impl<S> Exclusive<S> {
         Self {
             pool,
             connection: None,
-            calls: 0,
+            called: false,
             ready: false,
             wait: Wait::default(),
             refusal: None,
@@ -108,14 +108,15 @@ impl<S> Exclusive<S> {
             return;
         };
         let generation = lost.generation;
+        let answers = lost.work.as_ref().map_or(0, |work| work.answers());
         drop(lost);
-        let successor = self.pool.lose(generation, self.calls, cause);
+        let successor = self.pool.lose(generation, answers, cause);
         self.own(successor);
     }
 
     fn own(&mut self, connection: Option<Held<S>>) {
         self.connection = connection;
-        self.calls = 0;
+        self.called = false;
         self.ready = false;
     }
 }
@@ -147,9 +148,9 @@ where
         let Some(held) = &mut self.connection else {
             return ResponseFuture::refused(None);
         };
-        self.calls = self.calls.saturating_add(1);
+        self.called = true;
         self.ready = false;
-        ResponseFuture::sent(held.service.call(request), &self.pool.settings.unsent)
+        ResponseFuture::sent(held.service.call(request), held.work.as_ref())
     }
 }
 
@@ -164,7 +165,7 @@ impl<S> Drop for Exclusive<S> {
     fn drop(&mut self) {
         if self.connection.is_some() || self.wait.key.is_some() {
             let connection = self.connection.take();
-            self.pool.leave(&mut self.wait, connection, self.calls);
+            self.pool.leave(&mut self.wait, connection, self.called);
         }
     }
 }

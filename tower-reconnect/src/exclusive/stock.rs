@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use crate::work::Work;
+
 pub(super) struct Stock<S> {
     /// What was given to those who waited and have not fetched it yet.
     granted: BTreeMap<u64, Held<S>>,
@@ -24,6 +26,8 @@ pub(super) struct Stock<S> {
 /// A connection, and which one of those that there have been.
 pub(super) struct Held<S> {
     pub(super) generation: u64,
+    /// For its responses, if there is any rule.
+    pub(super) work: Option<Arc<Work>>,
     pub(super) service: S,
     /// Whether there is a successor.
     replaced: Option<Arc<AtomicBool>>,
@@ -40,7 +44,13 @@ impl<S> Stock<S> {
     }
 
     /// A new connection, which may be exchanged some time if it `ages`.
-    pub(super) fn hold(&mut self, generation: u64, service: S, ages: bool) -> Held<S> {
+    pub(super) fn hold(
+        &mut self,
+        generation: u64,
+        service: S,
+        work: Option<Arc<Work>>,
+        ages: bool,
+    ) -> Held<S> {
         let replaced = ages.then(|| {
             let replaced = Arc::new(AtomicBool::new(false));
             self.replaceable.insert(generation, replaced.clone());
@@ -48,6 +58,7 @@ impl<S> Stock<S> {
         });
         Held {
             generation,
+            work,
             service,
             replaced,
         }

@@ -73,7 +73,9 @@ impl<S> Pool<S> {
                 return Err(service);
             };
             let ages = self.settings.bounds.limits.max_age.is_some();
-            let held = inner.stock.hold(connection, service, ages);
+            let held = inner
+                .stock
+                .hold(connection, service, self.settings.work(), ages);
             let waker = self.give(inner, held, now);
             Ok((connection, inner.gate.history().failures(), waker))
         });
@@ -90,7 +92,7 @@ impl<S> Pool<S> {
 
     fn failed(&self, ticket: Ticket, cause: &Cause, took: Duration) {
         let now = self.inner.now();
-        let random = self.chance.draw();
+        let random = self.chance.draw(self.settings.seed);
         let (delay, failures, wakers) = self.inner.change(|inner| {
             let delay = inner.gate.failed(ticket, now, cause.clone(), random);
             let wakers = match self.settings.mode {

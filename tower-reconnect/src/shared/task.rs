@@ -82,6 +82,7 @@ impl<S> Shared<S> {
             let generation = inner.machine.connected(now)?;
             let connection = Connection {
                 generation,
+                work: self.settings.work(),
                 service,
             };
             let old = match replaced {
@@ -116,7 +117,7 @@ impl<S> Shared<S> {
 
     fn failed(&self, cause: &Cause, took: Duration) {
         let now = self.inner.now();
-        let random = self.chance.draw();
+        let random = self.chance.draw(self.settings.seed);
         let (delay, failures, wakers) = self.inner.change(|inner| {
             let delay = inner.machine.failed(now, cause.clone(), random);
             let wakers = match self.settings.mode {
@@ -138,10 +139,10 @@ impl<S> Shared<S> {
 
     /// Looks whether the connection is used, and closes it if it has not been for long.
     fn look(&self, now: Duration) {
-        let uses = self.current.look();
+        let used = self.current.look();
         let closed = self.inner.change(|inner| {
             let connection = inner.machine.connection();
-            let over = inner.machine.looked(now, uses);
+            let over = inner.machine.looked(now, used);
             over.then(|| (connection, self.drain(None)))
         });
         if let Some((Some((connection, since)), old)) = closed {
