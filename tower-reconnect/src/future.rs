@@ -39,8 +39,8 @@ pin_project! {
 
 impl<F> ResponseFuture<F> {
     /// `work` is told of an answer, and what an error means, if there is any rule.
-    pub(crate) fn sent(response: F, work: Option<&Arc<Work>>) -> Self {
-        let work = work.cloned();
+    #[inline]
+    pub(crate) fn sent(response: F, work: Option<Arc<Work>>) -> Self {
         let kind = Kind::Sent { response, work };
         Self { kind }
     }
@@ -70,21 +70,30 @@ where
                     }
                     Poll::Ready(Ok(answer))
                 }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(failure(error.into(), work.as_deref()))),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(failure(error, work.as_deref()))),
                 Poll::Pending => Poll::Pending,
             },
-            KindProj::Refused { refusal } => Poll::Ready(Err(refusal.clone().into())),
+            KindProj::Refused { refusal } => Poll::Ready(Err(refused(refusal))),
             KindProj::NotReady => Poll::Ready(Err(NotReady.into())),
         }
     }
 }
 
+// Apart from the poll, so that it is small enough to be inlined.
 #[cold]
-fn failure(error: BoxError, work: Option<&Work>) -> BoxError {
+#[inline(never)]
+fn failure(error: impl Into<BoxError>, work: Option<&Work>) -> BoxError {
+    let error = error.into();
     match work.is_some_and(|work| work.unsent.is_true_for(&*error)) {
         true => NotSent::new(error).into(),
         false => error,
     }
+}
+
+#[cold]
+#[inline(never)]
+fn refused(refusal: &Refusal) -> BoxError {
+    refusal.clone().into()
 }
 
 impl<F> fmt::Debug for ResponseFuture<F> {

@@ -107,6 +107,12 @@ impl<S> Reconnect<S> {
         }
     }
 
+    /// Keeps no connection alive that may be replaced or closed.
+    #[inline(never)]
+    fn release(&mut self) {
+        self.connection = None;
+    }
+
     /// Our clone of the connection, or a new one when ours is not to be used any more.
     #[inline]
     fn live(&mut self) -> Option<&mut Connection<S>>
@@ -183,13 +189,14 @@ where
             return ResponseFuture::refused(None);
         };
         self.shared.touch();
-        let work = connection.work.as_ref();
-        let response = ResponseFuture::sent(connection.service.call(request), work);
+        let work = connection.work.clone();
+        let response = connection.service.call(request);
         self.ready = false;
         if self.shared.settings().releases() {
-            self.connection = None;
+            self.release();
         }
-        response
+        // Last, so that it is made where it is returned: to copy it costs more than all the rest.
+        ResponseFuture::sent(response, work)
     }
 }
 

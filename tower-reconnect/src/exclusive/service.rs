@@ -150,7 +150,7 @@ where
         };
         self.called = true;
         self.ready = false;
-        ResponseFuture::sent(held.service.call(request), held.work.as_ref())
+        ResponseFuture::sent(held.service.call(request), held.work.clone())
     }
 }
 
