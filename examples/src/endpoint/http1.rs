@@ -3,29 +3,38 @@
 mod idle;
 mod lease;
 mod link;
+mod pooled;
+mod revival;
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    task::Poll,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::{Arc, Weak},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use futures::future::{Either, select};
 use http::{Request, Response, header};
-use hyper::client::conn::http1;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, futures::OwnedNotified},
     time::{Instant, timeout},
 };
+use tower_reconnect::{Watch, error::InvalidSetting};
 
 pub use self::lease::Lease;
-use self::{idle::IdleList, lease::exchange, link::Link};
+use self::{
+    idle::IdleList,
+    lease::exchange,
+    link::Lives,
+    pooled::{Driver, Made, Pooled},
+    revival::Revival,
+};
 use super::{
     body::EndpointBody,
-    connection::RequestBody,
+    connection::{RequestBody, Sending, answer},
+    dials::{Dials, Gate},
     ended::{Ended, Unsent},
     handshake::{Dialer, Http1Parts},
     idle_limit::IdleLimits,
@@ -33,93 +42,183 @@ use super::{
     timeout::note_sent,
     upkeep::Upkeep,
 };
-use crate::{BoxError, config::ReconnectConfig, http::body::BodyFate};
+use crate::{
+    BoxError,
+    http::{body::BodyFate, forward::for_http1},
+};
 
 /// The connections to one endpoint, behind one cheap handle.
 ///
 /// A request takes a slot first, then an idle connection or a new one; so there are never more
-/// connections than slots, and those who wait are served in order. The pool is over, and says so by
-/// an error in `poll_ready`, as soon as a dial fails or its last connection has ended: then the
-/// reconnecting layer above decides when to dial again, and no request meets a dead endpoint.
+/// connections than slots, and those who wait are served in order. It is dialled by the exclusive
+/// shape of `tower-reconnect`, whose gate all share. The pool is not ready while there is no
+/// connection, and while dials fail and none is idle: so no request meets a dead endpoint. A
+/// request whose dial fails comes back unsent.
 ///
 /// A connection that its server would close soon is not used again, as far as that is known.
 pub struct Pool<B> {
     shared: Arc<Shared<B>>,
+    /// While it is not ready.
+    waiting: Option<Pin<Box<OwnedNotified>>>,
 }
 
 struct Shared<B> {
-    dialer: Dialer,
+    dials: Dials<Made<B>>,
     slots: Arc<Semaphore>,
     queue: Queue,
     idle: IdleList<B>,
     learnt: Arc<IdleLimits>,
-    max_age: Duration,
-    live: Arc<AtomicUsize>,
-    /// Whether a connection was of use, or was given up by a caller: then their end is no failure.
-    worked: AtomicBool,
-    failure: OnceLock<Arc<str>>,
-    sweeping: OnceLock<Upkeep>,
+    lives: Arc<Lives>,
+    patience: Duration,
+    /// Makes connections again; absent where the pool itself is a connection that is made again.
+    revival: Option<Revival>,
+    _sweeping: Upkeep,
 }
 
 impl<B: RequestBody> Pool<B> {
-    pub(super) fn new(
-        dialer: Dialer,
-        first: Http1Parts<B>,
-        settings: &ReconnectConfig,
-        learnt: Arc<IdleLimits>,
-    ) -> Self {
-        let shared = Arc::new(Shared {
+    /// Makes its connections by itself.
+    pub(super) fn new(dialer: Dialer) -> Result<Self, InvalidSetting> {
+        let shared = Shared::new(
             dialer,
+            Arc::new(IdleLimits::new()),
+            Some(Revival::default()),
+        )?;
+        Ok(Self::over(shared.0))
+    }
+
+    /// With its first connection. It is over, and says so by an error in `poll_ready`, when a dial
+    /// fails or its last connection has ended.
+    pub(super) fn with(
+        first: Http1Parts<B>,
+        dialer: Dialer,
+        learnt: Arc<IdleLimits>,
+    ) -> Result<Self, InvalidSetting> {
+        let (shared, driver) = Shared::new(dialer, learnt, None)?;
+        if let Some(first) = driver.drive(first).used_by(None) {
+            shared.idle.keep(first, None);
+        }
+        Ok(Self::over(shared))
+    }
+
+    fn over(shared: Arc<Shared<B>>) -> Self {
+        let waiting = None;
+        Self { shared, waiting }
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if self.shared.is_up() {
+            self.waiting = None;
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_down(cx)
+    }
+
+    pub(super) fn call(&self, mut request: Request<B>) -> Sending<B> {
+        let fate = request.extensions().get::<BodyFate>().cloned();
+        for_http1(&mut request);
+        let shared = self.shared.clone();
+        Box::pin(async move { answer(shared.send(request, fate.clone()).await, fate) })
+    }
+
+    /// Waits for a connection, where nobody else makes one.
+    fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let shared = &self.shared;
+        shared.idle.bury(&shared.lives);
+        let Some(revival) = &shared.revival else {
+            return Poll::Ready(Err(shared.over().into()));
+        };
+        loop {
+            let revived = self.waiting.get_or_insert_with(|| revival.revived());
+            // Before the look, so that nothing is missed after it.
+            revived.as_mut().enable();
+            // The queue is bounded, and the connections in use are not in question.
+            let slot = shared.slots.clone().try_acquire_owned().ok();
+            let Some(slot) = slot.filter(|_| !shared.is_up() && !shared.idle.any()) else {
+                self.waiting = None;
+                return Poll::Ready(Ok(()));
+            };
+            revival.begin(slot, || shared.dials.one());
+            ready!(revived.as_mut().poll(cx));
+            self.waiting = None;
+        }
+    }
+}
+
+impl<B> Pool<B> {
+    /// Whether there is a connection, or nobody has asked for one since the last was not needed.
+    pub(super) fn is_usable(&self) -> bool {
+        let revives = self.shared.revival.as_ref();
+        let is_asked_for = revives.is_none_or(Revival::is_under_way);
+        self.shared.lives.any() || !is_asked_for && !self.shared.dials.gate().is_failing()
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        self.shared.dials.watch()
+    }
+}
+
+impl<B: RequestBody> Shared<B> {
+    fn new(
+        dialer: Dialer,
+        learnt: Arc<IdleLimits>,
+        revival: Option<Revival>,
+    ) -> Result<(Arc<Self>, Driver), InvalidSetting> {
+        let settings = dialer.settings;
+        let (address, lives) = (dialer.address, Arc::new(Lives::default()));
+        let gate = Gate::new(dialer.log.clone());
+        let driver = Driver::new(
+            lives.clone(),
+            learnt.clone(),
+            gate.clone(),
+            settings.max_age,
+        );
+        let dials = dials(address, dialer, gate, driver.clone())?;
+        let shared = Arc::new_cyclic(|shared| Self {
+            dials,
             slots: Arc::new(Semaphore::new(
                 settings.max_connections.min(Semaphore::MAX_PERMITS),
             )),
             queue: Queue::new(settings.max_pending),
             idle: IdleList::new(settings.idle, learnt.clone()),
             learnt,
-            max_age: settings.max_age,
-            live: Arc::default(),
-            worked: AtomicBool::new(false),
-            failure: OnceLock::new(),
-            sweeping: OnceLock::new(),
+            lives,
+            patience: settings.connect_timeout,
+            revival,
+            _sweeping: Upkeep::spawn(sweep(shared.clone(), settings.idle)),
         });
-        let (sender, link) = shared.drive(first);
-        shared.idle.keep(sender, &link, None);
-        let sweeping = sweep(Arc::downgrade(&shared), settings.idle);
-        let _ = shared.sweeping.set(Upkeep::spawn(sweeping));
-        Self { shared }
+        Ok((shared, driver))
     }
 
-    pub(super) fn poll_ready(&self) -> Poll<Result<(), BoxError>> {
-        let shared = &self.shared;
-        let worked = shared.worked.load(Ordering::Relaxed);
-        if let Some(failure) = shared.failure.get() {
-            return Poll::Ready(Err(Ended::new(false, failure).into()));
-        }
-        if shared.live.load(Ordering::Acquire) == 0 {
-            return Poll::Ready(Err(Ended::new(worked, "all connections have ended").into()));
-        }
-        Poll::Ready(Ok(()))
+    /// Whether a request may hope for a connection.
+    fn is_up(&self) -> bool {
+        self.lives.any() && !self.dials.gate().is_failing()
     }
 
-    pub(super) async fn send(
-        self,
+    fn over(&self) -> Ended {
+        match self.dials.gate().is_failing() {
+            true => Ended::new(false, self.dials.gate().why()),
+            false => Ended::new(self.lives.have_worked(), "all connections have ended"),
+        }
+    }
+
+    async fn send(
+        self: Arc<Self>,
         mut request: Request<B>,
         fate: Option<BodyFate>,
     ) -> Result<Response<EndpointBody<B>>, BoxError> {
-        let slot = self.shared.slot().await?;
+        let slot = self.slot().await?;
         let asked = request.headers().get(header::UPGRADE).cloned();
         loop {
-            let (sender, link, unused) = match self.shared.idle.take() {
-                Some((sender, link, unused)) => (sender, link, Some(unused)),
-                None => match self.shared.dial().await {
-                    Ok((sender, link)) => (sender, link, None),
-                    Err(error) => {
-                        let ended = Ended::new(false, error);
-                        return Err(Unsent::new(request, ended).into());
-                    }
-                },
+            let (pooled, unused) = match self.connection().await {
+                Ok(connection) => connection,
+                Err(error) => return Err(Unsent::new(request, Ended::new(false, error)).into()),
             };
-            let abandoned = Abandoned(Some(&self.shared.worked));
+            let Pooled {
+                sender,
+                link,
+                mut held,
+            } = pooled;
+            let abandoned = Abandoned(Some(&self.lives));
             note_sent(&request);
             let (sent, sender) = exchange(sender, request).await;
             let by_client = fate.as_ref().is_some_and(|fate| fate.failure().is_some());
@@ -129,72 +228,100 @@ impl<B: RequestBody> Pool<B> {
             }
             match sent {
                 Ok(response) => {
-                    self.shared.worked.store(true, Ordering::Relaxed);
+                    self.lives.work();
+                    self.dials.proven(link.round);
                     let lease = Lease {
                         sender,
                         link,
-                        told: self.shared.learnt.hear(response.headers()),
+                        held,
+                        told: self.learnt.hear(response.headers()),
                         fate,
                         is_taken: response.status().is_success(),
-                        shared: self.shared,
+                        shared: self,
                         slot,
                     };
                     return lease.answer(response, asked.as_ref());
                 }
-                Err(mut error) => match (error.take_message(), unused) {
-                    // The server closed an idle connection as we took it: nothing was sent.
-                    (Some(unsent), Some(_)) => request = unsent,
-                    (_, unused) => {
-                        // Perhaps the two crossed, and then the next two need not.
-                        if let Some(unused) = unused.filter(|_| !error.error().is_user()) {
-                            self.shared.learnt.closed(unused, Instant::now());
-                        }
-                        return Err(error.into_error().into());
+                Err(mut error) => {
+                    let unsent = error.take_message();
+                    // What its client spoils says nothing of the connection.
+                    let is_ours = by_client || error.error().is_user();
+                    if let Some(held) = held.as_mut().filter(|_| !is_ours) {
+                        held.report_lost(Ended::new(self.lives.have_worked(), error.error()));
                     }
-                },
+                    match (unsent, unused) {
+                        // The server closed an idle connection as we took it: nothing was sent.
+                        (Some(unsent), Some(_)) => request = unsent,
+                        (_, unused) => {
+                            // Perhaps the two crossed, and then the next two need not.
+                            if let Some(unused) = unused.filter(|_| !error.error().is_user()) {
+                                self.learnt.closed(unused, Instant::now());
+                            }
+                            return Err(error.into_error().into());
+                        }
+                    }
+                }
             }
         }
     }
-}
 
-impl<B: RequestBody> Shared<B> {
     async fn slot(&self) -> Result<OwnedSemaphorePermit, BoxError> {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             return Ok(slot);
         }
         let _waiting = self.queue.enter()?;
-        let slot = timeout(self.dialer.timeout(), self.slots.clone().acquire_owned());
+        let slot = timeout(self.patience, self.slots.clone().acquire_owned());
         Ok(slot.await.map_err(|_| NoFreeConnection)??)
     }
 
-    async fn dial(&self) -> Result<(http1::SendRequest<B>, Arc<Link>), BoxError> {
-        // Those that are left to their server count against `max_connections` as well.
-        self.idle.shrink_to(self.slots.available_permits());
-        match self.dialer.clone().dial_http1().await {
-            Ok(connected) => Ok(self.drive(connected)),
-            Err(error) => {
-                // The first failure is the cause; later ones only repeat it.
-                let _ = self.failure.set(error.to_string().into());
-                Err(error)
+    /// The one that was used last, or a new one; and for how long nobody has used it, if that is
+    /// worth a word.
+    async fn connection(&self) -> Result<(Pooled<B>, Option<Duration>), BoxError> {
+        loop {
+            if let Some((pooled, unused)) = self.idle.take(&self.lives) {
+                return Ok((pooled, Some(unused)));
             }
+            // Those that are left to their server count against `max_connections` as well.
+            self.idle.shrink_to(self.slots.available_permits());
+            let Some((made, held)) = self.dialled().await? else {
+                continue;
+            };
+            let Some(pooled) = made.used_by(Some(held)) else {
+                continue;
+            };
+            let unused = pooled.link.unused_for(Instant::now()).unwrap_or_default();
+            pooled.link.used();
+            // Nobody wanted it when it was made.
+            if unused > JUST_MADE && unused >= self.idle.limit_of_unused() {
+                continue;
+            }
+            return Ok((pooled, (unused > JUST_MADE).then_some(unused)));
         }
     }
 
-    fn drive(&self, (sender, connection): Http1Parts<B>) -> (http1::SendRequest<B>, Arc<Link>) {
-        let link = Arc::new(Link::new(self.live.clone(), self.max_age));
-        let (ours, learnt) = (link.clone(), self.learnt.clone());
-        let driving = tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "HTTP/1 connection to an endpoint ended");
-            }
-            let now = Instant::now();
-            if let Some(unused) = ours.unused_for(now) {
-                learnt.closed(unused, now);
-            }
-        });
-        link.driven_by(driving.abort_handle());
-        (sender, link)
+    /// A new connection; none if another has become free before.
+    async fn dialled(&self) -> Result<Option<NewConnection<B>>, BoxError> {
+        let freed = self.idle.wait();
+        match select(pin!(self.dials.connect()), pin!(freed)).await {
+            Either::Left((connected, _)) => connected.map(Some),
+            Either::Right(((), _)) => Ok(None),
+        }
     }
+}
+
+type NewConnection<B> = (Made<B>, super::dials::Held<Made<B>>);
+
+fn dials<B: RequestBody>(
+    address: SocketAddr,
+    dialer: Dialer,
+    gate: Arc<Gate>,
+    driver: Driver,
+) -> Result<Dials<Made<B>>, InvalidSetting> {
+    let settings = dialer.settings;
+    Dials::new(address, &settings, gate, move || {
+        let (dialled, driver) = (dialer.http1(), driver.clone());
+        async move { Ok(driver.drive(dialled.await?)) }
+    })
 }
 
 /// Ends connections that nobody has used for `limit`, whether or not there is traffic.
@@ -204,14 +331,14 @@ async fn sweep<B: RequestBody>(shared: Weak<Shared<B>>, limit: Duration) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        shared.idle.sweep();
+        shared.idle.sweep(&shared.lives);
     }
 }
 
 // === impl Abandoned ===
 
 /// A request whose caller may leave, or spoil it: then the connection ends by our doing.
-struct Abandoned<'a>(Option<&'a AtomicBool>);
+struct Abandoned<'a>(Option<&'a Lives>);
 
 impl Abandoned<'_> {
     fn not(mut self) {
@@ -221,8 +348,8 @@ impl Abandoned<'_> {
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        if let Some(worked) = self.0 {
-            worked.store(true, Ordering::Relaxed);
+        if let Some(lives) = self.0 {
+            lives.work();
         }
     }
 }
@@ -233,6 +360,7 @@ impl<B> Clone for Pool<B> {
     fn clone(&self) -> Self {
         Self {
             shared: self.shared.clone(),
+            waiting: None,
         }
     }
 }
@@ -240,8 +368,11 @@ impl<B> Clone for Pool<B> {
 impl<B> fmt::Debug for Pool<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("dialer", &self.shared.dialer)
-            .field("live", &self.shared.live)
+            .field("dials", &self.shared.dials)
+            .field("lives", &self.shared.lives)
             .finish_non_exhaustive()
     }
 }
+
+/// What is no older was made for whoever gets it.
+const JUST_MADE: Duration = Duration::from_millis(50);

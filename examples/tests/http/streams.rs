@@ -174,7 +174,7 @@ async fn a_connection_that_is_too_old_is_replaced_before_anybody_notices() {
     assert_eq!(bounded(long).await.unwrap(), "ok");
     assert_eq!(front.endpoint().failures, 0);
     // The pool itself was never over.
-    assert_eq!(front.endpoint().dials, 1);
+    assert_eq!(front.endpoint().connection.dials, 1);
 }
 
 #[tokio::test]
