@@ -54,6 +54,18 @@ async fn a_loss_that_is_reported_counts_as_one_that_was_seen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_eager_layer_dials_again() {
+    let peer = Peer::new(&[Dial::Accept]);
+    let builder = ReconnectLayer::builder("peer").eager(true);
+    let mut service = builder.build_exclusive().unwrap().layer(peer.maker());
+    service.ready().await.unwrap().call(1).await.unwrap();
+    pass(Duration::from_secs(6)).await;
+    service.report_lost(Failure("closed"));
+    settle().await;
+    assert_eq!((peer.dials(), service.watch().stats().open), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_connection_there_is_nothing_to_report() {
     let peer = Peer::new(&[Dial::Accept]);
     let mut service = exclusive(&peer);

@@ -265,6 +265,17 @@ impl<B: RequestBody> Shared<B> {
         }
     }
 
+    /// Takes a connection back, with what its last response told.
+    fn keep(&self, pooled: Pooled<B>, told: Option<Duration>) {
+        self.idle.keep(pooled, told);
+        // While dials fail this one is all that there is.
+        if self.dials.gate().is_failing()
+            && let Some(revival) = &self.revival
+        {
+            revival.look_again();
+        }
+    }
+
     async fn slot(&self) -> Result<OwnedSemaphorePermit, BoxError> {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             return Ok(slot);

@@ -84,7 +84,7 @@ impl<B: RequestBody> Lease<B> {
             return pooled.link.cut();
         }
         if is_whole && pooled.sender.is_ready() {
-            shared.idle.keep(pooled, told);
+            shared.keep(pooled, told);
         } else if pooled.sender.is_closed() {
             report(pooled.held);
         } else if let Ok(runtime) = Handle::try_current() {
@@ -92,7 +92,7 @@ impl<B: RequestBody> Lease<B> {
             // behind.
             runtime.spawn(async move {
                 match pooled.sender.ready().await {
-                    Ok(()) if is_whole => shared.idle.keep(pooled, told),
+                    Ok(()) if is_whole => shared.keep(pooled, told),
                     Ok(()) => {}
                     Err(_) => report(pooled.held),
                 }

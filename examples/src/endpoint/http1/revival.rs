@@ -14,9 +14,14 @@ pub(super) struct Revival {
 }
 
 impl Revival {
-    /// Waits for the end of the next one.
+    /// Waits for the end of the next one, or for something else to look at.
     pub(super) fn revived(&self) -> Pin<Box<OwnedNotified>> {
         Box::pin(self.done.clone().notified_owned())
+    }
+
+    /// Lets all who wait look again.
+    pub(super) fn look_again(&self) {
+        self.done.notify_waiters();
     }
 
     pub(super) fn is_under_way(&self) -> bool {
