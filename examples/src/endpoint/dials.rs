@@ -13,6 +13,7 @@ use std::{
         },
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{sync::Notify, time::sleep};
@@ -29,7 +30,7 @@ pub(super) struct Dials<C> {
     /// Never polled: each connection belongs to a clone.
     first: Exclusive<Fresh<C>>,
     gate: Arc<Gate>,
-    patience: std::time::Duration,
+    patience: Duration,
 }
 
 /// A connection that was made, and by which its end is reported.
@@ -229,3 +230,6 @@ impl<C> fmt::Debug for Dials<C> {
 const NOT_IN_TIME: &str = "no connection was made in time";
 
 const UNUSED: &str = "the connection ended before it was used";
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,9 @@ impl<B: RequestBody> Http2<B> {
         let (address, settings) = (dialer.address, dialer.settings);
         let gate = Gate::new(dialer.log.clone());
         let shared = Arc::new(Shared {
-            dials: Dials::new(address, &settings, gate, move || dialer.http2())?,
+            dials: Dials::new(address, &settings.for_further(), gate, move || {
+                dialer.http2()
+            })?,
             scheme,
             settings,
             members: ArcSwap::default(),

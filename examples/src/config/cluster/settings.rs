@@ -76,6 +76,18 @@ pub struct ReconnectConfig {
     pub keepalive: Duration,
 }
 
+impl ReconnectConfig {
+    /// For connections beside one that is there: there are none before somebody needs them, and
+    /// who does is not put off.
+    pub(crate) fn for_further(self) -> Self {
+        Self {
+            first_dial_jitter: Duration::ZERO,
+            eager: false,
+            ..self
+        }
+    }
+}
+
 impl Default for TimeoutConfig {
     fn default() -> Self {
         Self {

@@ -16,9 +16,9 @@ use hyper::{
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
 use super::{
-    Shared,
     link::Link,
     pooled::{Made, Pooled},
+    shared::Shared,
 };
 use crate::{
     BoxError,
