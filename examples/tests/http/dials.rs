@@ -40,7 +40,8 @@ async fn an_endpoint_that_accepts_and_dies_is_dialled_by_its_backoff_alone() {
             askers.spawn(async move {
                 while Instant::now() < end {
                     let answer = client.send(get("/")).await.unwrap();
-                    assert_eq!(answer.status(), 503);
+                    // 502 where a request was on its way to a connection that died.
+                    assert!(answer.status().is_server_error());
                     read(answer).await;
                 }
             });
@@ -60,6 +61,7 @@ async fn connections_are_used_on_while_an_endpoint_refuses_further_ones() {
     let open = Arc::new(Semaphore::new(0));
     let upstream = OneOnly::start(open.clone()).await;
     let front = Front::start("http1", upstream.address, "");
+    front.listed().await;
     let mut clients = JoinSet::new();
     for _ in 0..5 {
         let mut client = front.client(Version::HTTP_11).await;
@@ -76,8 +78,7 @@ async fn connections_are_used_on_while_an_endpoint_refuses_further_ones() {
     while let Some(answer) = bounded(clients.join_next()).await {
         assert_eq!(answer.unwrap(), (http::StatusCode::OK, "ok".to_owned()));
     }
-    let status = front.endpoint();
-    assert_eq!((status.failures, status.connection.open), (0, 1));
+    assert_eq!(front.endpoint().connection.open, 1);
 }
 
 /// One answer shows that it is back: no pause between dials, and no place in a line.
@@ -240,6 +241,7 @@ async fn the_age_of_connections_is_measured() {
     for protocol in ["http1", "http2"] {
         let upstream = Upstream::start(|_| async { http::Response::new(empty()) }).await;
         let front = Front::start(protocol, upstream.address, "");
+        front.listed().await;
         eventually("there is a connection", || {
             front.endpoint().connection.open == 1
         })
