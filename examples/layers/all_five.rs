@@ -47,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
     let endpoints = addresses.into_iter().map(move |address: SocketAddr| {
         let endpoint = ServiceBuilder::new()
             .layer(ReconnectLayer::new(address))
-            .layer(handshake)
+            .layer(handshake.clone())
             .service(connector(Duration::from_secs(30), Some(&mtls)));
         Ok::<_, Infallible>(Change::Insert(address, endpoint))
     });

@@ -17,7 +17,8 @@
 //! that was dropped before it was called: for the [`idle`](crate::Builder::idle) time if there is
 //! one, else until it is taken or the last handle is gone. Once a handle has called its connection, they end
 //! together: nobody else gets a connection in the middle of something. Whoever wants to use one
-//! again keeps the handle, as a pool does.
+//! again keeps the handle, as a pool does, and tells by
+//! [`report_lost`](Exclusive::report_lost) what it learns of its end.
 //!
 //! That a connection is dead is told by its `poll_ready`. A handle that is dropped after its call,
 //! as `oneshot` drops it, tells nothing: a peer that fails each request by closing is not known to

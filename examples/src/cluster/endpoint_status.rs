@@ -2,9 +2,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde::{Serialize, Serializer};
 use tower_balance_p2c::{EndpointStats, Health};
-use tower_reconnect::State;
 
-use super::status::milliseconds;
+use super::{connection_status::ConnectionStatus, status::milliseconds};
 use crate::endpoint::Link;
 
 /// What one endpoint is doing.
@@ -22,15 +21,9 @@ pub struct EndpointStatus {
     pub at_a_time: Option<u32>,
     /// The share of requests that it is considered for; less than one in its slow start.
     pub share: f64,
-    /// Of its connection: `idle`, `connecting`, `connected`, `backing off`.
-    pub connection: &'static str,
-    /// Why it is backing off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// Connections tried.
-    pub dials: u64,
-    /// Those of them that failed.
-    pub dial_failures: u64,
+    /// What its connections are doing.
+    #[serde(flatten)]
+    pub connection: ConnectionStatus,
     /// Whether its connection takes requests.
     pub ready: bool,
     /// Its share of the requests, in relation to the others'.
@@ -78,11 +71,8 @@ pub enum EndpointState {
 
 impl EndpointStatus {
     pub(super) fn of<B>(stats: &EndpointStats<SocketAddr>, link: &Link<B>) -> Self {
-        let connection_state = link.state();
-        let (connection, cause) = describe(&connection_state);
-        let dials = link.stats();
         // The balancer hears of a lost connection when it next picks it.
-        let ready = stats.ready && connection_state.is_connected();
+        let ready = stats.ready && link.is_usable();
         Self {
             address: stats.key,
             state: EndpointState::of(stats, ready),
@@ -95,10 +85,7 @@ impl EndpointStatus {
                 _ => None,
             },
             share: stats.share,
-            connection,
-            cause,
-            dials: dials.dials,
-            dial_failures: dials.failures,
+            connection: ConnectionStatus::of(link),
             ready,
             weight: stats.weight,
             zone: stats.zone.as_deref().map(str::to_owned),
@@ -153,16 +140,6 @@ impl EndpointState {
 impl Serialize for EndpointState {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.as_str())
-    }
-}
-
-fn describe(state: &State) -> (&'static str, Option<String>) {
-    match state {
-        State::Idle => ("idle", None),
-        State::Connecting => ("connecting", None),
-        State::Connected { .. } => ("connected", None),
-        State::BackingOff { cause, .. } => ("backing off", Some(cause.to_string())),
-        _ => ("unknown", None),
     }
 }
 

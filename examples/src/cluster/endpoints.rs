@@ -112,7 +112,7 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::{config::Config, endpoint::connector};
+    use crate::{config::Config, endpoint::connector, telemetry::UpstreamMetrics};
 
     #[tokio::test]
     async fn only_endpoints_of_the_subset_have_a_connection_and_one_that_leaves_has_none() {
@@ -130,6 +130,7 @@ mod tests {
                 protocol: config.protocol,
                 timeout: None,
                 reconnect: config.reconnect,
+                metrics: UpstreamMetrics::default(),
             },
             body_idle: Duration::from_secs(60),
             connections: connections.clone(),

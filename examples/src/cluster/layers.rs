@@ -16,7 +16,7 @@ use tower_balance_p2c::{
     http::{AtEndOfBody, AtEndOfBodyBlaming, HttpClassify},
 };
 use tower_mtls::{Credentials, MtlsLayer, TrustBundle};
-use tower_reconnect::ReconnectLayer;
+use tower_reconnect::{Event, Observer, ReconnectLayer, exclusive::ExclusiveLayer};
 use tower_timeout_ewma::{
     AdaptiveTimeoutLayer, FromSent, OneKey, RequestLimit, Rules,
     deadline::{DeadlineLayer, http::HttpDeadline},
@@ -152,19 +152,52 @@ pub fn deadline() -> DeadlineLayer<HttpDeadline> {
     DeadlineLayer::new(HttpDeadline::new())
 }
 
-/// `[cluster.reconnect]`, for one target.
+/// `[cluster.reconnect]`, for one target with one connection for all requests.
 pub fn reconnect<T: ToString>(
     target: T,
     config: &ReconnectConfig,
+    observer: impl Observer,
 ) -> Result<ReconnectLayer<T>, tower_reconnect::error::InvalidSetting> {
+    connections(target, config, observer).build()
+}
+
+/// `[cluster.reconnect]`, for one target with a connection for each request.
+pub fn exclusive<T: ToString>(
+    target: T,
+    config: &ReconnectConfig,
+    observer: impl Observer,
+) -> Result<ExclusiveLayer<T>, tower_reconnect::error::InvalidSetting> {
+    let builder = connections(target, config, observer).max_dials(config.max_dials);
+    match config.eager {
+        // One that must not end is not to be closed.
+        true => builder.build_exclusive(),
+        false => builder.idle(config.idle).build_exclusive(),
+    }
+}
+
+/// What `[cluster.reconnect]` must be for both.
+pub(crate) fn check_reconnect(
+    config: &ReconnectConfig,
+) -> Result<(), tower_reconnect::error::InvalidSetting> {
+    reconnect("", config, |_: &Event<'_>| {}).map(drop)?;
+    exclusive("", config, |_: &Event<'_>| {}).map(drop)
+}
+
+fn connections<T: ToString>(
+    target: T,
+    config: &ReconnectConfig,
+    observer: impl Observer,
+) -> tower_reconnect::Builder<T> {
     let name = target.to_string();
     ReconnectLayer::builder(target)
         .name(name)
         .connect_timeout(config.connect_timeout)
         .backoff(config.backoff.base, config.backoff.max)
         .stable_after(config.stable_after)
+        .first_dial_jitter(config.first_dial_jitter)
+        .eager(config.eager)
         .retired_when(Ended::worked)
-        .build()
+        .observer(observer)
 }
 
 /// `[cluster.tls]`.

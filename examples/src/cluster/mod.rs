@@ -1,5 +1,6 @@
 //! Where requests go: deadline, retry, balancer, and one service per endpoint.
 
+mod connection_status;
 mod ejections;
 mod endpoint_status;
 mod endpoints;
@@ -28,6 +29,7 @@ use tower_retry_budget::{RetryStats, hedge::HedgeStats, http::ReplayBody};
 use tower_timeout_ewma::deadline::Deadlines;
 
 pub use self::{
+    connection_status::ConnectionStatus,
     ejections::Ejections,
     endpoint_status::{EndpointState, EndpointStatus},
     fate::{Fated, FatedBody, FatedFuture},
@@ -51,6 +53,7 @@ use crate::{
     },
     endpoint::{EndpointSettings, ResendLayer, connector},
     http::body::ClientBody,
+    telemetry::UpstreamMetrics,
 };
 
 /// A request as endpoints get it.
@@ -84,6 +87,7 @@ pub struct Cluster {
     timeout_config: Option<TimeoutConfig>,
     protocol: ClusterProtocol,
     connections: Connections,
+    upstream: UpstreamMetrics,
     /// Locked when a route is made and when somebody asks for the status.
     routes: Mutex<Vec<RouteParts>>,
 }
@@ -110,14 +114,15 @@ impl Cluster {
         let timeout = timeout.map(|timeout| layers::timeout(timeout, false));
         let timeout = timeout.transpose()?;
         // What endpoints are made with is checked before there is one.
-        layers::reconnect("", &config.reconnect).map(drop)?;
-        let connections = Connections::default();
+        layers::check_reconnect(&config.reconnect)?;
+        let (connections, upstream) = (Connections::default(), UpstreamMetrics::default());
         let maker = Maker {
             settings: EndpointSettings {
                 connector: connector(config.reconnect.keepalive, tls.as_ref()),
                 protocol: config.protocol,
                 timeout: timeout.clone(),
                 reconnect: config.reconnect,
+                metrics: upstream.clone(),
             },
             body_idle: config.timeout.unwrap_or_default().body_idle,
             connections: connections.clone(),
@@ -143,6 +148,7 @@ impl Cluster {
             timeout_config: config.timeout,
             protocol: config.protocol,
             connections,
+            upstream,
             routes: Mutex::default(),
         })
     }
@@ -211,6 +217,11 @@ impl Cluster {
             }
         }
         false
+    }
+
+    /// What became of its dials and connections.
+    pub fn upstream(&self) -> &UpstreamMetrics {
+        &self.upstream
     }
 
     /// What `/clusters`, `/metrics` and the demo show.

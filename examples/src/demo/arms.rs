@@ -29,6 +29,7 @@ use crate::{
     cluster::load_tls,
     config::{ClusterConfig, Config},
     endpoint::{Endpoint, EndpointBody, EndpointSettings, Resend, ResendLayer, connector},
+    telemetry::UpstreamMetrics,
 };
 
 /// One way to call the upstreams.
@@ -70,6 +71,7 @@ pub(super) fn endpoints(config: &Config) -> Result<Endpoints, BoxError> {
         protocol: cluster.protocol,
         timeout: None,
         reconnect: cluster.reconnect,
+        metrics: UpstreamMetrics::default(),
     };
     let resend = ResendLayer::new(cluster.reconnect.connect_timeout);
     let endpoints = cluster

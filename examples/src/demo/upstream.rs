@@ -48,7 +48,7 @@ impl fmt::Display for Upstream<'_> {
 fn state(endpoint: &EndpointStatus) -> String {
     let state = endpoint.state.as_str();
     match endpoint.state {
-        EndpointState::NotReady => endpoint.connection.to_owned(),
+        EndpointState::NotReady => endpoint.connection.state.to_owned(),
         EndpointState::Ejected => {
             let seconds = endpoint.ejected_ms.unwrap_or_default() / 1e3;
             format!("{state} {seconds:.1} s")
@@ -74,6 +74,7 @@ fn short(cost: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ConnectionStatus;
 
     #[test]
     fn columns_stand_below_their_titles_whatever_they_say() {
@@ -83,10 +84,10 @@ mod tests {
             ejected_ms: None,
             at_a_time: None,
             share: 0.37,
-            connection: "backing off",
-            cause: None,
-            dials: 1,
-            dial_failures: 0,
+            connection: ConnectionStatus {
+                state: "backing off",
+                ..ConnectionStatus::default()
+            },
             ready: true,
             weight: 1.0,
             zone: None,

@@ -18,6 +18,7 @@ use tower_layer::Layer;
 use tower_mtls::{Mtls, MtlsLayer, MtlsStream};
 use tower_service::Service;
 
+use super::log::Opened;
 use crate::BoxError;
 
 /// Connects to an endpoint.
@@ -37,10 +38,15 @@ pub struct Tcp {
 
 /// A connection to an endpoint.
 #[derive(Debug)]
-pub enum Io {
-    /// Cleartext.
+pub struct Io {
+    stream: Stream,
+    /// Counts it while it is open.
+    _opened: Option<Opened>,
+}
+
+#[derive(Debug)]
+enum Stream {
     Plain(TcpStream),
-    /// TLS.
     Tls(Box<MtlsStream<TcpStream>>),
 }
 
@@ -69,11 +75,11 @@ impl Service<SocketAddr> for Connector {
         match self {
             Self::Tcp(tcp) => {
                 let connecting = tcp.call(address);
-                Box::pin(async move { Ok(Io::Plain(connecting.await?)) })
+                Box::pin(async move { Ok(Io::new(Stream::Plain(connecting.await?))) })
             }
             Self::Tls(tls) => {
                 let connecting = tls.call(address);
-                Box::pin(async move { Ok(Io::Tls(Box::new(connecting.await?))) })
+                Box::pin(async move { Ok(Io::new(Stream::Tls(Box::new(connecting.await?)))) })
             }
         }
     }
@@ -108,14 +114,27 @@ impl Service<SocketAddr> for Tcp {
 }
 
 impl Io {
+    fn new(stream: Stream) -> Self {
+        let _opened = None;
+        Self { stream, _opened }
+    }
+
+    /// Is counted as open as long as it is.
+    pub(super) fn counted(self, opened: Opened) -> Self {
+        Self {
+            _opened: Some(opened),
+            ..self
+        }
+    }
+
     /// Whether TLS chose HTTP/2.
     pub fn is_http2(&self) -> bool {
-        matches!(self, Self::Tls(tls) if tls.alpn() == Some(b"h2"))
+        matches!(&self.stream, Stream::Tls(tls) if tls.alpn() == Some(b"h2"))
     }
 
     /// Whether the bytes are encrypted.
     pub fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        matches!(self.stream, Stream::Tls(_))
     }
 }
 
@@ -125,9 +144,9 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         }
     }
 }
@@ -138,9 +157,9 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
         }
     }
 
@@ -149,30 +168,30 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
 }

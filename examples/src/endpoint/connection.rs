@@ -17,7 +17,7 @@ use crate::{
     BoxError,
     http::{
         body::BodyFate,
-        forward::{for_http1, has_unknown_coding, release},
+        forward::{has_unknown_coding, release},
     },
 };
 
@@ -29,7 +29,7 @@ impl<B> RequestBody for B where B: Body<Data = Bytes, Error: Into<BoxError>> + S
 
 /// A live connection to an endpoint.
 pub enum Connection<B> {
-    /// A pool of connections that carry one request at a time.
+    /// A pool of connections that carry one request at a time, where TLS has chosen so.
     Http1(Pool<B>),
     /// Connections that carry many.
     Http2(Http2<B>),
@@ -37,29 +37,26 @@ pub enum Connection<B> {
 
 /// hyper's futures of sent requests have no names, so each is boxed: the one allocation of this
 /// crate on the way of a request.
-type Sending<B> = Pin<Box<dyn Future<Output = Result<Response<EndpointBody<B>>, BoxError>> + Send>>;
+pub(super) type Sending<B> =
+    Pin<Box<dyn Future<Output = Result<Response<EndpointBody<B>>, BoxError>> + Send>>;
 
 impl<B: RequestBody> Service<Request<B>> for Connection<B> {
     type Response = Response<EndpointBody<B>>;
     type Error = BoxError;
     type Future = Sending<B>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
-            Self::Http1(pool) => pool.poll_ready(),
+            Self::Http1(pool) => pool.poll_ready(cx),
             Self::Http2(http2) => http2.poll_ready(),
         }
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Sending<B> {
-        let fate = request.extensions().get::<BodyFate>().cloned();
+    fn call(&mut self, request: Request<B>) -> Sending<B> {
         match self {
-            Self::Http1(pool) => {
-                for_http1(&mut request);
-                let pool = pool.clone();
-                Box::pin(async move { answer(pool.send(request, fate.clone()).await, fate) })
-            }
+            Self::Http1(pool) => pool.call(request),
             Self::Http2(http2) => {
+                let fate = request.extensions().get::<BodyFate>().cloned();
                 let http2 = http2.clone();
                 Box::pin(async move { answer(http2.send(request).await, fate) })
             }
@@ -68,7 +65,7 @@ impl<B: RequestBody> Service<Request<B>> for Connection<B> {
 }
 
 /// Blames the client's body where that was what failed.
-fn answer<B>(
+pub(super) fn answer<B>(
     response: Result<Response<EndpointBody<B>>, BoxError>,
     fate: Option<BodyFate>,
 ) -> Result<Response<EndpointBody<B>>, BoxError> {

@@ -1,6 +1,7 @@
-//! From a byte stream to an HTTP connection.
+//! From an address to an HTTP connection.
 
 use std::{
+    error::Error,
     fmt,
     future::Future,
     marker::PhantomData,
@@ -8,7 +9,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::uri::Scheme;
@@ -23,6 +23,7 @@ use super::{
     http1::Pool,
     http2::{self, Http2, Http2Parts},
     idle_limit::IdleLimits,
+    log::ConnectionLog,
 };
 use crate::{
     BoxError,
@@ -33,26 +34,29 @@ use crate::{
 pub struct HandshakeLayer<B> {
     protocol: ClusterProtocol,
     settings: ReconnectConfig,
+    log: ConnectionLog,
     _body: PhantomData<fn(B)>,
 }
 
-/// Connects, and speaks the first words of HTTP.
+/// Connects, and speaks the first words of HTTP: makes a connection for all requests.
 pub struct Handshake<B> {
     connector: Connector,
-    protocol: ClusterProtocol,
-    settings: ReconnectConfig,
+    layer: HandshakeLayer<B>,
     /// Outlives the pools, whose connections it is learnt from.
-    idle_limits: Arc<IdleLimits>,
-    _body: PhantomData<fn(B)>,
+    learnt: Arc<IdleLimits>,
 }
 
-/// Dials further connections to one endpoint.
+/// The other end does not speak HTTP, or not the one that is needed.
+#[derive(Clone, Copy, Debug)]
+pub struct BadHttp(&'static str);
+
+/// Dials one endpoint. How long that may take, and when, is for the layer above.
 #[derive(Clone, Debug)]
 pub(super) struct Dialer {
-    connector: Connector,
-    address: SocketAddr,
-    timeout: Duration,
-    keepalive: Duration,
+    pub(super) connector: Connector,
+    pub(super) address: SocketAddr,
+    pub(super) settings: ReconnectConfig,
+    pub(super) log: ConnectionLog,
 }
 
 impl<B> HandshakeLayer<B> {
@@ -61,8 +65,14 @@ impl<B> HandshakeLayer<B> {
         Self {
             protocol,
             settings,
+            log: ConnectionLog::default(),
             _body: PhantomData,
         }
+    }
+
+    /// Connections, and further dials, are noted in `log`.
+    pub fn log(self, log: ConnectionLog) -> Self {
+        Self { log, ..self }
     }
 }
 
@@ -72,10 +82,8 @@ impl<B> Layer<Connector> for HandshakeLayer<B> {
     fn layer(&self, connector: Connector) -> Handshake<B> {
         Handshake {
             connector,
-            protocol: self.protocol,
-            settings: self.settings,
-            idle_limits: Arc::new(IdleLimits::new()),
-            _body: PhantomData,
+            layer: self.clone(),
+            learnt: Arc::new(IdleLimits::new()),
         }
     }
 }
@@ -85,67 +93,76 @@ impl<B: RequestBody> Service<SocketAddr> for Handshake<B> {
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Connection<B>, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.connector.poll_ready(cx)
+    /// Always: what the connector waits for counts as a part of the dial.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, address: SocketAddr) -> Self::Future {
-        let spare = self.connector.clone();
-        let mut connector = std::mem::replace(&mut self.connector, spare);
-        let (protocol, settings) = (self.protocol, self.settings);
-        let idle_limits = self.idle_limits.clone();
-        Box::pin(async move {
-            let io = connector.call(address).await?;
-            let dialer = Dialer {
-                connector,
-                address,
-                timeout: settings.connect_timeout,
-                keepalive: settings.keepalive,
-            };
-            let http2 = match protocol {
-                ClusterProtocol::Http2 => true,
-                ClusterProtocol::Auto => io.is_http2(),
-                ClusterProtocol::Http1 | ClusterProtocol::Tcp => false,
-            };
-            if http2 {
-                let scheme = if io.is_tls() {
-                    Scheme::HTTPS
-                } else {
-                    Scheme::HTTP
-                };
-                let first = http2::handshake(io, settings.keepalive).await?;
-                let http2 = Http2::new(dialer, first, scheme, &settings);
-                return Ok(Connection::Http2(http2));
-            }
-            let first = http1_handshake(io).await?;
-            let pool = Pool::new(dialer, first, &settings, idle_limits);
-            Ok(Connection::Http1(pool))
-        })
+        let dialer = Dialer {
+            connector: self.connector.clone(),
+            address,
+            settings: self.layer.settings,
+            log: self.layer.log.clone(),
+        };
+        Box::pin(dialer.shared(self.layer.protocol, self.learnt.clone()))
     }
 }
 
 impl Dialer {
-    /// One more HTTP/1 connection, within the connect timeout.
-    pub(super) async fn dial_http1<B: RequestBody>(mut self) -> Result<Http1Parts<B>, BoxError> {
-        let timeout = self.timeout;
-        let dialled = async { http1_handshake(self.connect().await?).await };
-        tokio::time::timeout(timeout, dialled).await?
+    /// An HTTP/1 connection.
+    pub(super) fn http1<B: RequestBody>(
+        &self,
+    ) -> impl Future<Output = Result<Http1Parts<B>, BoxError>> + Send + use<B> {
+        let dialer = self.clone();
+        async move {
+            let io = dialer.connect().await?;
+            match io.is_http2() {
+                true => Err(BadHttp("the endpoint has changed to HTTP/2").into()),
+                false => http1_handshake(io).await,
+            }
+        }
     }
 
-    /// One more HTTP/2 connection, within the connect timeout.
-    pub(super) async fn dial_http2<B: RequestBody>(mut self) -> Result<Http2Parts<B>, BoxError> {
-        let (timeout, keepalive) = (self.timeout, self.keepalive);
-        let dialled = async { http2::handshake(self.connect().await?, keepalive).await };
-        tokio::time::timeout(timeout, dialled).await?
+    /// An HTTP/2 connection.
+    pub(super) fn http2<B: RequestBody>(
+        &self,
+    ) -> impl Future<Output = Result<Http2Parts<B>, BoxError>> + Send + use<B> {
+        let dialer = self.clone();
+        async move { http2::handshake(dialer.connect().await?, dialer.settings.keepalive).await }
     }
 
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+    /// A connection for all requests, with further ones made as they are needed: of HTTP/2, or of
+    /// what TLS has chosen.
+    async fn shared<B: RequestBody>(
+        self,
+        protocol: ClusterProtocol,
+        learnt: Arc<IdleLimits>,
+    ) -> Result<Connection<B>, BoxError> {
+        let io = self.connect().await?;
+        let is_http2 = match protocol {
+            ClusterProtocol::Http2 => true,
+            ClusterProtocol::Auto => io.is_http2(),
+            ClusterProtocol::Http1 | ClusterProtocol::Tcp => false,
+        };
+        if !is_http2 {
+            let first = http1_handshake(io).await?;
+            return Ok(Connection::Http1(Pool::with(first, self, learnt)?));
+        }
+        let scheme = if io.is_tls() {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        };
+        let first = http2::handshake(io, self.settings.keepalive).await?;
+        Ok(Connection::Http2(Http2::new(self, first, scheme)?))
     }
 
-    async fn connect(&mut self) -> Result<Io, BoxError> {
-        std::future::poll_fn(|cx| self.connector.poll_ready(cx)).await?;
-        self.connector.call(self.address).await
+    async fn connect(&self) -> Result<Io, BoxError> {
+        let mut connector = self.connector.clone();
+        std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
+        let io = connector.call(self.address).await?;
+        Ok(io.counted(self.log.opened()))
     }
 }
 
@@ -159,13 +176,29 @@ async fn http1_handshake<B: RequestBody>(io: Io) -> Result<Http1Parts<B>, BoxErr
         .await?)
 }
 
-impl<B> Clone for HandshakeLayer<B> {
-    fn clone(&self) -> Self {
-        *self
+impl BadHttp {
+    pub(super) const NO_SETTINGS: Self =
+        Self("the endpoint ended the connection before its SETTINGS");
+}
+
+impl fmt::Display for BadHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
     }
 }
 
-impl<B> Copy for HandshakeLayer<B> {}
+impl Error for BadHttp {}
+
+impl<B> Clone for HandshakeLayer<B> {
+    fn clone(&self) -> Self {
+        Self {
+            protocol: self.protocol,
+            settings: self.settings,
+            log: self.log.clone(),
+            _body: PhantomData,
+        }
+    }
+}
 
 impl<B> fmt::Debug for HandshakeLayer<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,7 +211,7 @@ impl<B> fmt::Debug for HandshakeLayer<B> {
 impl<B> fmt::Debug for Handshake<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake")
-            .field("protocol", &self.protocol)
+            .field("protocol", &self.layer.protocol)
             .finish_non_exhaustive()
     }
 }

@@ -3,227 +3,127 @@
 mod idle;
 mod lease;
 mod link;
+mod pooled;
+mod revival;
+mod shared;
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    task::Poll,
-    time::Duration,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, header};
-use hyper::client::conn::http1;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
-};
+use http::Request;
+use tokio::sync::futures::OwnedNotified;
+use tower_reconnect::{Watch, error::InvalidSetting};
 
 pub use self::lease::Lease;
-use self::{idle::IdleList, lease::exchange, link::Link};
+use self::{revival::Revival, shared::Shared};
 use super::{
-    body::EndpointBody,
-    connection::RequestBody,
-    ended::{Ended, Unsent},
+    connection::{RequestBody, Sending, answer},
     handshake::{Dialer, Http1Parts},
     idle_limit::IdleLimits,
-    queue::{NoFreeConnection, Queue},
-    timeout::note_sent,
-    upkeep::Upkeep,
 };
-use crate::{BoxError, config::ReconnectConfig, http::body::BodyFate};
+use crate::{
+    BoxError,
+    http::{body::BodyFate, forward::for_http1},
+};
 
 /// The connections to one endpoint, behind one cheap handle.
 ///
 /// A request takes a slot first, then an idle connection or a new one; so there are never more
-/// connections than slots, and those who wait are served in order. The pool is over, and says so by
-/// an error in `poll_ready`, as soon as a dial fails or its last connection has ended: then the
-/// reconnecting layer above decides when to dial again, and no request meets a dead endpoint.
+/// connections than slots, and those who wait are served in order. It is dialled by the exclusive
+/// shape of `tower-reconnect`, whose gate all share. The pool is not ready while there is no
+/// connection, and while dials fail and none is idle: so no request meets a dead endpoint. A
+/// request whose dial fails comes back unsent.
 ///
 /// A connection that its server would close soon is not used again, as far as that is known.
 pub struct Pool<B> {
     shared: Arc<Shared<B>>,
-}
-
-struct Shared<B> {
-    dialer: Dialer,
-    slots: Arc<Semaphore>,
-    queue: Queue,
-    idle: IdleList<B>,
-    learnt: Arc<IdleLimits>,
-    max_age: Duration,
-    live: Arc<AtomicUsize>,
-    /// Whether a connection was of use, or was given up by a caller: then their end is no failure.
-    worked: AtomicBool,
-    failure: OnceLock<Arc<str>>,
-    sweeping: OnceLock<Upkeep>,
+    /// While it is not ready.
+    waiting: Option<Pin<Box<OwnedNotified>>>,
 }
 
 impl<B: RequestBody> Pool<B> {
-    pub(super) fn new(
-        dialer: Dialer,
-        first: Http1Parts<B>,
-        settings: &ReconnectConfig,
-        learnt: Arc<IdleLimits>,
-    ) -> Self {
-        let shared = Arc::new(Shared {
+    /// Makes its connections by itself.
+    pub(super) fn new(dialer: Dialer) -> Result<Self, InvalidSetting> {
+        let shared = Shared::new(
             dialer,
-            slots: Arc::new(Semaphore::new(
-                settings.max_connections.min(Semaphore::MAX_PERMITS),
-            )),
-            queue: Queue::new(settings.max_pending),
-            idle: IdleList::new(settings.idle, learnt.clone()),
-            learnt,
-            max_age: settings.max_age,
-            live: Arc::default(),
-            worked: AtomicBool::new(false),
-            failure: OnceLock::new(),
-            sweeping: OnceLock::new(),
-        });
-        let (sender, link) = shared.drive(first);
-        shared.idle.keep(sender, &link, None);
-        let sweeping = sweep(Arc::downgrade(&shared), settings.idle);
-        let _ = shared.sweeping.set(Upkeep::spawn(sweeping));
-        Self { shared }
+            Arc::new(IdleLimits::new()),
+            Some(Revival::default()),
+        )?;
+        Ok(Self::over(shared.0))
     }
 
-    pub(super) fn poll_ready(&self) -> Poll<Result<(), BoxError>> {
+    /// With its first connection. It is over, and says so by an error in `poll_ready`, when a dial
+    /// fails or its last connection has ended.
+    pub(super) fn with(
+        first: Http1Parts<B>,
+        dialer: Dialer,
+        learnt: Arc<IdleLimits>,
+    ) -> Result<Self, InvalidSetting> {
+        let (shared, driver) = Shared::new(dialer, learnt, None)?;
+        if let Some(first) = driver.drive(first).used_by(None) {
+            shared.idle.keep(first, None);
+        }
+        Ok(Self::over(shared))
+    }
+
+    fn over(shared: Arc<Shared<B>>) -> Self {
+        let waiting = None;
+        Self { shared, waiting }
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if self.shared.is_up() {
+            self.waiting = None;
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_down(cx)
+    }
+
+    pub(super) fn call(&self, mut request: Request<B>) -> Sending<B> {
+        let fate = request.extensions().get::<BodyFate>().cloned();
+        for_http1(&mut request);
+        let shared = self.shared.clone();
+        Box::pin(async move { answer(shared.send(request, fate.clone()).await, fate) })
+    }
+
+    /// Waits for a connection, where nobody else makes one.
+    fn poll_down(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         let shared = &self.shared;
-        let worked = shared.worked.load(Ordering::Relaxed);
-        if let Some(failure) = shared.failure.get() {
-            return Poll::Ready(Err(Ended::new(false, failure).into()));
-        }
-        if shared.live.load(Ordering::Acquire) == 0 {
-            return Poll::Ready(Err(Ended::new(worked, "all connections have ended").into()));
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    pub(super) async fn send(
-        self,
-        mut request: Request<B>,
-        fate: Option<BodyFate>,
-    ) -> Result<Response<EndpointBody<B>>, BoxError> {
-        let slot = self.shared.slot().await?;
-        let asked = request.headers().get(header::UPGRADE).cloned();
-        loop {
-            let (sender, link, unused) = match self.shared.idle.take() {
-                Some((sender, link, unused)) => (sender, link, Some(unused)),
-                None => match self.shared.dial().await {
-                    Ok((sender, link)) => (sender, link, None),
-                    Err(error) => {
-                        let ended = Ended::new(false, error);
-                        return Err(Unsent::new(request, ended).into());
-                    }
-                },
-            };
-            let abandoned = Abandoned(Some(&self.shared.worked));
-            note_sent(&request);
-            let (sent, sender) = exchange(sender, request).await;
-            let by_client = fate.as_ref().is_some_and(|fate| fate.failure().is_some());
-            match by_client {
-                true => drop(abandoned),
-                false => abandoned.not(),
-            }
-            match sent {
-                Ok(response) => {
-                    self.shared.worked.store(true, Ordering::Relaxed);
-                    let lease = Lease {
-                        sender,
-                        link,
-                        told: self.shared.learnt.hear(response.headers()),
-                        fate,
-                        is_taken: response.status().is_success(),
-                        shared: self.shared,
-                        slot,
-                    };
-                    return lease.answer(response, asked.as_ref());
-                }
-                Err(mut error) => match (error.take_message(), unused) {
-                    // The server closed an idle connection as we took it: nothing was sent.
-                    (Some(unsent), Some(_)) => request = unsent,
-                    (_, unused) => {
-                        // Perhaps the two crossed, and then the next two need not.
-                        if let Some(unused) = unused.filter(|_| !error.error().is_user()) {
-                            self.shared.learnt.closed(unused, Instant::now());
-                        }
-                        return Err(error.into_error().into());
-                    }
-                },
-            }
-        }
-    }
-}
-
-impl<B: RequestBody> Shared<B> {
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, BoxError> {
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            return Ok(slot);
-        }
-        let _waiting = self.queue.enter()?;
-        let slot = timeout(self.dialer.timeout(), self.slots.clone().acquire_owned());
-        Ok(slot.await.map_err(|_| NoFreeConnection)??)
-    }
-
-    async fn dial(&self) -> Result<(http1::SendRequest<B>, Arc<Link>), BoxError> {
-        // Those that are left to their server count against `max_connections` as well.
-        self.idle.shrink_to(self.slots.available_permits());
-        match self.dialer.clone().dial_http1().await {
-            Ok(connected) => Ok(self.drive(connected)),
-            Err(error) => {
-                // The first failure is the cause; later ones only repeat it.
-                let _ = self.failure.set(error.to_string().into());
-                Err(error)
-            }
-        }
-    }
-
-    fn drive(&self, (sender, connection): Http1Parts<B>) -> (http1::SendRequest<B>, Arc<Link>) {
-        let link = Arc::new(Link::new(self.live.clone(), self.max_age));
-        let (ours, learnt) = (link.clone(), self.learnt.clone());
-        let driving = tokio::spawn(async move {
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "HTTP/1 connection to an endpoint ended");
-            }
-            let now = Instant::now();
-            if let Some(unused) = ours.unused_for(now) {
-                learnt.closed(unused, now);
-            }
-        });
-        link.driven_by(driving.abort_handle());
-        (sender, link)
-    }
-}
-
-/// Ends connections that nobody has used for `limit`, whether or not there is traffic.
-async fn sweep<B: RequestBody>(shared: Weak<Shared<B>>, limit: Duration) {
-    loop {
-        tokio::time::sleep(limit / 2).await;
-        let Some(shared) = shared.upgrade() else {
-            return;
+        shared.idle.bury(&shared.lives);
+        let Some(revival) = &shared.revival else {
+            return Poll::Ready(Err(shared.over().into()));
         };
-        shared.idle.sweep();
-    }
-}
-
-// === impl Abandoned ===
-
-/// A request whose caller may leave, or spoil it: then the connection ends by our doing.
-struct Abandoned<'a>(Option<&'a AtomicBool>);
-
-impl Abandoned<'_> {
-    fn not(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Abandoned<'_> {
-    fn drop(&mut self) {
-        if let Some(worked) = self.0 {
-            worked.store(true, Ordering::Relaxed);
+        loop {
+            let revived = self.waiting.get_or_insert_with(|| revival.revived());
+            // Before the look, so that nothing is missed after it.
+            revived.as_mut().enable();
+            // The queue is bounded, and the connections in use are not in question.
+            let slot = shared.slots.clone().try_acquire_owned().ok();
+            let Some(slot) = slot.filter(|_| !shared.is_up() && !shared.idle.any()) else {
+                self.waiting = None;
+                return Poll::Ready(Ok(()));
+            };
+            revival.begin(slot, || shared.dials.one());
+            ready!(revived.as_mut().poll(cx));
+            self.waiting = None;
         }
+    }
+}
+
+impl<B> Pool<B> {
+    /// Whether there is a connection, or nobody has asked for one since the last was not needed.
+    pub(super) fn is_usable(&self) -> bool {
+        let revives = self.shared.revival.as_ref();
+        let is_asked_for = revives.is_none_or(Revival::is_under_way);
+        self.shared.lives.any() || !is_asked_for && !self.shared.dials.gate().is_failing()
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        self.shared.dials.watch()
     }
 }
 
@@ -233,6 +133,7 @@ impl<B> Clone for Pool<B> {
     fn clone(&self) -> Self {
         Self {
             shared: self.shared.clone(),
+            waiting: None,
         }
     }
 }
@@ -240,8 +141,8 @@ impl<B> Clone for Pool<B> {
 impl<B> fmt::Debug for Pool<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("dialer", &self.shared.dialer)
-            .field("live", &self.shared.live)
+            .field("dials", &self.shared.dials)
+            .field("lives", &self.shared.lives)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::Poll,
 };
@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response, uri::Scheme};
 use hyper::client::conn::http2;
 use tokio::time::{Instant, timeout};
+use tower_reconnect::error::InvalidSetting;
 
 use self::{
     driver::Driver,
@@ -28,12 +29,13 @@ use super::{
     age::retirement,
     body::EndpointBody,
     connection::RequestBody,
+    dials::{Dials, Gate, Held, MayEnd},
     ended::{Ended, Unsent},
     handshake::Dialer,
     queue::NoFreeConnection,
     timeout::note_sent,
     unprocessed::Unprocessed,
-    upkeep::Upkeep,
+    upkeep::{OneTask, Upkeep},
 };
 use crate::{
     BoxError,
@@ -52,17 +54,17 @@ pub struct Http2<B> {
 }
 
 /// What dialling gives.
-pub(super) type Http2Parts<B> = (http2::SendRequest<B>, Driver<B>);
+pub(super) type Http2Parts<B> = (http2::SendRequest<B>, Driver);
 
 struct Shared<B> {
-    dialer: Dialer,
+    /// Of further connections; the first has come from the layer that shares this.
+    dials: Dials<Http2Parts<B>>,
     scheme: Scheme,
     settings: ReconnectConfig,
     /// Those that take requests. Read without a lock.
     members: ArcSwap<Vec<Arc<Member<B>>>>,
     room: Arc<Room>,
-    growing: AtomicBool,
-    failures: AtomicU32,
+    growing: OneTask,
     /// Whether one has answered: then their end is no failure.
     worked: AtomicBool,
     sweeping: OnceLock<Upkeep>,
@@ -91,23 +93,25 @@ impl<B: RequestBody> Http2<B> {
         dialer: Dialer,
         first: Http2Parts<B>,
         scheme: Scheme,
-        settings: &ReconnectConfig,
-    ) -> Self {
+    ) -> Result<Self, InvalidSetting> {
+        let (address, settings) = (dialer.address, dialer.settings);
+        let gate = Gate::new(dialer.log.clone());
         let shared = Arc::new(Shared {
-            dialer,
+            dials: Dials::new(address, &settings.for_further(), gate, move || {
+                dialer.http2()
+            })?,
             scheme,
-            settings: *settings,
+            settings,
             members: ArcSwap::default(),
             room: Arc::new(Room::new(settings.max_pending)),
-            growing: AtomicBool::new(false),
-            failures: AtomicU32::new(0),
+            growing: OneTask::default(),
             worked: AtomicBool::new(false),
             sweeping: OnceLock::new(),
         });
-        shared.join(first);
+        shared.join(first, None);
         let sweeping = sweep(Arc::downgrade(&shared), settings.idle);
         let _ = shared.sweeping.set(Upkeep::spawn(sweeping));
-        Self { shared }
+        Ok(Self { shared })
     }
 
     pub(super) fn poll_ready(&self) -> Poll<Result<(), BoxError>> {
@@ -158,7 +162,7 @@ impl<B: RequestBody> Shared<B> {
             Pick::Full => {}
         }
         let _waiting = self.room.queue.enter()?;
-        let found = timeout(self.dialer.timeout(), self.wait());
+        let found = timeout(self.settings.connect_timeout, self.wait());
         Ok(found.await.map_err(|_| NoFreeConnection)?)
     }
 
@@ -198,7 +202,12 @@ impl<B: RequestBody> Shared<B> {
         }
     }
 
-    fn join(self: &Arc<Self>, (sender, mut driver): Http2Parts<B>) {
+    /// Takes a connection in, whose end is reported by what `held` it, if anything did.
+    fn join(
+        self: &Arc<Self>,
+        (sender, mut driver): Http2Parts<B>,
+        mut held: Option<Held<Http2Parts<B>>>,
+    ) {
         let member = Arc::new(Member {
             sender,
             streams: driver.count_in(&self.room),
@@ -215,8 +224,11 @@ impl<B: RequestBody> Shared<B> {
             driver.while_open().await;
             if let Some(shared) = shared.upgrade() {
                 shared.leave(&ours);
+                if let Some(held) = &mut held {
+                    held.report_lost(shared.ended(NO_MORE));
+                }
             }
-            drop((shared, ours));
+            drop((shared, ours, held));
             driver.drain().await;
         });
         let retires = retirement(Instant::now(), self.settings.max_age);
@@ -252,6 +264,12 @@ impl<B> Member<B> {
 
 fn is<B>(member: &Arc<Member<B>>, other: &Weak<Member<B>>) -> bool {
     std::ptr::eq(Arc::as_ptr(member), other.as_ptr())
+}
+
+impl<B: RequestBody> MayEnd for Http2Parts<B> {
+    fn has_ended(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 impl<B> Clone for Http2<B> {

@@ -2,28 +2,30 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Waker},
 };
 
 use http::Request;
-use tower_reconnect::{Reconnect, State, Stats, Watch};
+use tower_reconnect::{State, Watch};
 use tower_service::Service;
 
-use super::connection::{Connection, RequestBody};
+use super::{connection::RequestBody, log::ConnectionLog, upstream::Upstream};
 
-/// A handle to an endpoint's connection that sends nothing.
+/// A handle to an endpoint's connections that sends nothing.
 pub struct Link<B> {
     watch: Watch,
+    log: ConnectionLog,
     // Never locked by a request.
-    handle: Mutex<Reconnect<Connection<B>>>,
+    handle: Mutex<Upstream<B>>,
 }
 
 impl<B> Link<B> {
-    pub(super) fn new(connection: &Reconnect<Connection<B>>) -> Self {
+    pub(super) fn new(upstream: &Upstream<B>, log: ConnectionLog) -> Self {
         Self {
-            watch: connection.watch(),
-            handle: Mutex::new(connection.clone()),
+            watch: upstream.watch(),
+            log,
+            handle: Mutex::new(upstream.clone()),
         }
     }
 
@@ -32,9 +34,18 @@ impl<B> Link<B> {
         self.watch.state()
     }
 
+    /// Whether requests may come: there is a connection, or one would be made for them.
+    pub fn is_usable(&self) -> bool {
+        self.handle().is_usable(&self.watch)
+    }
+
     /// What has happened so far.
-    pub fn stats(&self) -> Stats {
-        self.watch.stats()
+    pub fn log(&self) -> &ConnectionLog {
+        &self.log
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Upstream<B>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,7 +53,7 @@ impl<B: RequestBody> Link<B> {
     /// Looks at the connection as a request would: that it has died is noticed, and it is made
     /// again, however long that takes.
     pub fn look(&self) {
-        let mut handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut handle = self.handle();
         let mut context = Context::from_waker(Waker::noop());
         // A handle that waits keeps the wish for a connection alive; one that waits no more shall
         // not keep a connection.
@@ -54,6 +65,6 @@ impl<B: RequestBody> Link<B> {
 
 impl<B> fmt::Debug for Link<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Link").field(&self.state()).finish()
+        f.debug_tuple("Link").field(&self.watch.state()).finish()
     }
 }

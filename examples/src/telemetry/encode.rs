@@ -4,6 +4,7 @@ mod clusters;
 mod endpoints;
 mod listeners;
 mod retries;
+mod upstreams;
 
 use std::{fmt, sync::Arc};
 
@@ -15,7 +16,7 @@ use prometheus_client::{
 };
 use tower_mtls::accept::Acceptor;
 
-use super::listener::ListenerMetrics;
+use super::{histogram::Reading, listener::ListenerMetrics};
 use crate::cluster::Cluster;
 
 /// Everything that `/metrics` shows.
@@ -61,6 +62,7 @@ impl Collector for Scrape {
             .map(|cluster| cluster.status())
             .collect();
         families.clusters(&clusters)?;
+        families.upstreams(&self.clusters)?;
         families.endpoints(&clusters)
     }
 }
@@ -87,6 +89,19 @@ impl Families<'_> {
     ) -> fmt::Result {
         self.family(name, help, MetricType::Gauge, values, |metric, value| {
             metric.encode_gauge(&value)
+        })
+    }
+
+    fn histograms<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = (L, Reading)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Histogram;
+        self.family(name, help, kind, values, |metric, reading| {
+            let (sum, count) = (reading.sum_seconds, reading.count);
+            metric.encode_histogram::<[(&str, &str); 0]>(sum, count, &reading.buckets, None)
         })
     }
 

@@ -3,13 +3,15 @@ use std::{
     time::Duration,
 };
 
-/// Counts durations in buckets that double, from half a millisecond to a minute.
+/// Counts durations in buckets that double: from half a millisecond to two minutes, or from another
+/// bound on.
 ///
 /// Written without a lock, unlike the library's own histogram, because every request writes here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Histogram {
     buckets: [AtomicU64; BOUNDS],
     sum_nanos: AtomicU64,
+    first_bound_nanos: u64,
 }
 
 /// A histogram as it was read.
@@ -22,9 +24,19 @@ pub(super) struct Reading {
 }
 
 impl Histogram {
+    /// The first bucket holds what is no longer than `first_bound`.
+    pub(super) fn from(first_bound: Duration) -> Self {
+        Self {
+            buckets: Default::default(),
+            sum_nanos: AtomicU64::new(0),
+            first_bound_nanos: first_bound.as_nanos() as u64,
+        }
+    }
+
     pub(super) fn observe(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let doublings = u64::BITS - (nanos.saturating_sub(1) / FIRST_BOUND_NANOS).leading_zeros();
+        let doublings =
+            u64::BITS - (nanos.saturating_sub(1) / self.first_bound_nanos).leading_zeros();
         let bucket = (doublings as usize).min(BOUNDS - 1);
         self.buckets[bucket].fetch_add(1, Relaxed);
         self.sum_nanos.fetch_add(nanos, Relaxed);
@@ -39,24 +51,30 @@ impl Histogram {
         let buckets = counts
             .iter()
             .enumerate()
-            .map(|(index, &count)| (bound(index), count));
+            .map(|(index, &count)| (self.bound(index), count));
         Reading {
             buckets: buckets.collect(),
             count: counts.iter().sum(),
             sum_seconds: Duration::from_nanos(self.sum_nanos.load(Relaxed)).as_secs_f64(),
         }
     }
-}
 
-/// Infinite for the last bucket.
-fn bound(index: usize) -> f64 {
-    if index == BOUNDS - 1 {
-        return f64::INFINITY;
+    /// Infinite for the last bucket.
+    fn bound(&self, index: usize) -> f64 {
+        if index == BOUNDS - 1 {
+            return f64::INFINITY;
+        }
+        Duration::from_nanos(self.first_bound_nanos << index).as_secs_f64()
     }
-    Duration::from_nanos(FIRST_BOUND_NANOS << index).as_secs_f64()
 }
 
-const FIRST_BOUND_NANOS: u64 = 500_000;
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::from(FIRST_BOUND)
+    }
+}
+
+const FIRST_BOUND: Duration = Duration::from_micros(500);
 const BOUNDS: usize = 19;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod histogram;
 mod limit;
 mod listener;
 mod log;
+mod upstream;
 
 pub(crate) use self::encode::ListenerScrape;
 pub use self::{
@@ -15,4 +16,5 @@ pub use self::{
         BadFilter, LogFilter, NotOurLog, filter as log_filter, init as init_log,
         set_filter as set_log_filter,
     },
+    upstream::{DialResult, UpstreamMetrics},
 };

@@ -249,7 +249,7 @@ async fn clusters_tell_all_of_each_endpoint() {
 async fn clusters_tell_why_an_endpoint_is_down() {
     let front = in_front_of_nothing().await;
     eventually("it backs off", || {
-        front.endpoint().connection == "backing off"
+        front.endpoint().connection.state == "backing off"
     })
     .await;
     let answer = fetch(&front, "GET", "/clusters").await;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use examples::{
     config::{ClusterProtocol, ReconnectConfig},
     endpoint::{Endpoint, EndpointSettings, Resend, ResendLayer, connector},
+    telemetry::UpstreamMetrics,
 };
 use http::{Request, Response};
 use http_body::Body;
@@ -26,6 +27,7 @@ pub(crate) fn service(
         protocol,
         timeout: None,
         reconnect,
+        metrics: UpstreamMetrics::default(),
     };
     let endpoint = settings.endpoint(endpoint).unwrap().0;
     ResendLayer::new(reconnect.connect_timeout).layer(endpoint)

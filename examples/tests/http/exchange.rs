@@ -94,7 +94,7 @@ async fn many_requests_share_a_connection(hops: Hops) {
     }
     assert_eq!(front.endpoint().requests, 50);
     assert_eq!(front.endpoint().failures, 0);
-    assert_eq!(front.endpoint().dials, 1);
+    assert_eq!(front.endpoint().connection.dials, 1);
 }
 
 async fn a_head_keeps_the_length_and_has_no_body(hops: Hops) {

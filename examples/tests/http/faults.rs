@@ -48,7 +48,7 @@ async fn an_endpoint_that_refuses_is_unavailable_within_the_bound() {
             assert_eq!(reason(&response), "destination_unavailable");
             assert_eq!(text(response).await, "no endpoint was ready in time\n");
         }
-        assert_eq!(front.endpoint().connection, "backing off");
+        assert_eq!(front.endpoint().connection.state, "backing off");
     }
 }
 
@@ -61,7 +61,10 @@ async fn an_endpoint_that_comes_back_is_used_again() {
         front.listed().await;
         let mut client = front.client(Version::HTTP_11).await;
         let asking = tokio::spawn(async move { client.send(get("/")).await });
-        eventually("a dial has failed", || front.endpoint().dial_failures > 0).await;
+        eventually("a dial has failed", || {
+            front.endpoint().connection.dial_failures > 0
+        })
+        .await;
         let upstream =
             Upstream::start_at(address, None, |_| async { http::Response::new(empty()) }).await;
         let response = bounded(asking).await.unwrap().unwrap();

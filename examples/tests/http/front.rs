@@ -10,6 +10,7 @@ use crate::support::{
     self,
     body::{TestBody, empty},
     client::Client,
+    pki::Pki,
     upstream::Upstream,
 };
 
@@ -67,6 +68,18 @@ impl Front {
         Self {
             proxy,
             _directory: directory,
+        }
+    }
+
+    /// Speaks TLS to the endpoint, and expects the name `localhost`.
+    pub(crate) fn start_tls(pki: Pki, protocol: &str, endpoint: SocketAddr, more: &str) -> Self {
+        let tls = "tls = { ca = \"ca.pem\", server_name = \"localhost\" }";
+        let cluster =
+            format!("protocol = \"{protocol}\"\nendpoints = [\"{endpoint}\"]\n{tls}\n{more}");
+        let proxy = support::start(&pki.directory, &support::cleartext(&cluster));
+        Self {
+            proxy,
+            _directory: pki.directory,
         }
     }
 

@@ -15,6 +15,7 @@ mod broken_off;
 mod cluster_timeout;
 mod control;
 mod curl;
+mod dials;
 mod endpoint;
 mod exchange;
 mod faults;

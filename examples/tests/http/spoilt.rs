@@ -40,7 +40,7 @@ async fn uploads_that_are_given_up_do_not_make_an_endpoint_back_off() {
             text(response).await;
         }
     }
-    assert_eq!(front.endpoint().dial_failures, 0);
+    assert_eq!(front.endpoint().connection.dial_failures, 0);
 }
 
 /// Such an endpoint might take the rest of the request for the next one, and answer that to the

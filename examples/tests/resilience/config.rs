@@ -2,6 +2,7 @@
 
 mod bad;
 mod bad_balance;
+mod bad_reconnect;
 mod bad_retry;
 mod bad_routes;
 
@@ -167,7 +168,13 @@ proptest! {
 }
 
 fn all() -> impl Iterator<Item = &'static Bad> {
-    let tables = [BAD, bad_balance::BAD, bad_retry::BAD, bad_routes::BAD];
+    let tables = [
+        BAD,
+        bad_balance::BAD,
+        bad_reconnect::BAD,
+        bad_retry::BAD,
+        bad_routes::BAD,
+    ];
     tables.into_iter().flatten()
 }
 

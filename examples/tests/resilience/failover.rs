@@ -118,8 +118,10 @@ async fn in_process(protocol: &str, client: Version) {
     let directory = tempfile::tempdir().unwrap();
     let proxy = start(&directory, &cleartext(&cast.cluster(protocol)));
     let load = Load::start(proxy.address("web").unwrap(), client, CLIENTS);
-    cast.play(&load, || proxy.status()[0].endpoints[0].dial_failures > 0)
-        .await;
+    cast.play(&load, || {
+        proxy.status()[0].endpoints[0].connection.dial_failures > 0
+    })
+    .await;
     let recovered = proxy.status()[0].retries.recovered;
     nobody_noticed(&load.finish().await, recovered as f64);
 }
@@ -192,7 +194,7 @@ fn state(proxy: &Proxy, endpoint: usize) -> &'static str {
     proxy.status()[0]
         .endpoints
         .get(endpoint)
-        .map_or("unknown", |endpoint| endpoint.connection)
+        .map_or("unknown", |endpoint| endpoint.connection.state)
 }
 
 fn post(number: u32) -> Request<Full<Bytes>> {

@@ -30,6 +30,9 @@ fn defaults_are_shown() {
         ("/cluster/0/balance/eject/consecutive", 3.into()),
         ("/cluster/0/balance/eject/panic", 0.5.into()),
         ("/cluster/0/reconnect/backoff/base", "125ms".into()),
+        ("/cluster/0/reconnect/max_dials", 64.into()),
+        ("/cluster/0/reconnect/first_dial_jitter", "0s".into()),
+        ("/cluster/0/reconnect/eager", false.into()),
         ("/cluster/0/tls", "off".into()),
     ] {
         assert_eq!(shown.pointer(pointer), Some(&value), "{pointer}");

@@ -145,6 +145,14 @@ impl<S> Pool<S> {
         successor
     }
 
+    /// Dials again after a loss that nobody's poll has seen, where a connection is always wanted.
+    pub(super) fn go_on(self: &Arc<Self>) {
+        if self.policy.eager {
+            // Without a runtime the next poll sees to it.
+            let _ = self.driver.start(self);
+        }
+    }
+
     /// Exchanges a handle's connection, which has no request under way, for its successor.
     pub(super) fn exchange(&self, mut old: Held<S>) -> Held<S> {
         let now = self.inner.now();

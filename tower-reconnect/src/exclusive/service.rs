@@ -69,6 +69,16 @@ impl<S> Exclusive<S> {
         self.pool.reset_backoff();
     }
 
+    /// Says that this handle's connection has died of `cause`, as if its `poll_ready` had said so.
+    ///
+    /// For whoever has learnt that elsewhere and wants no other connection now: a poll would ask
+    /// for the next one, which nobody does here unless the layer is eager. Without a connection it
+    /// does nothing.
+    pub fn report_lost(&mut self, cause: impl Into<BoxError>) {
+        self.lose(cause.into());
+        self.pool.go_on();
+    }
+
     /// Ready with nothing when the connection is, or with the reason to refuse the next request.
     fn poll_connection<Request>(&mut self, context: &mut Context<'_>) -> Poll<Option<Refusal>>
     where

@@ -102,8 +102,7 @@ impl ClusterFile {
             balance: checked(self.balance, check_balance)?.unwrap_or_default(),
             retry: checked(self.retry, check_retry)?,
             timeout: checked(self.timeout, |timeout| layers::timeout(timeout, false))?,
-            reconnect: checked(self.reconnect, |reconnect| layers::reconnect("", reconnect))?
-                .unwrap_or_default(),
+            reconnect: checked(self.reconnect, layers::check_reconnect)?.unwrap_or_default(),
         })
     }
 }

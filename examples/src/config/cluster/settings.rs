@@ -51,6 +51,14 @@ pub struct ReconnectConfig {
     /// Uptime after which the backoff starts anew.
     #[serde(deserialize_with = "value::positive_duration")]
     pub stable_after: Duration,
+    /// By how much a dial that follows no failure is put off at the most; zero: not at all.
+    #[serde(deserialize_with = "value::duration")]
+    pub first_dial_jitter: Duration,
+    /// HTTP/1 dials to an endpoint at once, while none fails.
+    #[serde(deserialize_with = "value::positive")]
+    pub max_dials: usize,
+    /// Whether a connection that has ended is made again before a request needs it.
+    pub eager: bool,
     /// Connections per endpoint. HTTP/2 needs a second one only when the streams of the first have
     /// run out, or for the moment in which it replaces one that is too old.
     #[serde(deserialize_with = "value::positive")]
@@ -66,6 +74,18 @@ pub struct ReconnectConfig {
     /// Between two HTTP/2 PINGs of a connection in use.
     #[serde(deserialize_with = "value::keepalive")]
     pub keepalive: Duration,
+}
+
+impl ReconnectConfig {
+    /// For connections beside one that is there: there are none before somebody needs them, and
+    /// who does is not put off.
+    pub(crate) fn for_further(self) -> Self {
+        Self {
+            first_dial_jitter: Duration::ZERO,
+            eager: false,
+            ..self
+        }
+    }
 }
 
 impl Default for TimeoutConfig {
@@ -89,6 +109,9 @@ impl Default for ReconnectConfig {
                 max: Duration::from_secs(8),
             },
             stable_after: Duration::from_secs(5),
+            first_dial_jitter: Duration::ZERO,
+            max_dials: 64,
+            eager: false,
             max_connections: 512,
             max_pending: 1024,
             max_age: Duration::from_secs(600),

@@ -15,10 +15,14 @@ use hyper::{
 };
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
-use super::{Shared, link::Link};
+use super::{
+    link::Link,
+    pooled::{Made, Pooled},
+    shared::Shared,
+};
 use crate::{
     BoxError,
-    endpoint::{body::EndpointBody, connection::RequestBody},
+    endpoint::{body::EndpointBody, connection::RequestBody, dials::Held, ended::Ended},
     http::{body::BodyFate, list},
 };
 
@@ -29,6 +33,7 @@ pub struct Lease<B> {
     /// None after a connection that has ended.
     pub(super) sender: Option<http1::SendRequest<B>>,
     pub(super) link: Arc<Link>,
+    pub(super) held: Option<Held<Made<B>>>,
     /// How long the last response lets us keep it unused.
     pub(super) told: Option<Duration>,
     /// Of the request's body, where there is one.
@@ -59,37 +64,48 @@ impl<B: RequestBody> Lease<B> {
     /// The response has ended: the connection may carry another request.
     pub(in crate::endpoint) fn give_back(self) {
         let Self {
-            sender: Some(mut sender),
+            sender,
             link,
+            held,
             told,
             fate,
             is_taken,
             shared,
             slot,
-        } = self
-        else {
-            return;
+        } = self;
+        let Some(sender) = sender else {
+            return report(held);
         };
+        let mut pooled = Pooled { sender, link, held };
         // The endpoint has answered without the rest of the request, and nobody knows whether it would
         // take that rest for the next request. One that takes the request may still want the rest.
         let is_whole = fate.is_none_or(|fate| fate.is_whole());
         if !is_whole && !is_taken {
-            return link.cut();
+            return pooled.link.cut();
         }
-        if is_whole && sender.is_ready() {
-            shared.idle.keep(sender, &link, told);
-        } else if !sender.is_closed()
-            && let Ok(runtime) = Handle::try_current()
-        {
+        if is_whole && pooled.sender.is_ready() {
+            shared.keep(pooled, told);
+        } else if pooled.sender.is_closed() {
+            report(pooled.held);
+        } else if let Ok(runtime) = Handle::try_current() {
             // The end of the request's body may still be on its way, or the connection's task a step
             // behind.
             runtime.spawn(async move {
-                if sender.ready().await.is_ok() && is_whole {
-                    shared.idle.keep(sender, &link, told);
+                match pooled.sender.ready().await {
+                    Ok(()) if is_whole => shared.keep(pooled, told),
+                    Ok(()) => {}
+                    Err(_) => report(pooled.held),
                 }
                 drop(slot);
             });
         }
+    }
+}
+
+/// A connection has ended after its answer, which is no failure.
+fn report<B: RequestBody>(held: Option<Held<Made<B>>>) {
+    if let Some(mut held) = held {
+        held.report_lost(Ended::new(true, "closed after its answer"));
     }
 }
 

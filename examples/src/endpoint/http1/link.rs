@@ -4,8 +4,8 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicU64, AtomicUsize,
-            Ordering::{AcqRel, Acquire, Release},
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
     time::Duration,
@@ -15,10 +15,20 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use crate::endpoint::age::retirement;
 
+/// The connections of one pool.
+#[derive(Debug, Default)]
+pub(super) struct Lives {
+    count: AtomicUsize,
+    /// Whether one of them was of use, or was given up by a caller: then their end is no failure.
+    worked: AtomicBool,
+}
+
 /// One connection, which counts as live until its task has ended and no lease holds it.
 pub(super) struct Link {
-    live: Arc<AtomicUsize>,
+    lives: Arc<Lives>,
     made: Instant,
+    /// Of the gate, when it was made.
+    pub(super) round: u64,
     /// When it is too old to be used again.
     retires: Instant,
     /// In microseconds since it was made; [`IN_USE`] otherwise.
@@ -26,15 +36,39 @@ pub(super) struct Link {
     driver: OnceLock<AbortHandle>,
 }
 
+impl Lives {
+    /// Whether there is a connection.
+    pub(super) fn any(&self) -> bool {
+        self.count.load(Acquire) > 0
+    }
+
+    pub(super) fn have_worked(&self) -> bool {
+        self.worked.load(Relaxed)
+    }
+
+    /// One of them was of use.
+    pub(super) fn work(&self) {
+        // Most find it so: what nobody writes, no thread waits for.
+        if !self.have_worked() {
+            self.worked.store(true, Relaxed);
+        }
+    }
+}
+
 impl Link {
-    pub(super) fn new(live: Arc<AtomicUsize>, max_age: Duration) -> Self {
-        live.fetch_add(1, AcqRel);
+    /// A connection that nobody has used yet. The first after others have ended has their work
+    /// before it, not behind.
+    pub(super) fn new(lives: Arc<Lives>, max_age: Duration, round: u64) -> Self {
+        if lives.count.fetch_add(1, AcqRel) == 0 {
+            lives.worked.store(false, Relaxed);
+        }
         let made = Instant::now();
         Self {
-            live,
+            lives,
             made,
+            round,
             retires: retirement(made, max_age),
-            unused_since: AtomicU64::new(IN_USE),
+            unused_since: AtomicU64::new(0),
             driver: OnceLock::new(),
         }
     }
@@ -76,7 +110,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.live.fetch_sub(1, AcqRel);
+        self.lives.count.fetch_sub(1, AcqRel);
     }
 }
 

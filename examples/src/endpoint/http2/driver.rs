@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use super::streams::{Limit, Room, Streams};
 use crate::{
     BoxError,
-    endpoint::{Io, connection::RequestBody},
+    endpoint::{BadHttp, Io, connection::RequestBody},
     http::{CONNECTION_WINDOW, STREAM_WINDOW},
 };
 
@@ -24,9 +24,9 @@ use crate::{
 /// hyper would give them a task each. Then a GOAWAY could be read while a request is being sent,
 /// and hyper would answer that request with the error of a stream that the peer never processed,
 /// although this one may reach the peer, and be included. One after the other, that cannot be.
-pub(in crate::endpoint) struct Driver<B: RequestBody> {
+pub(in crate::endpoint) struct Driver {
     /// Until it takes no more requests.
-    opening: Option<http2::Connection<TokioIo<Io>, B, Together>>,
+    opening: Option<Pin<Box<dyn Opening + Send>>>,
     /// Until the last stream has ended.
     reading: Option<Half>,
     limit: Arc<Limit>,
@@ -39,7 +39,7 @@ pub(in crate::endpoint) struct Driver<B: RequestBody> {
 pub(in crate::endpoint) async fn handshake<B: RequestBody>(
     io: Io,
     keepalive: Duration,
-) -> Result<(http2::SendRequest<B>, Driver<B>), BoxError> {
+) -> Result<(http2::SendRequest<B>, Driver), BoxError> {
     let together = Together::default();
     let (sender, opening) = http2::Builder::new(together.clone())
         .timer(TokioTimer::new())
@@ -51,7 +51,7 @@ pub(in crate::endpoint) async fn handshake<B: RequestBody>(
         .handshake(TokioIo::new(io))
         .await?;
     let mut driver = Driver {
-        opening: Some(opening),
+        opening: Some(Box::pin(opening)),
         reading: together.taken(),
         limit: Arc::default(),
         room: None,
@@ -60,7 +60,7 @@ pub(in crate::endpoint) async fn handshake<B: RequestBody>(
     Ok((sender, driver))
 }
 
-impl<B: RequestBody> Driver<B> {
+impl Driver {
     /// Begins to count streams, for those who wait in `room`.
     pub(super) fn count_in(&mut self, room: &Arc<Room>) -> Arc<Streams> {
         self.room = Some(room.clone());
@@ -81,9 +81,7 @@ impl<B: RequestBody> Driver<B> {
 
     fn poll_settings(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if self.poll_open(cx).is_ready() {
-            return Poll::Ready(Err(
-                "the endpoint ended the connection before its SETTINGS".into()
-            ));
+            return Poll::Ready(Err(BadHttp::NO_SETTINGS.into()));
         }
         match self.limit.load(Relaxed) {
             0 => Poll::Pending,
@@ -101,8 +99,8 @@ impl<B: RequestBody> Driver<B> {
         let Some(opening) = &mut self.opening else {
             return Poll::Ready(());
         };
-        let polled = Pin::new(&mut *opening).poll(cx);
-        let limit = opening.current_max_send_streams();
+        let polled = opening.as_mut().poll(cx);
+        let limit = opening.max_streams();
         if self.limit.load(Relaxed) != limit {
             self.limit.store(limit, Relaxed);
             if let Some(room) = &self.room {
@@ -114,6 +112,18 @@ impl<B: RequestBody> Driver<B> {
         }
         self.opening = None;
         Poll::Ready(())
+    }
+}
+
+/// hyper's half, of whatever bodies.
+trait Opening: Future<Output = hyper::Result<()>> {
+    /// How many streams the peer allows.
+    fn max_streams(&self) -> usize;
+}
+
+impl<B: RequestBody> Opening for http2::Connection<TokioIo<Io>, B, Together> {
+    fn max_streams(&self) -> usize {
+        self.current_max_send_streams()
     }
 }
 

@@ -1,62 +1,45 @@
 //! Making, replacing and closing connections of a set, off the way of requests.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Http2Parts, Member, Shared};
-use crate::{BoxError, endpoint::connection::RequestBody};
+use crate::{
+    BoxError,
+    endpoint::{connection::RequestBody, dials::Held},
+};
 
 impl<B: RequestBody> Shared<B> {
     /// Begins to make one more connection, if there may be one.
     pub(super) fn grow(self: &Arc<Self>) {
-        let is_full = self.members.load().len() >= self.settings.max_connections;
-        if is_full || self.growing.swap(true, Relaxed) {
+        if self.members.load().len() >= self.settings.max_connections {
             return;
         }
-        let shared = Arc::downgrade(self);
-        let dialer = self.dialer.clone();
-        tokio::spawn(async move {
-            let dialled = dialer.dial_http2().await;
-            let pause = match shared.upgrade() {
-                Some(shared) => shared.dialled(dialled),
-                None => return,
-            };
-            if let Some(pause) = pause {
-                sleep(pause).await;
-            }
+        let (shared, dials) = (Arc::downgrade(self), self.dials.clone());
+        let room = self.room.clone();
+        let growing = || async move {
+            let dialled = dials.connect_when_due().await;
             if let Some(shared) = shared.upgrade() {
-                shared.growing.store(false, Relaxed);
-                shared.room.freed.notify_waiters();
+                shared.dialled(dialled);
             }
-        });
+        };
+        self.growing
+            .begin(growing, move || room.freed.notify_waiters());
     }
 
-    /// Takes a connection in, or says how long not to dial.
-    fn dialled(self: &Arc<Self>, dialled: Result<Http2Parts<B>, BoxError>) -> Option<Duration> {
+    fn dialled(self: &Arc<Self>, dialled: Result<Dialled<B>, BoxError>) {
         match dialled {
-            Ok(connection) => {
-                self.failures.store(0, Relaxed);
-                self.join(connection);
-                None
-            }
-            Err(error) => {
-                let failures = self.failures.fetch_add(1, Relaxed);
-                tracing::debug!(
-                    error,
-                    failures,
-                    "no further HTTP/2 connection to an endpoint"
-                );
-                let backoff = self.settings.backoff;
-                let pause = backoff.base.saturating_mul(1 << failures.min(16));
-                Some(pause.min(backoff.max))
-            }
+            Ok((connection, held)) => self.join(connection, Some(held)),
+            Err(error) => tracing::debug!(error, "no further HTTP/2 connection to an endpoint"),
         }
     }
 }
+
+type Dialled<B> = (Http2Parts<B>, Held<Http2Parts<B>>);
 
 /// Replaces a connection that is too old: the next one is made first.
 pub(super) async fn retire<B: RequestBody>(
@@ -66,15 +49,17 @@ pub(super) async fn retire<B: RequestBody>(
 ) {
     sleep_until(retires).await;
     loop {
-        let Some(shared) = shared.upgrade().filter(|_| member.strong_count() > 0) else {
+        let Some(set) = shared.upgrade().filter(|_| member.strong_count() > 0) else {
             return;
         };
-        if shared.can_do_without(&member) {
-            return shared.leave(&member);
+        if set.can_do_without(&member) {
+            return set.leave(&member);
         }
-        if let Some(pause) = shared.dialled(shared.dialer.clone().dial_http2().await) {
-            drop(shared);
-            sleep(pause).await;
+        let dials = set.dials.clone();
+        drop(set);
+        let dialled = dials.connect_when_due().await;
+        if let Some(set) = shared.upgrade() {
+            set.dialled(dialled);
         }
     }
 }

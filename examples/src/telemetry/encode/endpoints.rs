@@ -8,6 +8,7 @@ use crate::cluster::{ClusterStatus, EndpointState, EndpointStatus};
 impl Families<'_> {
     pub(super) fn endpoints(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
         self.work(clusters)?;
+        self.endpoint_connections(clusters)?;
         self.states(clusters)?;
         self.costs(clusters)
     }
@@ -31,12 +32,34 @@ impl Families<'_> {
         self.counters(
             "endpoint_dials",
             "Connections tried",
-            counters(clusters, |endpoint| endpoint.dials),
+            counters(clusters, |endpoint| endpoint.connection.dials),
         )?;
         self.counters(
             "endpoint_dial_failures",
             "Those of them that failed",
-            counters(clusters, |endpoint| endpoint.dial_failures),
+            counters(clusters, |endpoint| endpoint.connection.dial_failures),
+        )
+    }
+
+    fn endpoint_connections(&mut self, clusters: &[ClusterStatus]) -> fmt::Result {
+        self.gauges(
+            "endpoint_connections",
+            "Connections to an endpoint that are open",
+            gauges(clusters, |endpoint| Some(endpoint.connection.open as f64)),
+        )?;
+        self.gauges(
+            "endpoint_connection_age_seconds",
+            "Age of the oldest connection to an endpoint that takes requests",
+            gauges(clusters, |endpoint| {
+                Some(seconds(endpoint.connection.age_ms?))
+            }),
+        )?;
+        self.gauges(
+            "endpoint_next_dial_seconds",
+            "In how long an endpoint that fails is dialled again",
+            gauges(clusters, |endpoint| {
+                Some(seconds(endpoint.connection.next_attempt_ms?))
+            }),
         )
     }
 

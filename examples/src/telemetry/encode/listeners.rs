@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, sync::atomic::Ordering::Relaxed};
 
-use prometheus_client::metrics::MetricType;
 use tower_mtls::error::Reason;
 
 use super::{Families, ListenerScrape};
@@ -145,23 +144,14 @@ impl Families<'_> {
     }
 
     fn latencies(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {
-        let help = "From a request's head to its response's head";
-        let name = "response_latency_seconds";
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (metrics, _) in listeners {
-            let reading = metrics.latency.read();
-            let labels = [("listener", &**metrics.name())];
-            let mut metric = family.encode_family(&labels)?;
-            metric.encode_histogram::<[(&str, &str); 0]>(
-                reading.sum_seconds,
-                reading.count,
-                &reading.buckets,
-                None,
-            )?;
-        }
-        Ok(())
+        self.histograms(
+            "response_latency_seconds",
+            "From a request's head to its response's head",
+            listeners.iter().map(|(metrics, _)| {
+                let labels = [("listener", &**metrics.name())];
+                (labels, metrics.latency.read())
+            }),
+        )
     }
 
     fn handshakes(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {
