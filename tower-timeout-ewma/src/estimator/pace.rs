@@ -10,7 +10,9 @@ pub(crate) struct Pace {
     /// Until when it holds, in nanoseconds, but for the last four bits: the logarithm of how many are
     /// one. Zero if all are measured.
     word: AtomicU64,
-    /// A second.
+    /// How many requests there are in a second, smoothed: the bits of an `f64`.
+    rate: AtomicU64,
+    /// Measured in a second.
     wanted: f64,
 }
 
@@ -18,6 +20,7 @@ impl Pace {
     pub(crate) fn new(samples_per_second: u32) -> Self {
         Self {
             word: AtomicU64::new(0),
+            rate: AtomicU64::new(0),
             wanted: samples_per_second.into(),
         }
     }
@@ -47,14 +50,24 @@ impl Pace {
         word != 0 && now >= word
     }
 
-    /// So many were measured in the time before `now`, in nanoseconds.
+    /// So many were measured in the time before `now`, in nanoseconds. Told by one thread at a time.
+    ///
+    /// It changes seldom: each time, the fast ones of the new kind are answered before the slow ones.
     pub(crate) fn adapt(&self, measured: f64, passed: u64, now: u64) {
         let word = self.word.load(Relaxed);
-        let octaves = if now < word { word & OCTAVES } else { 0 };
-        let a_second = measured * 1e9 / passed.max(SHORTEST) as f64;
-        let more = (a_second / self.wanted).log2().round();
-        let octaves = (octaves as f64 + more).clamp(0.0, MOST_OCTAVES) as u64;
-        let word = match octaves {
+        let octaves = if now < word { word & OCTAVES } else { 0 } as f64;
+        let seconds = passed.max(SHORTEST) as f64 / 1e9;
+        let before = f64::from_bits(self.rate.load(Relaxed));
+        let rate = measured * octaves.exp2() / seconds;
+        let rate = rate + (before - rate) * (-seconds / SMOOTHED).exp();
+        self.rate.store(rate.to_bits(), Relaxed);
+
+        let wanted = (rate / self.wanted).log2().clamp(0.0, MOST_OCTAVES);
+        let octaves = match (wanted - octaves).abs() > 1.0 {
+            true => wanted.round(),
+            false => octaves,
+        };
+        let word = match octaves as u64 {
             0 => 0,
             octaves => (now.saturating_add(LASTS) & !OCTAVES) | octaves,
         };
@@ -66,6 +79,8 @@ impl Pace {
 const OCTAVES: u64 = 15;
 /// One in a thousand.
 const MOST_OCTAVES: f64 = 10.0;
+/// Seconds.
+const SMOOTHED: f64 = 1.0;
 /// A burst is no rate: 17 ms.
 const SHORTEST: u64 = 1 << 24;
 /// 67 ms.
