@@ -92,6 +92,6 @@ Poisson load in virtual time on a service that takes 15 ms in the median (log-no
 otherwise. *False* and the columns in per cent: requests that would have been answered and were cut off. *Wait*: the limit that is in force,
 which is what a hung request waits, in multiples of the true p99.9 of that moment; *before* the trouble, *later* in it (from 10 s on; at a request
 a second from 60 s on), and *after* it, from as long on. *Up*: until no more than 1 % are cut off for five seconds. *Down*: until the limits of a second
-are within 1.5 times the true p99.9 (3 times, at a request a second). Each seed of a `rare` scenario is the mean of 60 runs. Where there are more than
+are within 1.5 times the true p99.9 (3 times, at a request a second). Each seed of a `rare` scenario is the mean of 30 runs. Where there are more than
 10,000 requests a second, one of some is measured.
 ";

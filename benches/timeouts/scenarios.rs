@@ -198,7 +198,7 @@ const RARE: Scenario = Scenario {
     settles: 60.0,
     back: 3.0,
     // One cut off in the ten requests after the step would be 10 %.
-    repeats: 60,
+    repeats: 30,
     ..STEP_5
 };
 

@@ -1,5 +1,5 @@
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -106,16 +106,18 @@ impl<C> Exchange<C> {
         }
     }
 
-    /// It is not there at the first poll. Were it told later, only slow requests would be told of, and
-    /// the service taken for slow.
+    /// It is not there at the first poll, or at the one in which it was sent. Were it told later, only
+    /// slow requests would be told of, and the service taken for slow.
     #[inline]
     pub(crate) fn waits(&mut self) {
-        if mem::take(&mut self.is_new)
-            && self.watch.is_for_somebody()
+        if self.is_new
             && let Some(begun) = self.begun()
         {
-            self.in_flight = Some(begun);
-            self.watch.waits(begun);
+            self.is_new = false;
+            if self.watch.is_for_somebody() && since(begun) <= TICK {
+                self.in_flight = Some(begun);
+                self.watch.waits(begun);
+            }
         }
     }
 

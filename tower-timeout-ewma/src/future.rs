@@ -125,9 +125,9 @@ where
         }
         if !*waits {
             *waits = true;
-            running.waits();
             this.timer.as_mut().reset(running.first_due());
         }
+        running.waits();
         ready!(running.poll_due(this.timer, cx));
         this.inner.set(None);
         let elapsed = running.timed_out(U::SCOPE);

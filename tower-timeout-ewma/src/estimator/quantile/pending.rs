@@ -118,7 +118,7 @@ impl Pending {
         let answerable: f64 = slots()
             .map(|(started, _, usual, _)| started * (1.0 - usual))
             .sum();
-        let hung = excess / answerable.max(1.0);
+        let hung = (excess / answerable.max(1.0)).min(MOST_HUNG);
         let evidence = slots().map(|(started, waiting, usual, slower)| {
             let slower = slower.clamp(LEAST, 1.0 - LEAST);
             let hanging = (usual + hung * (1.0 - usual)).clamp(LEAST, 1.0 - LEAST);
@@ -155,6 +155,8 @@ const FEWEST: f64 = 5.0;
 const FEWEST_ANSWERED: f64 = 3.0;
 const LEAST_RATIO: f64 = 1.3;
 const MOST_OCTAVES: f64 = 4.0;
+/// If more do not end, they had better be waited for.
+const MOST_HUNG: f64 = 0.25;
 /// A probability.
 const LEAST: f64 = 1e-4;
 /// As many as make seven times less likely.
