@@ -14,10 +14,9 @@ ci:
 
 # Micro-costs, as ratios to the bare service and to tower
 bench:
-    cargo bench -p benches --bench layers
+    cargo bench -p benches --bench timeout_cost
     cargo bench -p benches --bench balance
     cargo bench -p benches --bench retry
-    cargo bench -p benches --bench timeout_keys
     cargo bench -p benches --bench simulator
     cargo bench -p benches --bench storm
     cargo bench -p benches --bench timeouts

@@ -44,6 +44,18 @@ impl Arguments {
         self.policy.clone()
     }
 
+    /// Those that were asked for, or else these.
+    #[allow(
+        dead_code,
+        reason = "not every simulator has scenarios with policies of their own"
+    )]
+    pub(super) fn policies_or(&self, usual: &[PolicyKind]) -> Vec<PolicyKind> {
+        match self.policy.is_empty() {
+            true => usual.to_vec(),
+            false => self.policy.clone(),
+        }
+    }
+
     /// Those that are meant, or the name that means none.
     pub(super) fn scenarios(&self) -> Result<Vec<&'static Scenario>, String> {
         if self.scenario.is_empty() {

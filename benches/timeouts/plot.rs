@@ -8,7 +8,7 @@ use super::{
     policy::PolicyKind,
     record::Figures,
     runs::{Measured, Results},
-    scenario::Scenario,
+    scenario::{Phase, Scenario},
 };
 
 /// Writes a chart for each of its scenarios there are results of.
@@ -40,14 +40,18 @@ impl Chart {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
              font-family=\"sans-serif\" font-size=\"11\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-             <text x=\"{LEFT}\" y=\"18\" font-size=\"14\">{}</text>\n",
+             <text x=\"{LEFT}\" y=\"16\" font-size=\"14\">{}</text>\n",
             results.scenario.about
         );
         self.axes(&mut svg, results.scenario);
         let drawn = results.policies.iter();
         let drawn = drawn.filter_map(|measured| Some((measured, colour(measured.policy)?)));
-        for (index, (measured, colour)) in drawn.enumerate() {
+        let drawn: Vec<_> = drawn.collect();
+        // The first on top of the others.
+        for (measured, colour) in drawn.iter().rev() {
             self.line(&mut svg, measured, colour);
+        }
+        for (index, (measured, colour)) in drawn.iter().enumerate() {
             label(&mut svg, index, measured.policy, colour);
         }
         svg.push_str("</svg>\n");
@@ -60,19 +64,24 @@ impl Chart {
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(
             svg,
-            "<rect x=\"{:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#eee\"/>",
+            "<rect x=\"{:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#eee\"/>\
+             <text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             self.x(calm),
             self.x(calm + bad) - self.x(calm),
             BOTTOM - TOP,
+            self.x(calm + bad / 2.0),
+            TOP - 5.0,
+            trouble(&scenario.phases[1]),
         );
         for millis in [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000] {
             let y = y(f64::from(millis));
             let _ = writeln!(
                 svg,
                 "<path d=\"M{LEFT} {y:.1}H{RIGHT}\" stroke=\"#ddd\"/>\
-                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{millis}</text>",
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 6.0,
-                y + 4.0
+                y + 4.0,
+                with_comma(millis)
             );
         }
         for sixth in 0..=6 {
@@ -116,6 +125,20 @@ impl Chart {
 
     fn x(&self, seconds: f64) -> f64 {
         LEFT + (RIGHT - LEFT) * seconds / self.seconds
+    }
+}
+
+fn trouble(phase: &Phase) -> String {
+    match phase.hung > 0.0 {
+        true => format!("{} % hang", 100.0 * phase.hung),
+        false => format!("{} times slower", phase.slower),
+    }
+}
+
+fn with_comma(millis: u32) -> String {
+    match (millis / 1_000, millis % 1_000) {
+        (0, rest) => rest.to_string(),
+        (thousands, rest) => format!("{thousands},{rest:03}"),
     }
 }
 
@@ -176,8 +199,8 @@ const POINTS: f64 = 300.0;
 const LEAST: f64 = 10.0;
 const MOST: f64 = 12_000.0;
 const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 320.0;
-const TOP: f64 = 34.0;
-const BOTTOM: f64 = 290.0;
+const HEIGHT: f64 = 330.0;
+const TOP: f64 = 42.0;
+const BOTTOM: f64 = 300.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 730.0;

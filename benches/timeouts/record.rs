@@ -46,10 +46,21 @@ pub(super) struct Figures {
     pub(super) recovery_down: Option<f64>,
     /// Tenth by tenth of a second, milliseconds.
     pub(super) limits: Vec<f64>,
+    /// Of each phase, once settled: what was cut off, and what a hung request waits.
+    pub(super) phases: Vec<[f64; 2]>,
+    pub(super) heap: Heap,
+}
+
+/// What the policy has allocated and not freed, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heap {
+    pub(super) at_first: i64,
+    /// More, when the run was over.
+    pub(super) grown: i64,
 }
 
 impl Figures {
-    /// Of runs of one scenario. The limits are those of the first.
+    /// Of runs of one scenario. Limits, phases and heap are those of the first.
     pub(super) fn mean(runs: &[Self]) -> Self {
         let mean = |of: fn(&Self) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
         let mean_if = |of: fn(&Self) -> Option<f64>| {
@@ -71,6 +82,11 @@ impl Figures {
                 .first()
                 .map(|run| run.limits.clone())
                 .unwrap_or_default(),
+            phases: runs
+                .first()
+                .map(|run| run.phases.clone())
+                .unwrap_or_default(),
+            heap: runs.first().map(|run| run.heap).unwrap_or_default(),
         }
     }
 }
@@ -108,14 +124,14 @@ impl Record {
         }
     }
 
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn figures(&self, heap: Heap) -> Figures {
         let Scenario {
             warm_up,
             trouble,
             settles,
             ..
         } = self.scenario;
-        let is_step = trouble == Trouble::Slower;
+        let is_step = matches!(trouble, Trouble::Slower | Trouble::Load);
         let before = self.sum(0, warm_up);
         let later = self.sum(1, settles);
         let third = (self.phases.len() > 2).then(|| self.sum(2, settles));
@@ -128,9 +144,18 @@ impl Record {
             wait_before: before.limit() / self.p999(0),
             wait_later: later.limit() / self.p999(1),
             wait_after: third.map(|after| after.limit() / self.p999(2)),
-            recovery_up: is_step.then(|| self.recovery_up()),
-            recovery_down: third.map(|_| self.recovery_down()),
+            recovery_up: (trouble == Trouble::Slower).then(|| self.recovery_up()),
+            recovery_down: third
+                .filter(|_| trouble != Trouble::Load)
+                .map(|_| self.recovery_down()),
             limits: self.limits(),
+            phases: (0..self.phases.len())
+                .map(|phase| {
+                    let settled = self.sum(phase, settles);
+                    [settled.percent_cut(), settled.limit() / self.p999(phase)]
+                })
+                .collect(),
+            heap,
         }
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rand::{RngExt as _, rngs::SmallRng};
 
+use super::policy::PolicyKind;
+
 /// A service under Poisson load, phase after phase.
 #[derive(Clone, Copy)]
 pub(super) struct Scenario {
@@ -23,6 +25,8 @@ pub(super) struct Scenario {
     pub(super) back: f64,
     /// Where there are few requests: how many runs are one, of which the mean is taken.
     pub(super) repeats: u64,
+    /// Who runs in it, unless the command line says so.
+    pub(super) compares: &'static [PolicyKind],
 }
 
 /// Of the second phase, always: the first is calm, as is the third if there is one.
@@ -31,6 +35,10 @@ pub(super) enum Trouble {
     Slower,
     Hangs,
     Outage,
+    /// More requests.
+    Load,
+    /// Another kind in each phase.
+    Day,
 }
 
 /// A stretch of time with one behaviour.

@@ -1,6 +1,9 @@
 //! The situations that limits are judged in.
 
-use super::scenario::{Latency, Phase, Scenario, Trouble};
+use super::{
+    policy::PolicyKind,
+    scenario::{Latency, Phase, Scenario, Trouble},
+};
 
 /// All of them, in the order of the report.
 pub(super) const ALL: &[Scenario] = &[
@@ -23,6 +26,13 @@ pub(super) const ALL: &[Scenario] = &[
         about: "nothing answered for 20 s, 200 requests/s",
         phases: &[calm(60.0), hangs(20.0, 1.0), calm(60.0)],
         trouble: Trouble::Outage,
+        ..STEP_5
+    },
+    Scenario {
+        name: "surge",
+        about: "10 times the load for 60 s, 200 requests/s otherwise",
+        trouble: Trouble::Load,
+        phases: &[calm(60.0), busier(60.0, 10.0), calm(60.0)],
         ..STEP_5
     },
     Scenario {
@@ -50,6 +60,14 @@ pub(super) const ALL: &[Scenario] = &[
         ..MANY
     },
     Scenario {
+        name: "many-surge",
+        about: "10 times the load for 12 s, 10,000 requests/s otherwise",
+        rate: 10_000.0,
+        phases: &[calm(12.0), busier(12.0, 10.0), calm(12.0)],
+        trouble: Trouble::Load,
+        ..MANY
+    },
+    Scenario {
         name: "day",
         about: "a day of changes, about 20 requests/s",
         rate: 20.0,
@@ -67,6 +85,9 @@ pub(super) const ALL: &[Scenario] = &[
             two_hours(4.0, 1.0, 1.0),
             two_hours(1.0, 0.0, 1.0),
         ],
+        trouble: Trouble::Day,
+        settles: 60.0,
+        compares: OURS,
         ..STEP_5
     },
     other(
@@ -152,6 +173,7 @@ const STEP_5: Scenario = Scenario {
     settles: 10.0,
     back: 1.5,
     repeats: 1,
+    compares: &PolicyKind::ALL,
 };
 
 const STEP_10: Scenario = Scenario {
@@ -176,7 +198,7 @@ const RARE: Scenario = Scenario {
     settles: 60.0,
     back: 3.0,
     // One cut off in the ten requests after the step would be 10 %.
-    repeats: 20,
+    repeats: 30,
     ..STEP_5
 };
 
@@ -184,6 +206,7 @@ const MANY: Scenario = Scenario {
     rate: 100_000.0,
     phases: &[calm(12.0), slower(12.0, 5.0), calm(12.0)],
     warm_up: 4.0,
+    compares: OURS,
     ..STEP_5
 };
 
@@ -198,11 +221,19 @@ const fn other(
         name,
         about,
         latency,
+        compares: OURS,
         ..scenario
     }
 }
 
-const fn calm(seconds: f64) -> Phase {
+/// The rules of others are no better there, and take long.
+const OURS: &[PolicyKind] = &[
+    PolicyKind::Quantile,
+    PolicyKind::Smoothed,
+    PolicyKind::Oracle,
+];
+
+pub(super) const fn calm(seconds: f64) -> Phase {
     slower(seconds, 1.0)
 }
 
@@ -224,7 +255,16 @@ const fn slower(seconds: f64, slower: f64) -> Phase {
     }
 }
 
-const fn hangs(seconds: f64, hung: f64) -> Phase {
+const fn busier(seconds: f64, load: f64) -> Phase {
+    Phase {
+        seconds,
+        load,
+        slower: 1.0,
+        hung: 0.0,
+    }
+}
+
+pub(super) const fn hangs(seconds: f64, hung: f64) -> Phase {
     Phase {
         seconds,
         load: 1.0,

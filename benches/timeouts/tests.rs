@@ -26,8 +26,12 @@ mod verdict;
 mod verdicts;
 mod world;
 
+use benches::CountingAllocator;
 use policy::PolicyKind;
-use scenario::Scenario;
+use scenario::{Phase, Scenario};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn a_seed_says_all() {
@@ -86,7 +90,29 @@ fn a_day_of_changes_leaves_no_trace() {
             (last / first).ln().abs() < 0.25,
             "{policy:?}: {first} ms, then {last} ms"
         );
+        assert!(
+            figures.heap.at_first > 200,
+            "{policy:?}: nothing was counted"
+        );
+        assert_eq!(figures.heap.grown, 0, "{policy:?}");
     }
+}
+
+const SHORT: &[Phase] = &[scenarios::calm(4.0), scenarios::hangs(4.0, 0.05)];
+
+/// Of so many that hang, the older ones in flight look as if all were slower.
+#[test]
+fn many_that_hang_do_not_stretch_the_limit() {
+    let hangs = scenarios::named("many-hangs-5").next();
+    let hangs = Scenario {
+        rate: 12_500.0,
+        phases: SHORT,
+        warm_up: 2.0,
+        settles: 1.0,
+        ..*hangs.expect("there are hangs")
+    };
+    let figures = world::run(&hangs, PolicyKind::Quantile, 1);
+    assert!(figures.wait_later < 1.2, "{figures:?}");
 }
 
 fn assert_near(measured: f64, expected: f64, tolerance: f64) {

@@ -77,7 +77,16 @@ const MARKS: &[Mark] = &[
     mark("many-step", WaitLater, 1.2),
     mark("many-step", RecoveryUp, 2.0),
     mark("many-step", RecoveryDown, 5.0),
+    mark("many-step", CutAfter, 0.2),
+    mark("many-step", WaitAfter, 1.2),
+    mark("many-hangs", CutLater, 0.2),
     mark("many-hangs", WaitLater, 1.2),
+    mark("surge", CutAtFirst, 0.2),
+    mark("surge", CutLater, 0.2),
+    mark("surge", WaitLater, 1.2),
+    mark("many-surge", CutAtFirst, 0.2),
+    mark("many-surge", CutLater, 0.2),
+    mark("many-surge", WaitLater, 1.2),
 ];
 
 const fn mark(scenario: &'static str, figure: Figure, at_most: f64) -> Mark {

@@ -2,11 +2,12 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
+use benches::live_bytes;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{
     policy::{Policy, PolicyKind},
-    record::{Figures, Record},
+    record::{Figures, Heap, Record},
     scenario::{Scenario, exponential},
 };
 
@@ -18,7 +19,10 @@ pub(super) fn run(scenario: &Scenario, policy: PolicyKind, seed: u64) -> Figures
 }
 
 fn run_once(scenario: &Scenario, policy: PolicyKind, seed: u64) -> Figures {
+    let before = live_bytes();
     let mut policy = policy.build();
+    let at_first = live_bytes() - before;
+    let mut grown = 0;
     let mut random = SmallRng::seed_from_u64(seed);
     let mut in_flight = BinaryHeap::new();
     let mut record = Record::new(scenario);
@@ -36,8 +40,11 @@ fn run_once(scenario: &Scenario, policy: PolicyKind, seed: u64) -> Figures {
             if now >= until {
                 break;
             }
+            let before = live_bytes();
             end_those_due(&mut in_flight, policy.as_mut(), now);
             let limit = policy.started(now);
+            // Ends take from what the heap has, which does not shrink.
+            grown += live_bytes() - before;
             let is_answered = !hangs && takes <= limit;
             let took = if is_answered { takes } else { limit };
             in_flight.push(Reverse((now + took, now, is_answered)));
@@ -45,7 +52,7 @@ fn run_once(scenario: &Scenario, policy: PolicyKind, seed: u64) -> Figures {
         }
         (now, begun) = (until, until);
     }
-    record.figures()
+    record.figures(Heap { at_first, grown })
 }
 
 type Ending = Reverse<(Duration, Duration, bool)>;

@@ -82,6 +82,16 @@ impl<C, R, U> Builder<C, R, U> {
         self
     }
 
+    /// How many requests a second are measured, about. Default 10,000; at least 100.
+    ///
+    /// Where there are more, one of two, four or up to a thousand is measured by chance, and so many tell
+    /// as much as all would. The others have the same limit, cost less, and teach nothing, however they
+    /// end. [`u32::MAX`] means all.
+    pub fn samples_per_second(mut self, samples: u32) -> Self {
+        self.settings.samples_per_second = samples;
+        self
+    }
+
     /// The share of the requests that may time out for ever. Default 0.125, which is 8 of the latest
     /// 64; with [deviations](Self::deviations) 0.1, which is 6. From 0 to 0.9.
     ///

@@ -42,6 +42,8 @@ impl Settings {
         check("min_samples", samples, samples > 0, "at least 1")?;
         let window = self.window;
         check("window", window, WINDOWS.contains(&window), "1 s to a day")?;
+        let wanted = self.samples_per_second;
+        check("samples_per_second", wanted, wanted >= 100, "at least 100")?;
         let share = self.tolerated_timeouts.unwrap_or_default();
         let is_allowed = (0.0..=0.9).contains(&share);
         check("tolerated_timeouts", share, is_allowed, "0 to 0.9")

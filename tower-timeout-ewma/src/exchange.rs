@@ -1,5 +1,5 @@
 use std::{
-    fmt, mem,
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -36,7 +36,8 @@ impl<C> Exchange<C> {
         limit: RequestLimit,
         sent: Option<Sent>,
     ) -> Self {
-        let (watch, limit, cap) = match limit {
+        let start = waited.unwrap_or_else(Instant::now);
+        let (mut watch, limit, cap) = match limit {
             RequestLimit::Learnt => {
                 let limit = watch.limit();
                 (watch, limit, Duration::MAX)
@@ -51,9 +52,10 @@ impl<C> Exchange<C> {
                 (Watch::fixed(limit), limit, limit)
             }
         };
+        watch.choose(start);
         Self {
             watch,
-            start: waited.unwrap_or_else(Instant::now),
+            start,
             limit,
             cap,
             sent,
@@ -70,11 +72,13 @@ impl<C> Exchange<C> {
     }
 
     /// When to look for the first time whether the limit has passed.
+    #[inline]
     pub(crate) fn first_due(&self) -> Option<Instant> {
         self.due(self.start)
     }
 
     /// Ready when the limit has passed.
+    #[inline]
     pub(crate) fn poll_due(&self, mut timer: Pin<&mut Timer>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(timer.as_mut().poll(cx));
@@ -91,6 +95,7 @@ impl<C> Exchange<C> {
     }
 
     /// When the limit passes; of a request that is not sent yet, the earliest that it can pass.
+    #[inline]
     fn due(&self, now: Instant) -> Option<Instant> {
         match &self.sent {
             None => self.start.checked_add(self.limit),
@@ -101,14 +106,18 @@ impl<C> Exchange<C> {
         }
     }
 
-    /// It is not there at the first poll. Were it told later, only slow requests would be told of, and
-    /// the service taken for slow.
+    /// It is not there at the first poll, or at the one in which it was sent. Were it told later, only
+    /// slow requests would be told of, and the service taken for slow.
+    #[inline]
     pub(crate) fn waits(&mut self) {
-        if mem::take(&mut self.is_new)
+        if self.is_new
             && let Some(begun) = self.begun()
         {
-            self.in_flight = Some(begun);
-            self.watch.waits(begun);
+            self.is_new = false;
+            if self.watch.is_for_somebody() && since(begun) <= TICK {
+                self.in_flight = Some(begun);
+                self.watch.waits(begun);
+            }
         }
     }
 
@@ -126,6 +135,7 @@ impl<C> Exchange<C> {
     }
 
     /// Whether the time to the end of this response, or of its body, is to be learnt.
+    #[inline]
     pub(crate) fn is_sample<T>(&self, response: &T) -> bool
     where
         C: Classify<T>,
@@ -198,12 +208,14 @@ impl<C> Exchange<C> {
     }
 
     /// In flight no more, and no sample.
+    #[inline]
     fn left(&mut self) {
         if let Some(waited) = self.in_flight.take() {
             self.watch.left(waited);
         }
     }
 
+    #[inline]
     fn begun(&self) -> Option<Instant> {
         match &self.sent {
             None => Some(self.start),
@@ -214,6 +226,7 @@ impl<C> Exchange<C> {
 
 /// However it ends.
 impl<C> Drop for Exchange<C> {
+    #[inline]
     fn drop(&mut self) {
         self.left();
     }

@@ -10,7 +10,6 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 
 pub use crate::deadline::future::DeadlineFuture;
 use crate::{
@@ -62,10 +61,11 @@ enum State<C> {
 }
 
 impl<F, C, U> ResponseFuture<F, C, U> {
-    pub(crate) fn new(inner: F, exchange: Exchange<C>, due: Option<Instant>) -> Self {
+    #[inline]
+    pub(crate) fn new(inner: F, exchange: Exchange<C>) -> Self {
         Self {
             inner: Some(inner),
-            timer: Timer::new(due),
+            timer: Timer::new(None),
             state: State::Running {
                 exchange: Some(exchange),
                 waits: false,
@@ -120,10 +120,14 @@ where
         let Some(running) = exchange else {
             return Poll::Pending;
         };
-        if U::LIMITS_RESPONSE && !*waits {
-            *waits = true;
-            running.waits();
+        if !U::LIMITS_RESPONSE {
+            return Poll::Pending;
         }
+        if !*waits {
+            *waits = true;
+            this.timer.as_mut().reset(running.first_due());
+        }
+        running.waits();
         ready!(running.poll_due(this.timer, cx));
         this.inner.set(None);
         let elapsed = running.timed_out(U::SCOPE);

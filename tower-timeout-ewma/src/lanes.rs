@@ -42,6 +42,7 @@ impl<C> Lanes<C> {
     }
 
     /// That of the current thread.
+    #[inline]
     pub(crate) fn lane(&self) -> &Arc<Lane<C>> {
         &self.lanes[thread_number() & (self.lanes.len() - 1)]
     }

@@ -15,6 +15,7 @@ pub mod respond;
 pub mod scope;
 
 mod builder;
+mod chance;
 mod check;
 mod classify;
 mod estimator;

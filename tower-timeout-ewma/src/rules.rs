@@ -49,6 +49,7 @@ impl<K, L, M> Rules<K, L, M> {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn begin<Req, C>(
         &self,
         limiter: &Limiter<C>,

@@ -59,6 +59,7 @@ impl<T, C: Classify<T>> sealed::Cover<T, C> for ToResponse {
 
     const LIMITS_RESPONSE: bool = true;
 
+    #[inline]
     fn responded(exchange: &mut Option<Exchange<C>>, response: T) -> T {
         if let Some(exchange) = exchange {
             exchange.answered(&response);

@@ -93,6 +93,7 @@ where
     type Error = BoxError;
     type Future = ResponseFuture<S::Future, C, U>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         if let Poll::Ready(result) = self.inner.poll_ready(cx) {
             if let Some(wait) = &mut self.wait {
@@ -119,6 +120,7 @@ where
         })
     }
 
+    #[inline]
     fn call(&mut self, mut request: Req) -> Self::Future {
         let waited = match self.wait.take() {
             None => None,
@@ -128,8 +130,7 @@ where
             },
         };
         let exchange = self.rules.begin(&self.limiter, waited, &mut request);
-        let due = exchange.first_due().filter(|_| U::LIMITS_RESPONSE);
-        ResponseFuture::new(self.inner.call(request), exchange, due)
+        ResponseFuture::new(self.inner.call(request), exchange)
     }
 }
 

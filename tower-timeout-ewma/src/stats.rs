@@ -13,8 +13,9 @@ pub struct Stats {
     /// The latency of a usual request and the limit that is learnt, before the guard, `min` and
     /// `max`; `None` until there are enough samples. To start from another time.
     pub estimate: Option<Estimate>,
-    /// Answers whose latency was learnt. Errors, and answers that [`Classify`](crate::Classify)
-    /// says are no samples, are not among them.
+    /// Answers whose latency was learnt. Errors, answers that [`Classify`](crate::Classify) says are no
+    /// samples, and those beyond [`samples_per_second`](crate::Builder::samples_per_second) are not
+    /// among them.
     pub samples: u64,
     /// Requests that were ended by their limit.
     pub timeouts: u64,

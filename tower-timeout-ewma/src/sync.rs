@@ -15,6 +15,7 @@ pub(crate) fn lane_count() -> usize {
 }
 
 /// The number of the current thread: they are numbered from 0, as they ask.
+#[inline]
 pub(crate) fn thread_number() -> usize {
     NUMBER.with(|number| {
         if let Some(number) = number.get() {

@@ -1,13 +1,13 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
 use tokio::{
-    task::{Unconstrained, unconstrained},
+    task::unconstrained,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -19,12 +19,13 @@ pin_project! {
     pub(crate) struct Timer {
         deadline: Option<Instant>,
         #[pin]
-        sleep: Option<Unconstrained<Sleep>>,
+        sleep: Option<Sleep>,
     }
 }
 
 impl Timer {
     /// Never fires without a deadline.
+    #[inline]
     pub(crate) fn new(deadline: Option<Instant>) -> Self {
         Self {
             deadline,
@@ -36,7 +37,6 @@ impl Timer {
     pub(crate) fn reset(self: Pin<&mut Self>, deadline: Option<Instant>) {
         let mut this = self.project();
         *this.deadline = deadline;
-        // A `Sleep` within `Unconstrained` cannot be reset.
         this.sleep.set(None);
     }
 
@@ -53,16 +53,17 @@ impl Timer {
             .is_some_and(|own| deadline.is_none_or(|deadline| own < deadline))
     }
 
+    #[inline]
     pub(crate) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let Some(deadline) = *this.deadline else {
             return Poll::Pending;
         };
         if this.sleep.is_none() {
-            this.sleep.set(Some(unconstrained(sleep_until(deadline))));
+            this.sleep.set(Some(sleep_until(deadline)));
         }
         match this.sleep.as_pin_mut() {
-            Some(sleep) => sleep.poll(cx),
+            Some(sleep) => pin!(unconstrained(sleep)).poll(cx),
             None => Poll::Pending,
         }
     }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     Classify,
+    chance::random,
     estimator::{Estimator, Settings, Transition},
     lanes::Lane,
 };
@@ -13,7 +14,13 @@ use crate::{
 /// A request's part in what is learnt.
 ///
 /// Where `waited` is asked for, it is the start that [`waits`](Self::waits) was told, if it was.
-pub struct Watch<C>(Kind<C>);
+pub struct Watch<C> {
+    kind: Kind<C>,
+    /// Whether this is one of the requests that its key's estimator learns from.
+    is_measured: bool,
+    /// And the shared one.
+    is_measured_for_all: bool,
+}
 
 enum Kind<C> {
     Fixed(Duration),
@@ -24,36 +31,67 @@ enum Kind<C> {
 
 impl<C> Watch<C> {
     pub(crate) fn fixed(limit: Duration) -> Self {
-        Self(Kind::Fixed(limit))
+        Self::new(Kind::Fixed(limit))
     }
 
     pub(crate) fn learnt(lane: Arc<Lane<Learner<C>>>) -> Self {
-        Self(Kind::Learnt(lane))
+        Self::new(Kind::Learnt(lane))
     }
 
     pub(crate) fn of_key(estimator: Arc<Estimator>, lane: Arc<Lane<Learner<C>>>) -> Self {
-        Self(Kind::OfKey(estimator, lane))
+        Self::new(Kind::OfKey(estimator, lane))
     }
 
+    #[inline]
+    fn new(kind: Kind<C>) -> Self {
+        Self {
+            kind,
+            is_measured: true,
+            is_measured_for_all: true,
+        }
+    }
+
+    /// Decides by chance, where there are very many requests, whether one that starts then is learnt
+    /// from.
+    #[inline(always)]
+    pub(crate) fn choose(&mut self, start: Instant) {
+        let measures = |estimator: &Estimator, learner: &Learner<C>| {
+            estimator.measures(|| learner.nanos(start), random)
+        };
+        match &self.kind {
+            Kind::Fixed(_) => {}
+            Kind::Learnt(lane) => {
+                self.is_measured_for_all = measures(&lane.core.estimator, &lane.core);
+            }
+            Kind::OfKey(estimator, lane) => {
+                self.is_measured = measures(estimator, &lane.core);
+                self.is_measured_for_all = measures(&lane.core.estimator, &lane.core);
+            }
+        }
+    }
+
+    #[inline(always)]
     pub(crate) fn limit(&self) -> Duration {
-        match &self.0 {
+        match &self.kind {
             Kind::Fixed(limit) => *limit,
             Kind::Learnt(lane) => lane.core.estimator.limit(),
             Kind::OfKey(estimator, _) => estimator.limit(),
         }
     }
 
+    #[inline]
     pub(crate) fn is_sample<T>(&self, response: &T) -> bool
     where
         C: Classify<T>,
     {
-        match &self.0 {
-            Kind::Fixed(_) => false,
-            Kind::Learnt(lane) | Kind::OfKey(_, lane) => lane.core.classify.is_sample(response),
-        }
+        let (Some(lane), true) = (self.lane(), self.is_for_somebody()) else {
+            return false;
+        };
+        lane.core.classify.is_sample(response)
     }
 
     /// What started then is not there yet: it is in flight until one of those below is told of it.
+    #[inline]
     pub(crate) fn waits(&self, start: Instant) {
         self.teach(
             |learner| learner.nanos(start),
@@ -73,11 +111,18 @@ impl<C> Watch<C> {
     }
 
     /// What waited says nothing, but that it is in flight no more.
+    #[inline]
     pub(crate) fn left(&self, waited: Instant) {
         self.end(Some(waited), |_, _| None);
     }
 
     pub(crate) fn timed_out(&self, limit: Duration, waited: Option<Instant>) {
+        if let (Kind::OfKey(estimator, _), false) = (&self.kind, self.is_measured) {
+            estimator.timed_out_unmeasured();
+        }
+        if let (Some(lane), false) = (self.lane(), self.is_measured_for_all) {
+            lane.core.estimator.timed_out_unmeasured();
+        }
         self.end(waited, |estimator, end| {
             estimator.timed_out(limit, end.nanos)
         });
@@ -114,17 +159,35 @@ impl<C> Watch<C> {
         prepare: impl FnOnce(&Learner<C>) -> T,
         lesson: impl Fn(&Estimator, &T) -> Option<Transition>,
     ) {
-        let (of_key, lane) = match &self.0 {
-            Kind::Fixed(_) => return,
-            Kind::Learnt(lane) => (None, lane),
-            Kind::OfKey(estimator, lane) => (Some(estimator), lane),
+        let (Some(lane), true) = (self.lane(), self.is_for_somebody()) else {
+            return;
         };
         let prepared = prepare(&lane.core);
-        if let Some(estimator) = of_key {
+        if let (Kind::OfKey(estimator, _), true) = (&self.kind, self.is_measured) {
             log(lesson(estimator, &prepared), estimator);
         }
-        let shared = &lane.core.estimator;
-        log(lesson(shared, &prepared), shared);
+        if self.is_measured_for_all {
+            let shared = &lane.core.estimator;
+            log(lesson(shared, &prepared), shared);
+        }
+    }
+
+    /// Whether anybody learns from this request.
+    #[inline]
+    pub(crate) fn is_for_somebody(&self) -> bool {
+        match self.kind {
+            Kind::Fixed(_) => false,
+            Kind::Learnt(_) => self.is_measured_for_all,
+            Kind::OfKey(..) => self.is_measured || self.is_measured_for_all,
+        }
+    }
+
+    #[inline]
+    fn lane(&self) -> Option<&Lane<Learner<C>>> {
+        match &self.kind {
+            Kind::Fixed(_) => None,
+            Kind::Learnt(lane) | Kind::OfKey(_, lane) => Some(lane),
+        }
     }
 }
 
@@ -132,7 +195,7 @@ impl<C> Watch<C> {
 impl<C> fmt::Debug for Watch<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limit = self.limit();
-        match &self.0 {
+        match &self.kind {
             Kind::Fixed(_) => f.debug_tuple("Fixed").field(&limit).finish(),
             Kind::Learnt(_) => f.debug_tuple("Learnt").field(&limit).finish(),
             Kind::OfKey(..) => f.debug_tuple("OfKey").field(&limit).finish(),
@@ -169,6 +232,7 @@ impl<C> Learner<C> {
         })
     }
 
+    #[inline]
     fn end(&self, waited: Option<Instant>) -> End {
         let now = Instant::now();
         End {
@@ -178,6 +242,7 @@ impl<C> Learner<C> {
         }
     }
 
+    #[inline]
     fn nanos(&self, instant: Instant) -> u64 {
         let since = instant.saturating_duration_since(self.epoch);
         // Of 64 bits, which last for centuries.
@@ -199,8 +264,15 @@ impl End {
     }
 }
 
+#[inline]
 fn log(transition: Option<Transition>, estimator: &Estimator) {
-    let Some(transition) = transition else { return };
+    if let Some(transition) = transition {
+        log_change(transition, estimator);
+    }
+}
+
+#[cold]
+fn log_change(transition: Transition, estimator: &Estimator) {
     let limit = estimator.limit();
     match transition {
         Transition::Relaxing => {

@@ -71,7 +71,10 @@ impl Source<u32> for InASecond {
 
 #[test]
 fn an_answer_at_once_costs_no_allocation() {
-    let layer = AdaptiveTimeoutLayer::new();
+    let layer = AdaptiveTimeoutLayer::builder()
+        .samples_per_second(u32::MAX)
+        .build()
+        .unwrap();
     let mut service = DeadlineLayer::new(InASecond).layer(layer.layer(Echo));
     // The task on which the services are polled, and whatever is set up once.
     let mut task = task::spawn(());

@@ -125,10 +125,6 @@ fn few_good_requests_are_ended_in_calm() {
 fn a_step_up_and_down_is_followed() {
     for (name, latency) in LATENCIES {
         for slower in [5.0, 10.0] {
-            if (name, slower) == ("cache", 10.0) {
-                // Few are slow, and how soon that is noticed is left to chance.
-                continue;
-            }
             let phases = [calm(40), slow(40, slower), calm(40)];
             let runs =
                 SEEDS.map(|seed| three(run(&mut Ours::new(), latency, 200.0, &phases, seed)));
@@ -144,6 +140,13 @@ fn a_step_up_and_down_is_followed() {
                 "x{slower}, {name}: {at_first:.2} % in the first 10 s, {later:.2} % later, settled \
                  after {settled:.1} s; limit {low:.0} -> {high:.0} ms, back after {back:.1} s"
             );
+            if (name, slower) == ("cache", 10.0) {
+                // What the README says that it cannot do: only those that miss the cache are too slow,
+                // which may as well hang, and chance decides how soon they are let through.
+                assert!(at_first < 10.2, "{name} x{slower}: {at_first} %");
+                assert!(later < 3.0, "{name} x{slower}: {later} %");
+                continue;
+            }
             assert!(at_first < 2.5, "{name} x{slower}: {at_first} %");
             assert!(later < 0.3, "{name} x{slower}: {later} %");
             assert!(after < 0.3, "{name} x{slower}: {after} %");

@@ -4,7 +4,7 @@
 use std::{future::Future, io, time::Duration};
 
 use tokio::time::{advance, sleep};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_timeout_ewma::{AdaptiveTimeoutLayer, Builder, Sent};
 
 mod support;
@@ -66,6 +66,65 @@ async fn what_waits_to_be_sent_is_not_in_flight() {
     // Also of those that waited.
     assert!(after.samples > before.samples + 80, "{after:?}");
     assert_eq!(after.timeouts, 0);
+}
+
+/// It may have been polled while it was in the queue.
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_late_is_in_flight_from_then_on() {
+    let layer = builder()
+        .from_sent(|request: &mut Queued, sent: Sent| request.sent = Some(sent))
+        .build()
+        .unwrap();
+    let service = layer.layer(service_fn(queue));
+    let send = |answered_after| {
+        service.clone().oneshot(Queued {
+            waits: ms(7),
+            answered_after,
+            sent: None,
+        })
+    };
+    every_5_ms(400, |request| send(usual(request))).await;
+    let before = layer.stats();
+    every_5_ms(60, |request| {
+        send(if request % 5 == 0 { ms(100) } else { ms(900) })
+    })
+    .await;
+    let after = layer.stats();
+    assert_eq!(after.timeouts, 0);
+    let (before, after) = (typical(&before), typical(&after));
+    assert!(after > before * 13 / 10, "{before:?} {after:?}");
+}
+
+/// Such a future says nothing of what was in flight when it was called.
+#[tokio::test(start_paused = true)]
+async fn what_is_first_polled_late_is_not_in_flight() {
+    let layer = builder().build().unwrap();
+    let service = layer.layer(Probe::default());
+    every_5_ms(400, |request| {
+        service.clone().oneshot(Reply::After(usual(request)))
+    })
+    .await;
+    let before = layer.stats();
+    for late in [50, 4_200] {
+        every_5_ms(60, |request| {
+            let service = service.clone();
+            async move {
+                let mut service = service;
+                let call = service.ready().await?.call(Reply::Never);
+                sleep(ms(late)).await;
+                tokio::time::timeout(ms(900), call)
+                    .await
+                    .unwrap_or(Ok("given up"))
+            }
+        })
+        .await;
+        every_5_ms(60, |request| {
+            service.clone().oneshot(Reply::After(usual(request)))
+        })
+        .await;
+        let (before, after) = (typical(&before), typical(&layer.stats()));
+        assert!(after < before * 11 / 10, "{late}: {before:?} {after:?}");
+    }
 }
 
 async fn queue(request: Queued) -> io::Result<()> {

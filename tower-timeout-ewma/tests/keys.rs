@@ -243,6 +243,7 @@ fn threads_share_the_keys() {
     let layer = AdaptiveTimeoutLayer::builder()
         .key(key)
         .max_keys(2048)
+        .samples_per_second(u32::MAX)
         .build()
         .unwrap();
     thread::scope(|scope| {

@@ -57,7 +57,9 @@ fn a_reader_sees_a_pair_that_was_written() {
 
 #[test]
 fn no_timeout_is_lost() {
-    loom::model(|| {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
         let estimator = Arc::new(estimator());
         for _ in 0..3 {
             estimator.timed_out(estimator.limit(), 0);

@@ -51,6 +51,36 @@ fn bad_settings_are_refused_by_name() {
         refused(builder().deviations(value), "deviations", text, allowed);
     }
     refused(builder().min_samples(0), "min_samples", "0", "at least 1");
+    let second = Duration::from_secs(1);
+    for (value, text) in [(second - ms(1), "999ms"), (86_401 * second, "86401s")] {
+        refused(builder().window(value), "window", text, "1 s to a day");
+    }
+    for (value, text) in [(0.49, "0.49"), (0.99995, "0.99995"), (f64::NAN, "NaN")] {
+        refused(
+            builder().quantile(value, 1.0),
+            "quantile",
+            text,
+            "0.5 to 0.9999",
+        );
+    }
+    for (value, text) in [(0.09, "0.09"), (100.5, "100.5"), (f64::NAN, "NaN")] {
+        refused(
+            builder().quantile(0.99, value),
+            "factor",
+            text,
+            "0.1 to 100",
+        );
+    }
+    for (value, text) in [(-0.1, "-0.1"), (0.95, "0.95"), (f64::NAN, "NaN")] {
+        refused(
+            builder().tolerated_timeouts(value),
+            "tolerated_timeouts",
+            text,
+            "0 to 0.9",
+        );
+    }
+    let few = builder().samples_per_second(99);
+    refused(few, "samples_per_second", "99", "at least 100");
 }
 
 #[test]
@@ -60,6 +90,7 @@ fn the_extremes_are_allowed() {
         .max(Duration::MAX)
         .deviations(1000.0)
         .min_samples(u32::MAX)
+        .samples_per_second(u32::MAX)
         .build()
         .unwrap();
     assert_eq!(layer.limit(), Duration::from_secs(1));

@@ -43,6 +43,12 @@ impl Guard {
         }
     }
 
+    /// Whether none of the latest requests timed out: the common case.
+    #[inline]
+    pub(crate) fn is_calm(&self) -> bool {
+        self.outcomes.load(Ordering::Relaxed) == 0
+    }
+
     /// The limit in nanoseconds, where the estimate alone says `calm`.
     pub(crate) fn limit(&self, calm: f64) -> f64 {
         let outcomes = self.outcomes.load(Ordering::Relaxed);
@@ -57,6 +63,10 @@ impl Guard {
         self.timeouts.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn count_timeout(&self) {
+        self.timeouts.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether so many requests timed out that the estimate may only grow: it would forget how slow
     /// the service was before it is known whether these requests hang or are slow.
     pub(crate) fn is_up(&self) -> bool {
@@ -64,17 +74,29 @@ impl Guard {
     }
 
     /// An answer came after `latency`, and `calm` is what the estimate alone says now.
+    ///
+    /// While there is no timeout in sight it writes nothing.
+    #[inline]
     pub(crate) fn answered(
         &self,
         latency: Duration,
         now: u64,
         calm: impl FnOnce() -> f64,
     ) -> Option<Transition> {
-        let outcomes = self.outcomes.load(Ordering::Relaxed);
-        // The common case, no timeout in sight, writes nothing.
-        if outcomes == 0 {
-            return None;
+        match self.is_calm() {
+            true => None,
+            false => self.answered_in_trouble(latency, now, calm),
         }
+    }
+
+    #[cold]
+    fn answered_in_trouble(
+        &self,
+        latency: Duration,
+        now: u64,
+        calm: impl FnOnce() -> f64,
+    ) -> Option<Transition> {
+        let outcomes = self.outcomes.load(Ordering::Relaxed);
         if self.factor(outcomes) > 1.0 && self.was_in_vain(latency, now, calm()) {
             self.within.store(0, Ordering::Relaxed);
             return self.change_outcomes(|_| 0);
@@ -84,7 +106,7 @@ impl Guard {
 
     /// No answer came within `limit`, and `calm` is what the estimate alone says now.
     pub(crate) fn timed_out(&self, limit: Duration, now: u64, calm: f64) -> Option<Transition> {
-        self.timeouts.fetch_add(1, Ordering::Relaxed);
+        self.count_timeout();
         if self.is_stale(limit, calm) {
             return None;
         }

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 pub use self::estimate::Estimate;
-pub(crate) use self::{guard::Guard, quantile::Quantile, smoothed::Smoothed};
+pub(crate) use self::{guard::Guard, pace::Pace, quantile::Quantile, smoothed::Smoothed};
 
 mod estimate;
 mod guard;
+mod pace;
 mod quantile;
 mod smoothed;
 
@@ -34,6 +35,7 @@ impl Estimator {
     }
 
     /// The limit for a request that starts now.
+    #[inline]
     pub(crate) fn limit(&self) -> Duration {
         match self {
             Self::Smoothed(smoothed) => smoothed.limit(),
@@ -41,8 +43,18 @@ impl Estimator {
         }
     }
 
+    /// Whether a request that starts now is to be learnt from: see [`Pace`].
+    #[inline]
+    pub(crate) fn measures(&self, now: impl FnOnce() -> u64, random: impl FnOnce() -> u32) -> bool {
+        match self {
+            Self::Smoothed(smoothed) => smoothed.pace().measures(now, random),
+            Self::Quantile(quantile) => quantile.pace().measures(now, random),
+        }
+    }
+
     /// A request that started then was not answered at once: it is in flight until it has
     /// [`ended`](Self::ended).
+    #[inline]
     pub(crate) fn waits(&self, start: u64) {
         if let Self::Quantile(quantile) = self {
             quantile.waits(start);
@@ -50,6 +62,7 @@ impl Estimator {
     }
 
     /// A request that waited is in flight no more, whatever came of it.
+    #[inline]
     pub(crate) fn ended(&self, start: u64, now: u64) {
         if let Self::Quantile(quantile) = self {
             quantile.ended(start, now);
@@ -57,6 +70,7 @@ impl Estimator {
     }
 
     /// An answer came. Returns whether this changed the mode.
+    #[inline]
     pub(crate) fn answered(&self, latency: Duration, now: u64) -> Option<Transition> {
         match self {
             Self::Smoothed(smoothed) => smoothed.answered(latency, now),
@@ -69,6 +83,14 @@ impl Estimator {
         match self {
             Self::Smoothed(smoothed) => smoothed.timed_out(limit, now),
             Self::Quantile(quantile) => quantile.timed_out(limit, now),
+        }
+    }
+
+    /// No answer came to a request that is not measured.
+    pub(crate) fn timed_out_unmeasured(&self) {
+        match self {
+            Self::Smoothed(smoothed) => smoothed.guard().count_timeout(),
+            Self::Quantile(quantile) => quantile.guard().count_timeout(),
         }
     }
 
@@ -120,6 +142,7 @@ pub(crate) struct Settings {
     pub(crate) initial: Duration,
     pub(crate) min_samples: u32,
     pub(crate) window: Duration,
+    pub(crate) samples_per_second: u32,
     pub(crate) start_from: Option<Estimate>,
     /// The default depends on the rule.
     pub(crate) tolerated_timeouts: Option<f64>,
@@ -169,6 +192,7 @@ impl Default for Settings {
             initial: Duration::from_secs(1),
             min_samples: 10,
             window: Duration::from_secs(60),
+            samples_per_second: 10_000,
             start_from: None,
             tolerated_timeouts: None,
         }
@@ -185,6 +209,7 @@ pub(crate) enum Transition {
 }
 
 /// No latency is less than a nanosecond.
+#[inline]
 fn nanos(duration: Duration) -> u64 {
     let seconds = duration.as_secs().saturating_mul(1_000_000_000);
     seconds

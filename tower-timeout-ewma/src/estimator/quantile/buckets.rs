@@ -9,6 +9,7 @@ pub(super) type Histogram = [f64; BUCKETS];
 pub(super) const EMPTY: Histogram = [0.0; BUCKETS];
 
 /// The bucket of a latency in nanoseconds. What is beyond either end belongs to the last there.
+#[inline]
 pub(super) fn index(nanos: u64) -> usize {
     let nanos = nanos.max(1 << FIRST_OCTAVE);
     let octave = nanos.ilog2();

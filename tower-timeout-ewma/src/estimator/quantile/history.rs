@@ -77,8 +77,8 @@ impl History {
         self.era
     }
 
-    /// Takes over what was counted since the last time.
-    pub(super) fn carry(&mut self, counts: &Counts, now: u64) {
+    /// Takes over what was counted since the last time. Returns how much that was, and how long ago.
+    pub(super) fn carry(&mut self, counts: &Counts, now: u64) -> (f64, u64) {
         let news = Latencies {
             answered: difference(&counts.answered, &self.seen.answered),
             censored: difference(&counts.censored, &self.seen.censored),
@@ -86,6 +86,7 @@ impl History {
         self.seen.answered = counts.answered;
         self.seen.censored = counts.censored;
         self.pending.advance(counts, now);
+        let carried = (news.weight(), now.saturating_sub(self.last));
 
         let shift = self.shift(&news, counts, now);
         self.remember(&news, now);
@@ -95,9 +96,10 @@ impl History {
             self.era = if ratio > 1.0 { since } else { now };
             self.fresh = Some(Latencies::none());
         } else if !self.settle(now) {
-            return;
+            return carried;
         }
         self.refresh();
+        carried
     }
 
     /// As if log-normal latencies had been seen: half of them below `typical`, nearly all below

@@ -47,21 +47,25 @@ impl Lanes {
         }
     }
 
+    #[inline]
     pub(super) fn answered(&self, nanos: u64) {
         self.lane().answered[index(nanos)].fetch_add(1, Relaxed);
     }
 
+    #[inline]
     pub(super) fn censored(&self, nanos: u64) {
         self.lane().censored[index(nanos)].fetch_add(1, Relaxed);
     }
 
     /// A request of this start is waited for.
+    #[inline]
     pub(super) fn started(&self, start: u64) {
         self.lane().flights[slot(start)].fetch_add(1 << 32, Relaxed);
     }
 
     /// It is waited for no more. By and by its slot belongs to later ones, so its end is told in time
     /// or not at all.
+    #[inline]
     pub(super) fn ended(&self, start: u64, now: u64) {
         if now.saturating_sub(start) >> SLOT_BITS < SLOTS as u64 / 2 - 1 {
             self.lane().flights[slot(start)].fetch_add(1, Relaxed);
@@ -87,6 +91,7 @@ impl Lanes {
         counts
     }
 
+    #[inline]
     fn lane(&self) -> &Lane {
         &self.lanes[thread_number() & (self.lanes.len() - 1)]
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use self::{history::History, lanes::Lanes, turn::Turn};
-use super::{Estimate, Guard, Settings, Transition, nanos};
+use super::{Estimate, Guard, Pace, Settings, Transition, nanos};
 use crate::sync::{AtomicU64, Ordering::Relaxed};
 
 mod buckets;
@@ -38,12 +38,15 @@ pub(crate) struct Quantile {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Published {
-    /// The limit before the guard: the bits of an `f64`, nanoseconds.
+    /// The limit while the guard is calm, in nanoseconds; [`TOO_LONG`] for it if it is longer.
+    limit: AtomicU64,
+    /// The limit before the guard and `max`: the bits of an `f64`, nanoseconds.
     calm: AtomicU64,
     /// Half of the requests take less. Nanoseconds.
     median: AtomicU64,
     /// When the service last became slower or faster.
     era: AtomicU64,
+    pace: Pace,
 }
 
 impl Quantile {
@@ -61,7 +64,17 @@ impl Quantile {
         }
     }
 
+    #[inline]
     pub(crate) fn limit(&self) -> Duration {
+        let limit = self.published.limit.load(Relaxed);
+        match self.guard.is_calm() && limit != TOO_LONG {
+            true => Duration::from_nanos(limit),
+            false => self.guarded_limit(),
+        }
+    }
+
+    #[cold]
+    fn guarded_limit(&self) -> Duration {
         self.settings.clamp(self.guard.limit(self.calm_limit()))
     }
 
@@ -74,6 +87,7 @@ impl Quantile {
         self.lanes.ended(start, now);
     }
 
+    #[inline]
     pub(crate) fn answered(&self, latency: Duration, now: u64) -> Option<Transition> {
         if self.is_of_this_era(latency, now) {
             self.lanes.answered(nanos(latency));
@@ -101,6 +115,14 @@ impl Quantile {
         self.refresh_if_due(now);
     }
 
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.published.pace
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     pub(crate) fn timeouts(&self) -> u64 {
         self.guard.timeouts()
     }
@@ -114,6 +136,7 @@ impl Quantile {
 
     /// Whether a request that ends now started after the last shift: those before are of a service
     /// that is no more.
+    #[inline]
     fn is_of_this_era(&self, age: Duration, now: u64) -> bool {
         now.saturating_sub(nanos(age)) >= self.published.era.load(Relaxed)
     }
@@ -130,9 +153,18 @@ impl Quantile {
         f64::from_bits(self.published.calm.load(Relaxed))
     }
 
+    #[inline]
     fn refresh_if_due(&self, now: u64) {
+        if self.history.is_due(now) {
+            self.refresh(now);
+        }
+    }
+
+    #[cold]
+    fn refresh(&self, now: u64) {
         if let Some(mut history) = self.history.take_if_due(now, TICK) {
-            history.carry(&self.lanes.counts(), now);
+            let (measured, passed) = history.carry(&self.lanes.counts(), now);
+            self.published.pace.adapt(measured, passed, now);
             // Under the lock, so that the words do not go back.
             self.published.publish(&history, &self.settings);
         }
@@ -142,9 +174,11 @@ impl Quantile {
 impl Published {
     fn of(history: &History, settings: &Settings) -> Self {
         let published = Self {
+            limit: AtomicU64::new(0),
             calm: AtomicU64::new(0),
             median: AtomicU64::new(0),
             era: AtomicU64::new(0),
+            pace: Pace::new(settings.samples_per_second),
         };
         published.publish(history, settings);
         published
@@ -152,11 +186,15 @@ impl Published {
 
     fn publish(&self, history: &History, settings: &Settings) {
         let calm = history.limit().max(settings.min.as_nanos() as f64);
+        let limit = settings.clamp(calm).as_nanos();
+        let limit = u64::try_from(limit).unwrap_or(TOO_LONG);
+        self.limit.store(limit, Relaxed);
         self.calm.store(calm.to_bits(), Relaxed);
         self.median.store(history.median() as u64, Relaxed);
         self.era.store(history.era(), Relaxed);
     }
 }
 
+const TOO_LONG: u64 = u64::MAX;
 /// As long as a slot of starts: 17 ms.
 const TICK: u64 = 1 << slots::SLOT_BITS;

@@ -102,15 +102,30 @@ impl Pending {
         low.exp2()
     }
 
-    /// Whether not too many of the newest are answered for it: then the older ones hang.
+    /// Whether that all are slower explains what is in flight no worse than that some hang, and the
+    /// others are as they were: by the logarithm of the ratio of the likelihoods.
     fn fits(&self, counts: &Counts, now: u64, slots: u64, ratio: f64, survival: &Survival) -> bool {
-        let (mut answered, mut expected) = (0.0, 0.0);
-        (1..=slots).all(|back| {
-            let (started, waiting) = self.of(counts, self.current - back);
-            answered += started - waiting;
-            expected += started * (1.0 - survival.at(self.age(now, back) / ratio));
-            answered <= expected + 3.0 * expected.sqrt() + 2.0
-        })
+        let slots = || {
+            (1..=slots).map(|back| {
+                let (started, waiting) = self.of(counts, self.current - back);
+                let age = self.age(now, back);
+                (started, waiting, survival.at(age), survival.at(age / ratio))
+            })
+        };
+        let excess: f64 = slots()
+            .map(|(started, waiting, usual, _)| waiting - started * usual)
+            .sum();
+        let answerable: f64 = slots()
+            .map(|(started, _, usual, _)| started * (1.0 - usual))
+            .sum();
+        let hung = (excess / answerable.max(1.0)).min(MOST_HUNG);
+        let evidence = slots().map(|(started, waiting, usual, slower)| {
+            let slower = slower.clamp(LEAST, 1.0 - LEAST);
+            let hanging = (usual + hung * (1.0 - usual)).clamp(LEAST, 1.0 - LEAST);
+            let answered = started - waiting;
+            waiting * (slower / hanging).ln() + answered * ((1.0 - slower) / (1.0 - hanging)).ln()
+        });
+        evidence.sum::<f64>() > -DOUBT
     }
 
     /// How many started in a slot, and how many of them are in flight.
@@ -140,3 +155,9 @@ const FEWEST: f64 = 5.0;
 const FEWEST_ANSWERED: f64 = 3.0;
 const LEAST_RATIO: f64 = 1.3;
 const MOST_OCTAVES: f64 = 4.0;
+/// If more do not end, they had better be waited for.
+const MOST_HUNG: f64 = 0.25;
+/// A probability.
+const LEAST: f64 = 1e-4;
+/// As many as make seven times less likely.
+const DOUBT: f64 = 2.0;

@@ -35,13 +35,16 @@ pub(super) struct Reference {
 impl Reference {
     pub(super) fn new(survival: Survival) -> Self {
         let mut hazards = [0.0; BUCKETS];
+        let mut logarithm = 0.0;
         for (bucket, hazard) in hazards.iter_mut().enumerate() {
             let [before, after] = survival.around(bucket).map(|share| share.max(LEAST));
-            *hazard = if before > after {
-                1.0 - (before * before.ln() - after * after.ln()) / (before - after)
-            } else {
-                -before.ln()
-            };
+            // Of most buckets nothing has to be found anew: they are empty.
+            *hazard = -logarithm;
+            if before > after {
+                let next = after.ln();
+                *hazard = 1.0 - (before * logarithm - after * next) / (before - after);
+                logarithm = next;
+            }
         }
         Self { survival, hazards }
     }

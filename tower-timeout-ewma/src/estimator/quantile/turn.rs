@@ -19,15 +19,21 @@ impl<T> Turn<T> {
         }
     }
 
+    /// Whether it is worth to ask for it.
+    #[inline]
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        now >= self.due.load(Relaxed)
+    }
+
     /// The subject, for whoever is the first to ask when it is due; next after `pause`.
     pub(super) fn take_if_due(&self, now: u64, pause: u64) -> Option<MutexGuard<'_, T>> {
-        if now < self.due.load(Relaxed) {
+        if !self.is_due(now) {
             return None;
         }
         let subject = self.subject.try_lock().ok()?;
         // Another may have been at it since. It is written only under the lock, so that it does not
         // go back.
-        if now < self.due.load(Relaxed) {
+        if !self.is_due(now) {
             return None;
         }
         self.due.store(now.saturating_add(pause), Relaxed);

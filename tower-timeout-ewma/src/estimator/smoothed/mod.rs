@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use self::pair::Pair;
-use super::{Estimate, Guard, Settings, Transition, nanos};
+use super::{Estimate, Guard, Pace, Settings, Transition, nanos};
 use crate::sync::{AtomicU64, Ordering};
 
 mod pair;
@@ -22,9 +22,22 @@ pub(crate) struct Smoothed {
     settings: Settings,
     deviations: f64,
     guard: Guard,
+    pace: Pace,
+    /// The limit while the guard is calm, in nanoseconds; [`TOO_LONG`] for it if it is longer.
+    published: AtomicU64,
+    learnt: Learnt,
+}
+
+/// On cache lines of its own: measured answers write it, and all requests read what is beside it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Learnt {
     /// A [`Pair`], packed: both halves change together or not at all.
     pair: AtomicU64,
     samples: AtomicU64,
+    /// When the pace was adapted last, and how many samples there were.
+    adapted: AtomicU64,
+    samples_adapted: AtomicU64,
 }
 
 impl Smoothed {
@@ -37,17 +50,35 @@ impl Smoothed {
                 deviation: (margin / deviations) as f32,
             }
         });
-        Self {
+        let smoothed = Self {
             settings,
             deviations,
             guard: settings.guard(),
-            pair: AtomicU64::new(before.map_or(Pair::NONE, Pair::pack)),
-            samples: AtomicU64::new(0),
-        }
+            pace: Pace::new(settings.samples_per_second),
+            published: AtomicU64::new(0),
+            learnt: Learnt {
+                pair: AtomicU64::new(before.map_or(Pair::NONE, Pair::pack)),
+                samples: AtomicU64::new(0),
+                adapted: AtomicU64::new(0),
+                samples_adapted: AtomicU64::new(0),
+            },
+        };
+        smoothed.publish();
+        smoothed
     }
 
     /// The limit for a request that starts now.
+    #[inline]
     pub(crate) fn limit(&self) -> Duration {
+        let limit = self.published.load(Ordering::Relaxed);
+        match self.guard.is_calm() && limit != TOO_LONG {
+            true => Duration::from_nanos(limit),
+            false => self.guarded_limit(),
+        }
+    }
+
+    #[cold]
+    fn guarded_limit(&self) -> Duration {
         self.settings.clamp(self.guard.limit(self.calm_limit()))
     }
 
@@ -56,12 +87,15 @@ impl Smoothed {
         let transition = self.guard.answered(latency, now, || self.calm_limit());
         let relaxing = self.guard.is_up();
         let latency = nanos(latency) as f32;
+        let before = self.learnt.samples.fetch_add(1, Ordering::Relaxed);
         self.update(|estimate| match estimate {
             None => Pair::first(latency),
             Some(old) if relaxing => old.answered(latency).at_least(old),
             Some(old) => old.answered(latency),
         });
-        self.samples.fetch_add(1, Ordering::Relaxed);
+        if before % PACED == PACED - 1 || self.pace.has_lapsed(now) {
+            self.adapt(before + 1, now);
+        }
         transition
     }
 
@@ -95,12 +129,20 @@ impl Smoothed {
         Some(Estimate::new(smoothed, limit))
     }
 
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     pub(crate) fn timeouts(&self) -> u64 {
         self.guard.timeouts()
     }
 
     pub(crate) fn samples(&self) -> u64 {
-        self.samples.load(Ordering::Relaxed)
+        self.learnt.samples.load(Ordering::Relaxed)
     }
 
     /// Whether so many requests timed out that the estimate may only grow.
@@ -111,9 +153,23 @@ impl Smoothed {
     /// The limit before the factor for timeouts, in nanoseconds: at least `min`, or the first
     /// doublings would be spent below it.
     fn calm_limit(&self) -> f64 {
-        let initial = self.settings.initial.as_nanos() as f64;
-        let limit = self.learnt_limit().unwrap_or(initial);
-        limit.max(self.settings.min.as_nanos() as f64)
+        let min = self.settings.min.as_nanos() as f64;
+        match self.learnt_limit() {
+            Some(limit) => limit.max(min),
+            None => self.settings.initial.as_nanos() as f64,
+        }
+    }
+
+    /// Of several threads whoever is last sees what the others wrote: it swaps, and looks again.
+    fn publish(&self) {
+        let pair = || self.learnt.pair.load(Ordering::Acquire);
+        let mut published = None;
+        while published != Some(pair()) {
+            published = Some(pair());
+            let limit = self.settings.clamp(self.calm_limit()).as_nanos();
+            let limit = u64::try_from(limit).unwrap_or(TOO_LONG);
+            self.published.swap(limit, Ordering::AcqRel);
+        }
     }
 
     fn learnt_limit(&self) -> Option<f64> {
@@ -137,24 +193,46 @@ impl Smoothed {
         });
     }
 
+    /// Now and then.
+    fn adapt(&self, samples: u64, now: u64) {
+        let last = self.learnt.adapted.load(Ordering::Relaxed);
+        let passed = now.saturating_sub(last);
+        // A burst is no rate. Of several threads one is at it, and what it does not see the next will.
+        let is_taken = passed < TICK
+            || self
+                .learnt
+                .adapted
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err();
+        if !is_taken {
+            let before = self.learnt.samples_adapted.swap(samples, Ordering::Relaxed);
+            let measured = samples.saturating_sub(before);
+            self.pace.adapt(measured as f64, passed, now);
+        }
+    }
+
     fn pair(&self) -> Option<Pair> {
-        Pair::unpack(self.pair.load(Ordering::Relaxed))
+        Pair::unpack(self.learnt.pair.load(Ordering::Relaxed))
     }
 
     fn update(&self, change: impl Fn(Option<Pair>) -> Pair) {
-        let mut old = self.pair.load(Ordering::Relaxed);
+        let pair = &self.learnt.pair;
+        let mut old = pair.load(Ordering::Relaxed);
         loop {
             let new = change(Pair::unpack(old)).pack();
-            match self
-                .pair
-                .compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return,
+            match pair.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => break,
                 Err(current) => old = current,
             }
         }
+        self.publish();
     }
 }
 
+const TOO_LONG: u64 = u64::MAX;
+/// Answers after which it is time to see whether the pace is to be adapted.
+const PACED: u64 = 64;
+/// 17 ms.
+const TICK: u64 = 1 << 24;
 /// The clock granularity `G` of RFC 6298: tokio's timers tick in milliseconds.
 const GRANULARITY: f64 = 1e6;
