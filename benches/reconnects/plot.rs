@@ -40,7 +40,7 @@ fn axes(svg: &mut String, back_at: f64) {
     // Writing to a string cannot fail, here and below.
     let _ = writeln!(
         svg,
-        "<rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#eee\"/>",
+        "<rect x=\"{LEFT:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#eee\"/>",
         x(back_at) - LEFT,
         BOTTOM - TOP,
     );
