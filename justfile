@@ -23,6 +23,11 @@ bench:
     cargo bench -p benches --bench reconnect_cost
     cargo bench -p benches --bench reconnects
 
+# One of `cargo +nightly fuzz list`, for some seconds; needs nightly and cargo-fuzz
+fuzz target seconds="90":
+    mkdir -p fuzz/corpus/{{target}}
+    cargo +nightly fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- -max_total_time={{seconds}}
+
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- -D warnings

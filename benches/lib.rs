@@ -4,6 +4,7 @@
 
 pub mod instructions;
 pub mod service;
+pub mod simulation;
 pub mod threads;
 
 use std::{

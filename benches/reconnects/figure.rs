@@ -1,9 +1,8 @@
 //! The figures of a run by name.
 
-use super::{
-    record::Figures,
-    statistics::{Estimate, show_seen},
-};
+use benches::simulation;
+
+use super::record::Figures;
 
 /// Something that is measured in every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +17,10 @@ pub(super) enum Figure {
     Last,
 }
 
-impl Figure {
-    /// In the order of a table.
-    pub(super) const ALL: [Self; 8] = [
+impl simulation::Figure for Figure {
+    type Run = Figures;
+
+    const ALL: &'static [Self] = &[
         Self::Peak,
         Self::PeakOfTenths,
         Self::PeakOfAll,
@@ -31,7 +31,7 @@ impl Figure {
         Self::Last,
     ];
 
-    pub(super) fn title(self) -> &'static str {
+    fn title(self) -> &'static str {
         match self {
             Self::Peak => "most dials in a second after its return",
             Self::PeakOfTenths => "ten times those in a tenth",
@@ -44,8 +44,7 @@ impl Figure {
         }
     }
 
-    /// `None` where it makes no sense, infinite where it was not seen.
-    pub(super) fn of(self, figures: &Figures) -> Option<f64> {
+    fn of(self, figures: &Figures) -> Option<f64> {
         match self {
             Self::Peak => figures.peak,
             Self::PeakOfTenths => figures.peak_of_tenths,
@@ -56,24 +55,6 @@ impl Figure {
             Self::P99 => figures.p99,
             Self::Last => figures.last,
         }
-    }
-
-    /// Seed by seed.
-    pub(super) fn of_each(self, figures: &[Figures]) -> Vec<f64> {
-        figures
-            .iter()
-            .filter_map(|figures| self.of(figures))
-            .collect()
-    }
-
-    /// A mean with its margin, as far as there is one.
-    pub(super) fn show(self, estimate: Estimate) -> String {
-        estimate.show(self.digits())
-    }
-
-    /// The mean of what was seen, and how often nothing was.
-    pub(super) fn show_each(self, figures: &[Figures]) -> String {
-        show_seen(&self.of_each(figures), self.digits())
     }
 
     fn digits(self) -> usize {

@@ -1,5 +1,7 @@
 //! Who is compared.
 
+use benches::simulation;
+
 use super::models::{Jitter, Rule};
 
 /// The policies by name.
@@ -34,9 +36,8 @@ pub(super) enum Client {
     Model(Rule),
 }
 
-impl PolicyKind {
-    /// Those that are compared.
-    pub(super) const ALL: [Self; 8] = [
+impl simulation::Policy for PolicyKind {
+    const ALL: &'static [Self] = &[
         Self::Tower,
         Self::Linkerd,
         Self::Grpc,
@@ -47,8 +48,7 @@ impl PolicyKind {
         Self::OursPutOff,
     ];
 
-    /// What else there is to ask for.
-    pub(super) const MORE: [Self; 6] = [
+    const MORE: &'static [Self] = &[
         Self::OursTen,
         Self::FullEight,
         Self::EqualEight,
@@ -57,7 +57,7 @@ impl PolicyKind {
         Self::NarrowingEight,
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Tower => "tower",
             Self::Linkerd => "linkerd",
@@ -76,7 +76,7 @@ impl PolicyKind {
         }
     }
 
-    pub(super) fn about(self) -> &'static str {
+    fn about(self) -> &'static str {
         match self {
             Self::Tower => {
                 "tower 0.5.3 `Reconnect`, which dials when it is polled, with a request each 100 ms"
@@ -100,7 +100,9 @@ impl PolicyKind {
             }
         }
     }
+}
 
+impl PolicyKind {
     pub(super) fn client(self) -> Client {
         match self {
             Self::Tower => Client::Tower,

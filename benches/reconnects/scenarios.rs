@@ -63,14 +63,6 @@ pub(super) const ALL: &[Scenario] = &[
     },
 ];
 
-/// Those that are meant by a name, or by the first part of one.
-pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Scenario> {
-    ALL.iter().filter(move |scenario| {
-        let rest = scenario.name.strip_prefix(name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    })
-}
-
 /// The one by which all are judged.
 pub(super) const RESTART: Scenario = Scenario {
     name: "restart-10s",

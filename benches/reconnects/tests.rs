@@ -9,20 +9,17 @@ mod clients;
 mod endpoint;
 mod figure;
 mod models;
+mod parts;
+mod plot;
 mod policy;
 mod record;
-#[path = "../simulator/runs.rs"]
-mod runs;
 mod scenario;
 mod scenarios;
-#[path = "../simulator/statistics.rs"]
-mod statistics;
 mod theory;
-#[path = "../simulator/verdict.rs"]
-mod verdict;
 mod verdicts;
 mod world;
 
+use benches::simulation::{Compared as _, Policy as _, run_all};
 use policy::PolicyKind;
 use record::Record;
 use scenario::Scenario;
@@ -40,7 +37,7 @@ fn a_seed_says_all() {
         clients: 20,
         ..scenarios::RESTART
     };
-    for policy in PolicyKind::ALL.into_iter().chain(PolicyKind::MORE) {
+    for &policy in PolicyKind::ALL.iter().chain(PolicyKind::MORE) {
         let [first, second, other] =
             [7, 7, 8].map(|seed| format!("{:?}", world::run(&scenario, policy, seed)));
         assert_eq!(first, second, "{policy:?}");
@@ -52,7 +49,7 @@ fn a_seed_says_all() {
 fn the_marks_are_held_by_the_defaults() {
     let policies = [PolicyKind::Ours, PolicyKind::OursPutOff];
     for scenario in scenarios::ALL {
-        let results = runs::run_all(scenario, &policies, &[1], 2);
+        let results = run_all(scenario, &policies, &[1], 2);
         for verdict in verdicts::judge(&results) {
             assert!(verdict.met, "{verdict}");
         }

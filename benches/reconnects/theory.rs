@@ -8,10 +8,11 @@
 
 use std::fmt;
 
+use benches::simulation::{self, Compared as _, Figure as _, Policy as _, on_threads};
+
 use super::{
     figure::Figure,
     policy::PolicyKind::{self, Full, Linkerd, Ours},
-    runs,
     scenario::Scenario,
     scenarios, world,
 };
@@ -19,7 +20,7 @@ use super::{
 /// Compares all cases.
 pub(super) fn compare_all(threads: usize) -> Vec<Compared> {
     let cases: Vec<&Case> = ALL.iter().collect();
-    runs::on_threads(&cases, threads, |case| case.compare())
+    on_threads(&cases, threads, |case| case.compare())
 }
 
 /// What theory says, and what came out.
@@ -54,9 +55,9 @@ impl Case {
     }
 }
 
-impl Compared {
+impl simulation::Compared for Compared {
     /// Within 3 %: four deviations of the sums, and what the first delay is beside the first second.
-    pub(super) fn holds(&self) -> bool {
+    fn holds(&self) -> bool {
         (self.measured / self.case.expected - 1.0).abs() <= 0.03
     }
 }
@@ -79,8 +80,9 @@ impl fmt::Display for Compared {
 }
 
 fn away_for_a_minute() -> &'static Scenario {
-    let mut named = scenarios::named("restart-60s");
-    named.next().expect("it is in the table")
+    let mut all = scenarios::ALL.iter();
+    all.find(|scenario| scenario.name == "restart-60s")
+        .expect("it is in the table")
 }
 
 /// The heading of the lines that a `Compared` is.

@@ -1,14 +1,15 @@
 //! Whether our reconnecting does what it should, with each seed.
 
+use benches::simulation::{Figure as _, Policy as _, Results, Verdict};
+
 use super::{
     figure::Figure::{self, Late, P99, Peak},
     policy::PolicyKind::{self, Ours, OursPutOff},
-    runs::Results,
-    verdict::Verdict,
+    scenario::Scenario,
 };
 
 /// What can be said about a scenario, with the policies that ran.
-pub(super) fn judge(results: &Results<'_>) -> Vec<Verdict> {
+pub(super) fn judge(results: &Results<'_, Scenario>) -> Vec<Verdict> {
     let marks = MARKS
         .iter()
         .filter(|mark| mark.scenario == results.scenario.name);
@@ -24,7 +25,7 @@ struct Mark {
 }
 
 impl Mark {
-    fn judge(&self, results: &Results<'_>) -> Option<Verdict> {
+    fn judge(&self, results: &Results<'_, Scenario>) -> Option<Verdict> {
         let figures = results.of(self.policy)?;
         let worst = self.figure.of_each(figures).into_iter();
         let worst = worst.max_by(f64::total_cmp)?;

@@ -1,9 +1,8 @@
 //! The figures of a run by name: how they are written, and which are worth a column.
 
-use super::{
-    record::Figures,
-    statistics::{Estimate, show_seen},
-};
+use benches::simulation;
+
+use super::record::Figures;
 
 /// Something that is measured in every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +20,10 @@ pub(super) enum Figure {
     FirstRequest,
 }
 
-impl Figure {
-    /// In the order of a table.
-    pub(super) const ALL: [Self; 11] = [
+impl simulation::Figure for Figure {
+    type Run = Figures;
+
+    const ALL: &'static [Self] = &[
         Self::P50,
         Self::P99,
         Self::P999,
@@ -37,7 +37,7 @@ impl Figure {
         Self::FirstRequest,
     ];
 
-    pub(super) fn title(self) -> &'static str {
+    fn title(self) -> &'static str {
         match self {
             Self::P50 => "p50 ms",
             Self::P99 => "p99 ms",
@@ -53,8 +53,7 @@ impl Figure {
         }
     }
 
-    /// `None` where it makes no sense, infinite where it was not seen.
-    pub(super) fn of(self, figures: &Figures) -> Option<f64> {
+    fn of(self, figures: &Figures) -> Option<f64> {
         match self {
             Self::P50 => Some(figures.p50),
             Self::P99 => Some(figures.p99),
@@ -71,24 +70,6 @@ impl Figure {
             Self::FirstSecond => figures.first_second,
             Self::FirstRequest => figures.first_request,
         }
-    }
-
-    /// Seed by seed.
-    pub(super) fn of_each(self, figures: &[Figures]) -> Vec<f64> {
-        figures
-            .iter()
-            .filter_map(|figures| self.of(figures))
-            .collect()
-    }
-
-    /// A mean with its margin, as far as there is one.
-    pub(super) fn show(self, estimate: Estimate) -> String {
-        estimate.show(self.digits())
-    }
-
-    /// The mean of what was seen, and how often nothing was.
-    pub(super) fn show_each(self, figures: &[Figures]) -> String {
-        show_seen(&self.of_each(figures), self.digits())
     }
 
     fn digits(self) -> usize {

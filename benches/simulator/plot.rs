@@ -1,18 +1,23 @@
 //! Charts of what was measured: a figure, scenarios side by side, a bar for each policy.
-//!
-//! SVG by hand: a library would bring more than these lines draw.
 
-use std::{fmt::Write as _, fs, io, path::Path};
+use std::{fs, io, path::Path};
+
+use benches::simulation::{
+    Estimate, Figure as _, Measured, Policy as _, Results,
+    chart::{
+        Chart, Frame,
+        palette::{BLUE, DARK_GREY, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION},
+    },
+};
 
 use super::{
     figure::Figure::{self, Back, Errors, P99, P999},
     policy::PolicyKind,
-    runs::{Measured, Results},
-    statistics::Estimate,
+    scenario::Scenario,
 };
 
 /// Writes a chart for each family of scenarios of which there are results.
-pub(super) fn write(directory: &Path, all: &[Results<'_>]) -> io::Result<()> {
+pub(super) fn write(directory: &Path, all: &[Results<'_, Scenario>]) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     for family in FAMILIES {
         let results = family.scenarios.iter().filter_map(|&name| {
@@ -47,94 +52,69 @@ enum Scale {
 }
 
 impl Family {
-    fn chart(&self, results: &[&Results<'_>]) -> String {
+    fn chart(&self, results: &[&Results<'_, Scenario>]) -> String {
         let policies: Vec<PolicyKind> = results[0].policies.iter().map(|it| it.policy).collect();
         let group = policies.len() as f64 * BAR + GAP;
-        let width = (LEFT + group * results.len() as f64 + GAP).max(LEAST_WIDTH);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {HEIGHT}\" \
-             font-family=\"sans-serif\" font-size=\"11\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-             <text x=\"{LEFT}\" y=\"18\" font-size=\"14\">{}</text>\n",
-            self.title
-        );
-        self.axis(&mut svg, width);
-        legend(&mut svg, &policies);
-        for (index, results) in results.iter().enumerate() {
-            let x = LEFT + GAP + group * index as f64;
-            self.group(&mut svg, x, results);
-        }
-        svg.push_str("</svg>\n");
-        svg
-    }
-
-    fn axis(&self, svg: &mut String, width: f64) {
+        let width = (FRAME.left + group * results.len() as f64 + GAP).max(LEAST_WIDTH);
+        let frame = Frame {
+            width,
+            right: width,
+            ..FRAME
+        };
+        let mut chart = Chart::new(frame, self.title);
         for tick in self.scale.ticks() {
-            let y = self.scale.y(tick);
-            // Writing to a string cannot fail, here and below.
-            let _ = writeln!(
-                svg,
-                "<path d=\"M{LEFT} {y:.1}H{width}\" stroke=\"#ddd\"/>\
-                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>",
-                LEFT - 6.0,
-                y + 4.0
-            );
+            chart.rule(self.scale.y(tick), tick, "#ddd");
         }
-        let middle = (TOP + BOTTOM) / 2.0;
-        let _ = writeln!(
-            svg,
-            "<text transform=\"translate(14 {middle}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-            self.axis
-        );
+        chart.axis(self.axis);
+        legend(&mut chart, &policies);
+        for (index, results) in results.iter().enumerate() {
+            let x = FRAME.left + GAP + group * index as f64;
+            self.group(&mut chart, x, results);
+        }
+        chart.finish()
     }
 
-    fn group(&self, svg: &mut String, x: f64, results: &Results<'_>) {
+    fn group(&self, chart: &mut Chart, x: f64, results: &Results<'_, Scenario>) {
         for (index, measured) in results.policies.iter().enumerate() {
-            self.bar(svg, x + BAR * index as f64, measured);
+            self.bar(chart, x + BAR * index as f64, measured);
         }
         let middle = x + BAR * results.policies.len() as f64 / 2.0;
         // Long names take two lines.
         for (line, words) in halves(results.scenario.name).into_iter().enumerate() {
-            let y = BOTTOM + 16.0 + 13.0 * line as f64;
-            let _ = writeln!(
-                svg,
-                "<text x=\"{middle:.1}\" y=\"{y}\" text-anchor=\"middle\">{words}</text>"
-            );
+            chart.below(middle, line, words);
         }
     }
 
-    fn bar(&self, svg: &mut String, x: f64, measured: &Measured) {
+    fn bar(&self, chart: &mut Chart, x: f64, measured: &Measured<Scenario>) {
         let values = self.figure.of_each(&measured.figures);
         if values.is_empty() {
             return;
         }
         let Estimate { mean, margin } = Estimate::of(&values);
         // What is nothing is seen, too.
-        let (top, width) = (self.scale.y(mean).min(BOTTOM - 1.0), BAR - 2.0);
-        let _ = writeln!(
-            svg,
+        let top = self.scale.y(mean).min(FRAME.bottom - 1.0);
+        let width = BAR - 2.0;
+        chart.draw(format_args!(
             "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width}\" height=\"{:.1}\" fill=\"{}\">\
              <title>{}: {}</title></rect>",
-            BOTTOM - top,
+            FRAME.bottom - top,
             colour(measured.policy),
             measured.policy.name(),
             self.figure.show_each(&measured.figures),
-        );
+        ));
         let middle = x + width / 2.0;
         if !mean.is_finite() {
-            let _ = writeln!(
-                svg,
+            chart.draw(format_args!(
                 "<text transform=\"translate({:.1} {}) rotate(-90)\" text-anchor=\"end\" \
                  fill=\"white\">some never</text>",
                 middle + 4.0,
-                TOP + 4.0
-            );
+                FRAME.top + 4.0
+            ));
         } else if margin.is_finite() {
             let (low, high) = (self.scale.y(mean - margin), self.scale.y(mean + margin));
-            let _ = writeln!(
-                svg,
+            chart.draw(format_args!(
                 "<path d=\"M{middle:.1} {low:.1}V{high:.1}\" stroke=\"black\"/>"
-            );
+            ));
         }
     }
 }
@@ -149,7 +129,7 @@ impl Scale {
                 (value.log10() - f64::from(low)) / f64::from(high - low)
             }
         };
-        BOTTOM - (BOTTOM - TOP) * share.clamp(0.0, 1.0)
+        FRAME.y(share.clamp(0.0, 1.0), 1.0)
     }
 
     fn ticks(self) -> Vec<f64> {
@@ -160,17 +140,16 @@ impl Scale {
     }
 }
 
-fn legend(svg: &mut String, policies: &[PolicyKind]) {
+fn legend(chart: &mut Chart, policies: &[PolicyKind]) {
     for (index, &policy) in policies.iter().enumerate() {
-        let x = LEFT + LEGEND * index as f64;
-        let _ = writeln!(
-            svg,
+        let x = FRAME.left + LEGEND * index as f64;
+        chart.draw(format_args!(
             "<rect x=\"{x}\" y=\"28\" width=\"10\" height=\"10\" fill=\"{}\"/>\
              <text x=\"{}\" y=\"37\">{}</text>",
             colour(policy),
             x + 14.0,
             policy.name()
-        );
+        ));
     }
 }
 
@@ -184,21 +163,20 @@ fn halves(name: &str) -> Vec<&str> {
     }
 }
 
-/// Told apart by most eyes: the palette of Okabe and Ito.
 fn colour(policy: PolicyKind) -> &'static str {
     match policy {
-        PolicyKind::Ours => "#0072b2",
+        PolicyKind::Ours => BLUE,
         PolicyKind::OursTwo
         | PolicyKind::OursFour
         | PolicyKind::OursEight
         | PolicyKind::OursSixteen
-        | PolicyKind::OursAll => "#56b4e9",
-        PolicyKind::TowerPeakEwma => "#d55e00",
-        PolicyKind::TowerPending => "#e69f00",
-        PolicyKind::LeastInFlight | PolicyKind::TwoChoices => "#cc79a7",
-        PolicyKind::Scan | PolicyKind::Random => "#009e73",
-        PolicyKind::Informed => "#555555",
-        PolicyKind::Oracle => "#999999",
+        | PolicyKind::OursAll => SKY,
+        PolicyKind::TowerPeakEwma => VERMILION,
+        PolicyKind::TowerPending => ORANGE,
+        PolicyKind::LeastInFlight | PolicyKind::TwoChoices => PURPLE,
+        PolicyKind::Scan | PolicyKind::Random => GREEN,
+        PolicyKind::Informed => DARK_GREY,
+        PolicyKind::Oracle => GREY,
     }
 }
 
@@ -258,12 +236,17 @@ const FAMILIES: &[Family] = &[
     },
 ];
 
-const HEIGHT: f64 = 300.0;
-const TOP: f64 = 52.0;
-const BOTTOM: f64 = 260.0;
-const LEFT: f64 = 56.0;
+/// As wide as what stands in it.
+const FRAME: Frame = Frame {
+    width: LEAST_WIDTH,
+    height: 300.0,
+    top: 52.0,
+    bottom: 260.0,
+    left: 56.0,
+    right: LEAST_WIDTH,
+};
 const BAR: f64 = 14.0;
 const GAP: f64 = 18.0;
 const LEGEND: f64 = 104.0;
-const LEAST_WIDTH: f64 = LEFT + 7.0 * LEGEND;
+const LEAST_WIDTH: f64 = 56.0 + 7.0 * LEGEND;
 const SHORT_NAME: usize = 10;

@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, rc::Rc};
 
+use benches::simulation;
+
 use super::{
     endpoint::{Endpoint, Request, Response},
     event::Nanos,
@@ -63,9 +65,8 @@ pub(super) enum PolicyKind {
     TwoChoices,
 }
 
-impl PolicyKind {
-    /// Those that are compared.
-    pub(super) const ALL: [Self; 8] = [
+impl simulation::Policy for PolicyKind {
+    const ALL: &'static [Self] = &[
         Self::Ours,
         Self::OursTwo,
         Self::TowerPeakEwma,
@@ -76,15 +77,15 @@ impl PolicyKind {
         Self::Oracle,
     ];
 
-    /// What else there is to ask for: other numbers of choices.
-    pub(super) const MORE: [Self; 4] = [
+    // Other numbers of choices.
+    const MORE: &'static [Self] = &[
         Self::OursFour,
         Self::OursEight,
         Self::OursSixteen,
         Self::OursAll,
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::OursTwo => "ours-2",
@@ -103,7 +104,7 @@ impl PolicyKind {
         }
     }
 
-    pub(super) fn about(self) -> &'static str {
+    fn about(self) -> &'static str {
         match self {
             Self::Ours => "tower-balance-p2c, default settings",
             Self::OursTwo => "tower-balance-p2c, `choices(2)`",
@@ -123,7 +124,9 @@ impl PolicyKind {
             Self::TwoChoices => "model: less in flight of two",
         }
     }
+}
 
+impl PolicyKind {
     /// A balancer whose choices follow from `seed`, where it lets one say so.
     pub(super) fn build(self, seed: u64) -> Box<dyn Policy> {
         match self {

@@ -172,13 +172,13 @@ pub(super) const ALL: &[Scenario] = &[
 ];
 
 /// The scenarios of a name, or of a family: `fast-failer` are three.
-pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Scenario> {
+pub(super) fn named(name: &str) -> Vec<&'static Scenario> {
     let family = format!("{name}-");
     let exact = ALL.iter().any(|scenario| scenario.name == name);
-    let name = name.to_owned();
-    ALL.iter().filter(move |scenario| {
-        scenario.name == name || (!exact && scenario.name.starts_with(&family))
-    })
+    let meant = ALL
+        .iter()
+        .filter(|scenario| scenario.name == name || (!exact && scenario.name.starts_with(&family)));
+    meant.collect()
 }
 
 /// What the lines of the table have in common.

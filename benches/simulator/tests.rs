@@ -9,25 +9,24 @@ mod endpoint;
 mod event;
 mod figure;
 mod models;
+mod parts;
+mod plot;
 mod policy;
 mod real;
 mod record;
-mod runs;
 mod scenario;
 mod scenarios;
 mod server;
-mod statistics;
 mod tasks;
 mod theory;
-mod verdict;
 mod verdicts;
 mod world;
 
+use benches::simulation::{Compared as _, Estimate, Policy as _};
 use policy::PolicyKind;
 use record::Figures;
 use scenario::{Change, Condition, Scenario, Service, Watch};
 use server::{Failure, Mode};
-use statistics::Estimate;
 
 #[test]
 fn queueing_theory_holds() {
@@ -40,7 +39,7 @@ fn queueing_theory_holds() {
 #[test]
 fn a_seed_says_all() {
     let scenario = short("one-slow");
-    for policy in PolicyKind::ALL {
+    for &policy in PolicyKind::ALL {
         let [first, second, other] = [7, 7, 8].map(|seed| world::run(&scenario, policy, seed));
         assert_eq!(first.mean.to_bits(), second.mean.to_bits(), "{policy:?}");
         assert_ne!(first.mean.to_bits(), other.mean.to_bits(), "{policy:?}");
@@ -49,7 +48,7 @@ fn a_seed_says_all() {
 
 #[test]
 fn an_idle_server_takes_the_time_of_the_work() {
-    for policy in PolicyKind::ALL {
+    for &policy in PolicyKind::ALL {
         let figures = world::run(&ONE_SERVER, policy, 1);
         assert_millis(figures.p50, 2.0, policy);
         assert_millis(figures.p999, 2.0, policy);
@@ -83,7 +82,7 @@ fn errors_are_counted_once_however_they_come() {
             Failure::Reset => |_| fails(Failure::Reset),
         };
         let scenario = Scenario { plan, ..ONE_SERVER };
-        for policy in PolicyKind::ALL {
+        for &policy in PolicyKind::ALL {
             let figures = world::run(&scenario, policy, 1);
             assert!(
                 (figures.errors - 50.0).abs() < 5.0,
@@ -100,7 +99,7 @@ fn a_request_that_hangs_is_cancelled_by_its_client() {
         plan: |_| vec![Condition::new(0.0, 0, Change::Mode(Mode::Hangs))],
         ..ONE_SERVER
     };
-    for policy in PolicyKind::ALL {
+    for &policy in PolicyKind::ALL {
         let figures = world::run(&hangs, policy, 1);
         assert!(figures.errors == 100.0, "{policy:?} {figures:?}");
         assert_millis(figures.p50, 250.0, policy);
@@ -120,7 +119,7 @@ fn a_newcomer_is_unknown_before_it_joins() {
         }),
         ..ONE_SERVER
     };
-    for policy in PolicyKind::ALL {
+    for &policy in PolicyKind::ALL {
         let Figures { first_request, .. } = world::run(&joins, policy, 1);
         assert!(
             first_request.is_some_and(|seconds| seconds < 2.0),
@@ -171,10 +170,9 @@ fn an_estimate_has_the_margin_of_its_values() {
 }
 
 fn short(name: &str) -> Scenario {
-    let scenario = scenarios::named(name).next().expect("it is in the table");
     Scenario {
         duration: 5.0,
-        ..*scenario
+        ..*scenarios::named(name)[0]
     }
 }
 

@@ -7,11 +7,19 @@
 
 use std::fmt;
 
+use benches::simulation::{self, Compared as _, Policy as _, on_threads};
+
 use super::{
     policy::PolicyKind,
     scenario::{Scenario, Service},
     scenarios, world,
 };
+
+/// Compares all cases, the longest first.
+pub(super) fn compare_all(threads: usize) -> Vec<Compared> {
+    let cases: Vec<&Case> = SLOW.iter().chain(QUICK).collect();
+    on_threads(&cases, threads, |case| case.compare(SEED))
+}
 
 /// A load for which theory has a number.
 pub(super) struct Case {
@@ -78,8 +86,8 @@ impl Case {
     }
 }
 
-impl Compared {
-    pub(super) fn holds(&self) -> bool {
+impl simulation::Compared for Compared {
+    fn holds(&self) -> bool {
         (self.measured / self.expected - 1.0).abs() <= self.case.tolerance
     }
 }
@@ -127,7 +135,7 @@ pub(super) const QUICK: &[Case] = &[
 ];
 
 /// Near saturation everything takes long, also to settle.
-pub(super) const SLOW: &[Case] = &[
+const SLOW: &[Case] = &[
     Case {
         policy: PolicyKind::Random,
         load: 0.99,

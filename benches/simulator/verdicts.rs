@@ -2,17 +2,17 @@
 //!
 //! A mark that is missed is printed like one that is met.
 
+use benches::simulation::{Estimate, Figure as _, Policy as _, Results, Verdict};
+
 use super::{
     figure::Figure,
     policy::PolicyKind::{self, Oracle, Ours, Scan, TowerPeakEwma},
     record::Figures,
-    runs::Results,
-    statistics::Estimate,
-    verdict::Verdict,
+    scenario::Scenario,
 };
 
 /// What can be said about a scenario, with the policies that ran.
-pub(super) fn judge(results: &Results<'_>) -> Vec<Verdict> {
+pub(super) fn judge(results: &Results<'_, Scenario>) -> Vec<Verdict> {
     let Some(ours) = results.of(Ours) else {
         return Vec::new();
     };
@@ -40,7 +40,7 @@ enum Limit {
 }
 
 struct Judge<'a> {
-    results: &'a Results<'a>,
+    results: &'a Results<'a, Scenario>,
     ours: &'a [Figures],
 }
 

@@ -1,19 +1,24 @@
 //! A chart of a brownout: how many requests are answered in time, second by second, a line for
 //! each policy.
-//!
-//! SVG by hand: a library would bring more than these lines draw.
 
-use std::{fmt::Write as _, fs, io, path::Path};
+use std::{fs, io, path::Path};
+
+use benches::simulation::{
+    Measured, Policy as _, Results,
+    chart::{
+        Chart, Frame, Stroke,
+        palette::{BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION},
+    },
+};
 
 use super::{
     policy::PolicyKind,
     record::Figures,
-    runs::{Measured, Results},
-    scenario::Watch,
+    scenario::{Scenario, Watch},
 };
 
 /// Writes the chart, if there are results of its scenario.
-pub(super) fn write(directory: &Path, all: &[Results<'_>]) -> io::Result<()> {
+pub(super) fn write(directory: &Path, all: &[Results<'_, Scenario>]) -> io::Result<()> {
     let mut all = all.iter();
     let Some(results) = all.find(|results| results.scenario.name == SCENARIO) else {
         return Ok(());
@@ -25,92 +30,28 @@ pub(super) fn write(directory: &Path, all: &[Results<'_>]) -> io::Result<()> {
     fs::write(directory.join("storms.svg"), chart(results, trouble))
 }
 
-fn chart(results: &Results<'_>, trouble: Watch) -> String {
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
-         font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"18\" font-size=\"14\">{}</text>\n",
-        results.scenario.about
-    );
-    axes(&mut svg, trouble);
-    for (index, measured) in results.policies.iter().enumerate() {
-        line(&mut svg, measured);
-        label(&mut svg, index, measured.policy);
-    }
-    svg.push_str("</svg>\n");
-    svg
-}
-
-fn axes(svg: &mut String, trouble: Watch) {
-    // Writing to a string cannot fail, here and below.
-    let _ = writeln!(
-        svg,
-        "<rect x=\"{:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#eee\"/>",
-        x(trouble.from),
-        x(trouble.until) - x(trouble.from),
-        BOTTOM - TOP,
-    );
+fn chart(results: &Results<'_, Scenario>, trouble: Watch) -> String {
+    let mut chart = Chart::new(FRAME, results.scenario.about);
+    chart.shade(x(trouble.from), x(trouble.until));
     for percent in (0..=100).step_by(20) {
-        let y = y(f64::from(percent));
-        let _ = writeln!(
-            svg,
-            "<path d=\"M{LEFT} {y:.1}H{RIGHT}\" stroke=\"#ddd\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{percent}</text>",
-            LEFT - 6.0,
-            y + 4.0
-        );
+        chart.rule(y(f64::from(percent)), percent, "#ddd");
     }
     for seconds in (0..=LAST).step_by(10) {
-        let _ = writeln!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{seconds} s</text>",
-            x(f64::from(seconds)),
-            BOTTOM + 16.0
-        );
+        chart.below(x(f64::from(seconds)), 0, format_args!("{seconds} s"));
     }
-    let middle = (TOP + BOTTOM) / 2.0;
-    let _ = writeln!(
-        svg,
-        "<text transform=\"translate(14 {middle}) rotate(-90)\" text-anchor=\"middle\">\
-         answered within a second, %</text>"
-    );
+    chart.axis("answered within a second, %");
+    for measured in &results.policies {
+        line(&mut chart, measured);
+    }
+    chart.finish()
 }
 
-fn line(svg: &mut String, measured: &Measured) {
-    let points = (0..LAST).map(|second| {
+fn line(chart: &mut Chart, measured: &Measured<Scenario>) {
+    let places = (0..LAST).map(|second| {
         let percent = mean_at(&measured.figures, second as usize);
-        format!("{:.1},{:.1} ", x(f64::from(second) + 0.5), y(percent))
+        (x(f64::from(second) + 0.5), y(percent))
     });
-    let _ = writeln!(
-        svg,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{}>\
-         <title>{}</title></polyline>",
-        points.collect::<String>().trim_end(),
-        colour(measured.policy),
-        if measured.policy == PolicyKind::Ours {
-            2.5
-        } else {
-            1.5
-        },
-        dashes(measured.policy),
-        measured.policy.name(),
-    );
-}
-
-fn label(svg: &mut String, index: usize, policy: PolicyKind) {
-    let y = TOP + 12.0 + 17.0 * index as f64;
-    let _ = writeln!(
-        svg,
-        "<path d=\"M{} {:.1}h18\" stroke=\"{}\" stroke-width=\"2\"{}/>\
-         <text x=\"{}\" y=\"{y:.1}\">{}</text>",
-        RIGHT + 10.0,
-        y - 4.0,
-        colour(policy),
-        dashes(policy),
-        RIGHT + 33.0,
-        policy.name()
-    );
+    chart.line(places, stroke(measured.policy), measured.policy.name());
 }
 
 /// Of the seeds in which somebody came in that second.
@@ -122,45 +63,45 @@ fn mean_at(figures: &[Figures], second: usize) -> f64 {
 }
 
 fn x(seconds: f64) -> f64 {
-    LEFT + (RIGHT - LEFT) * seconds / f64::from(LAST)
+    FRAME.x(seconds, f64::from(LAST))
 }
 
 fn y(percent: f64) -> f64 {
-    BOTTOM - (BOTTOM - TOP) * percent / 100.0
+    FRAME.y(percent, 100.0)
 }
 
-/// Told apart by most eyes: the palette of Okabe and Ito.
-fn colour(policy: PolicyKind) -> &'static str {
-    match policy {
-        PolicyKind::Ours | PolicyKind::OursThrottled => "#0072b2",
-        PolicyKind::Tower | PolicyKind::TowerNoFloor => "#d55e00",
-        PolicyKind::Naive | PolicyKind::NaiveBackoff => "#e69f00",
-        PolicyKind::Aws | PolicyKind::Aws2026 => "#009e73",
-        PolicyKind::ResilienceBucket | PolicyKind::ResilienceAimd => "#cc79a7",
-        PolicyKind::Grpc | PolicyKind::OursWithout(_) => "#56b4e9",
-        PolicyKind::None => "#000000",
-        PolicyKind::Oracle => "#999999",
-    }
-}
-
-/// Of two with one colour, the second.
-fn dashes(policy: PolicyKind) -> &'static str {
-    match policy {
-        PolicyKind::TowerNoFloor
-        | PolicyKind::NaiveBackoff
-        | PolicyKind::OursThrottled
-        | PolicyKind::Aws2026
-        | PolicyKind::ResilienceAimd => " stroke-dasharray=\"5 3\"",
-        _ => "",
+fn stroke(policy: PolicyKind) -> Stroke {
+    Stroke {
+        colour: match policy {
+            PolicyKind::Ours | PolicyKind::OursThrottled => BLUE,
+            PolicyKind::Tower | PolicyKind::TowerNoFloor => VERMILION,
+            PolicyKind::Naive | PolicyKind::NaiveBackoff => ORANGE,
+            PolicyKind::Aws | PolicyKind::Aws2026 => GREEN,
+            PolicyKind::ResilienceBucket | PolicyKind::ResilienceAimd => PURPLE,
+            PolicyKind::Grpc | PolicyKind::OursWithout(_) => SKY,
+            PolicyKind::None => BLACK,
+            PolicyKind::Oracle => GREY,
+        },
+        is_bold: policy == PolicyKind::Ours,
+        is_dashed: matches!(
+            policy,
+            PolicyKind::TowerNoFloor
+                | PolicyKind::NaiveBackoff
+                | PolicyKind::OursThrottled
+                | PolicyKind::Aws2026
+                | PolicyKind::ResilienceAimd
+        ),
     }
 }
 
 const SCENARIO: &str = "brownout-80-clients-40";
 /// Seconds that are drawn.
 const LAST: u32 = 60;
-const WIDTH: f64 = 860.0;
-const HEIGHT: f64 = 300.0;
-const TOP: f64 = 34.0;
-const BOTTOM: f64 = 270.0;
-const LEFT: f64 = 56.0;
-const RIGHT: f64 = 710.0;
+const FRAME: Frame = Frame {
+    width: 860.0,
+    height: 300.0,
+    top: 34.0,
+    bottom: 270.0,
+    left: 56.0,
+    right: 710.0,
+};

@@ -3,6 +3,7 @@
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
+use benches::simulation;
 use tower::{BoxError, timeout::Timeout, timeout::error::Elapsed};
 
 use super::{
@@ -93,9 +94,8 @@ pub(super) enum PolicyKind {
     Oracle,
 }
 
-impl PolicyKind {
-    /// Those that are compared.
-    pub(super) const ALL: [Self; 11] = [
+impl simulation::Policy for PolicyKind {
+    const ALL: &'static [Self] = &[
         Self::None,
         Self::Naive,
         Self::Tower,
@@ -109,8 +109,7 @@ impl PolicyKind {
         Self::Oracle,
     ];
 
-    /// What else there is to ask for.
-    pub(super) const MORE: [Self; 8] = [
+    const MORE: &'static [Self] = &[
         Self::NaiveBackoff,
         Self::Aws2026,
         Self::OursWithout(Without::KindPrices),
@@ -121,7 +120,7 @@ impl PolicyKind {
         Self::OursWithout(Without::LongBackoff),
     ];
 
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Naive => "naive",
@@ -145,7 +144,7 @@ impl PolicyKind {
         }
     }
 
-    pub(super) fn about(self) -> &'static str {
+    fn about(self) -> &'static str {
         match self {
             Self::None => "no retries",
             Self::Naive => "three retries, at once",
@@ -192,7 +191,9 @@ impl PolicyKind {
             }
         }
     }
+}
 
+impl PolicyKind {
     /// A client whose choices follow from `seed`, where it lets one say so.
     pub(super) fn build(self, seed: u64) -> Box<dyn Policy> {
         match self {

@@ -80,14 +80,6 @@ pub(super) const ALL: &[Scenario] = &[
     },
 ];
 
-/// A scenario by its name, or a family of them by their first word.
-pub(super) fn named(name: &str) -> impl Iterator<Item = &'static Scenario> {
-    ALL.iter().filter(move |scenario| {
-        let rest = scenario.name.strip_prefix(name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    })
-}
-
 /// What the lines of the table have in common.
 pub(super) const BASE: Scenario = Scenario {
     name: "",

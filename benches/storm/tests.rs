@@ -11,28 +11,25 @@ mod endpoint;
 mod event;
 mod figure;
 mod models;
+mod parts;
+mod plot;
 mod policy;
 mod real;
 mod record;
 mod rules;
-#[path = "../simulator/runs.rs"]
-mod runs;
 #[path = "../simulator/scenario.rs"]
 mod scenario;
 mod scenarios;
 #[path = "../simulator/server.rs"]
 mod server;
-#[path = "../simulator/statistics.rs"]
-mod statistics;
 #[path = "../simulator/tasks.rs"]
 mod tasks;
 mod theory;
-#[path = "../simulator/verdict.rs"]
-mod verdict;
 mod verdicts;
 #[path = "../simulator/world.rs"]
 mod world;
 
+use benches::simulation::{Compared as _, Policy as _, Scenario as _};
 use policy::PolicyKind;
 use record::{Figures, Record};
 use scenario::{Scenario, Watch};
@@ -54,7 +51,7 @@ fn a_seed_says_all() {
         watch: None,
         ..unlucky(true)
     };
-    for policy in PolicyKind::ALL.into_iter().chain(PolicyKind::MORE) {
+    for &policy in PolicyKind::ALL.iter().chain(PolicyKind::MORE) {
         let [first, second, other] =
             [7, 7, 8].map(|seed| format!("{:?}", world::run(&scenario, policy, seed)));
         assert_eq!(first, second, "{policy:?}");
@@ -173,7 +170,7 @@ fn brownout(name: &str, policy: PolicyKind) -> (f64, f64) {
 }
 
 fn named(name: &str) -> &'static Scenario {
-    scenarios::named(name).next().expect("there is one")
+    Scenario::named(name)[0]
 }
 
 /// Half of the attempts fail, and the server has nothing else to do.

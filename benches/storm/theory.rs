@@ -8,9 +8,10 @@
 
 use std::fmt;
 
+use benches::simulation::{self, Compared as _, Policy as _, on_threads};
+
 use super::{
     policy::{ATTEMPT_TIMEOUT, PolicyKind},
-    runs,
     scenario::Scenario,
     scenarios::{BROWN, BROWNOUT, BROWNOUT_90, SLOW},
     world,
@@ -19,7 +20,7 @@ use super::{
 /// Compares all cases.
 pub(super) fn compare_all(threads: usize, seeds: u64) -> Vec<Compared> {
     let cases: Vec<&Case> = ALL.iter().collect();
-    runs::on_threads(&cases, threads, |case| case.compare(seeds))
+    on_threads(&cases, threads, |case| case.compare(seeds))
 }
 
 /// What theory says, and what came out. Seconds, infinite for never.
@@ -62,10 +63,10 @@ impl Case {
     }
 }
 
-impl Compared {
+impl simulation::Compared for Compared {
     /// Within what chance does to a queue: three deviations of a mean, of the number of requests
     /// that come and of those that can be done until then.
-    pub(super) fn holds(&self) -> bool {
+    fn holds(&self) -> bool {
         if self.expected.is_infinite() {
             return self.measured == self.expected;
         }

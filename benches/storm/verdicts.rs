@@ -1,16 +1,16 @@
 //! Whether our retries do what they should.
 
+use benches::simulation::{Estimate, Figure as _, Policy as _, Results, Verdict};
+
 use super::{
     figure::Figure::{self, Attempts, Recovery, Success, SuccessInTrouble},
     policy::PolicyKind::{self, None as NoRetries, Ours},
     record::Figures,
-    runs::Results,
-    statistics::Estimate,
-    verdict::Verdict,
+    scenario::Scenario,
 };
 
 /// What can be said about a scenario, with the policies that ran.
-pub(super) fn judge(results: &Results<'_>) -> Vec<Verdict> {
+pub(super) fn judge(results: &Results<'_, Scenario>) -> Vec<Verdict> {
     let Some(ours) = results.of(Ours) else {
         return Vec::new();
     };
@@ -34,7 +34,7 @@ enum Limit {
 }
 
 struct Judge<'a> {
-    results: &'a Results<'a>,
+    results: &'a Results<'a, Scenario>,
     ours: &'a [Figures],
 }
 

@@ -14,7 +14,12 @@ use tower_retry_budget::{
 };
 
 fuzz_target!(|bytes: &[u8]| {
-    let fields = ["grpc-status", "grpc-retry-pushback-ms", "retry-after", "content-type"];
+    let fields = [
+        "grpc-status",
+        "grpc-retry-pushback-ms",
+        "retry-after",
+        "content-type",
+    ];
     if let Some(response) = answer::answer(bytes, &fields) {
         judge(&StatusPolicy::new().max_after(LONGEST), &response);
         judge(&GrpcPolicy::new().max_after(LONGEST), &response);

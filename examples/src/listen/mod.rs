@@ -1,7 +1,7 @@
 //! Accepting client connections: how many at once, who they speak for, TLS, and the last ones of a
 //! process that ends.
 
-mod proxy_header;
+pub mod proxy_header;
 mod proxy_protocol;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

@@ -8,28 +8,34 @@ use std::{
 };
 
 /// Bytes of the longest header that is read; more type-length-values than fit are refused.
-pub(super) const LONGEST: usize = 536;
+pub const LONGEST: usize = 536;
 
 /// What the first bytes of a connection are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub enum Start {
     /// No header: the first byte is the client's.
     Absent,
     /// Too few bytes to say.
     Incomplete,
     /// A header of `length` bytes; `None`: the client is who is connected.
     Header {
+        /// Bytes of the header; the client's come after them.
         length: usize,
+        /// Whom it names.
         client: Option<SocketAddr>,
     },
 }
 
 /// A header that breaks the rules, and which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(pub(super) &'static str);
+pub struct Malformed(pub &'static str);
 
 /// Reads the start of a connection; of [`LONGEST`] bytes it can always tell.
-pub(super) fn read(bytes: &[u8]) -> Result<Start, Malformed> {
+///
+/// # Errors
+///
+/// It begins like a header, and breaks its rules: a connection that can only be ended.
+pub fn read(bytes: &[u8]) -> Result<Start, Malformed> {
     if let Some(rest) = bytes.strip_prefix(V1) {
         return read_v1(rest);
     }
