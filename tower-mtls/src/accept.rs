@@ -36,14 +36,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use crate::{
     Credentials, MtlsStream, TrustBundle,
+    admission::Admission,
     config::{ServerTls, check_alpn},
     error::{HandshakeError, InvalidSetting},
     future::AcceptFuture,
@@ -55,17 +53,21 @@ pub use crate::stats::Stats;
 
 /// A service that takes a connection and gives it back verified; see the [module](self).
 ///
-/// It is always ready. What bounds its work is in the future: a slot among `max_handshakes`, shared
-/// by all clones, and the handshake timeout, which covers the wait for the slot too.
+/// It is always ready. What bounds its work is in the future, and shared by all clones: a handshake needs one
+/// of `max_handshakes` slots from the client's first message to its end, and the handshake timeout covers
+/// everything from the connection's arrival.
 ///
 /// # Under attack
 ///
-/// A client that connects and says nothing holds a slot until the timeout, so at most
-/// `max_handshakes` ÷ `handshake_timeout` of them are let go per second, and honest clients wait behind
-/// them. Lower the timeout before raising the limit: a handshake's cost is in its signatures, and the
-/// limit is what protects the processor. A connection that waits costs its own memory and no
-/// cryptography; limit the number of open connections where they are accepted. Each refused client is one line
-/// of the log at WARN: limit their rate where the log is written.
+/// A client that connects and says nothing, or says it slowly, has no slot and takes none from others. At most
+/// `max_waiting` connections are without a slot; one more, and the *oldest* of them is dropped. A free
+/// slot goes to the *newest* that wants one. When all are taken and another connection wants one, a handshake
+/// that has had its slot for longer than `patience` is dropped. So honest clients, who are quick, get through
+/// while 5,000 others hold connections open at whatever point of the handshake. Under honest overload
+/// those are served who still wait for the answer, not those who are about to give up.
+///
+/// What was dropped ends in [`Reason::Overloaded`](crate::error::Reason::Overloaded). Each refused client is one
+/// line of the log at WARN: limit their rate where the log is written.
 ///
 /// # Not polled, not freed
 ///
@@ -85,6 +87,8 @@ pub struct AcceptorBuilder {
     alpn: Vec<Vec<u8>>,
     handshake_timeout: Duration,
     max_handshakes: usize,
+    max_waiting: usize,
+    patience: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -98,8 +102,7 @@ enum Clients {
 pub(crate) struct Server {
     pub(crate) tls: ServerTls,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) max_handshakes: usize,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -112,6 +115,8 @@ impl Acceptor {
             alpn: Vec::new(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             max_handshakes: DEFAULT_MAX_HANDSHAKES,
+            max_waiting: DEFAULT_MAX_WAITING,
+            patience: DEFAULT_PATIENCE,
         }
     }
 
@@ -142,7 +147,8 @@ impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor")
             .field("handshake_timeout", &self.server.handshake_timeout)
-            .field("max_handshakes", &self.server.max_handshakes)
+            .field("max_handshakes", &self.server.admission.max_handshakes)
+            .field("max_waiting", &self.server.admission.max_waiting)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
@@ -181,10 +187,24 @@ impl AcceptorBuilder {
         self
     }
 
-    /// How many handshakes run at once: 1 to 1,000,000. Others wait, first come first served.
+    /// How many handshakes run at once: 1 to 1,000,000. Others wait; the newest is served first.
     /// Default: 256.
     pub fn max_handshakes(mut self, max: usize) -> Self {
         self.max_handshakes = max;
+        self
+    }
+
+    /// How many connections wait at once, for their client's first message or for a slot: 1 to 1,000,000.
+    /// Over it the oldest is dropped. Default: 4,096.
+    pub fn max_waiting(mut self, max: usize) -> Self {
+        self.max_waiting = max;
+        self
+    }
+
+    /// How long a handshake keeps its slot when another connection wants it: 10 ms to 1 h. Default: 1 s,
+    /// which is a few round trips around the world.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -192,9 +212,11 @@ impl AcceptorBuilder {
     pub fn build(self) -> Result<Acceptor, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
         check_alpn(&self.alpn)?;
-        if !(1..=MAX_MAX_HANDSHAKES).contains(&self.max_handshakes) {
-            let value = self.max_handshakes.to_string();
-            return Err(InvalidSetting::new("max_handshakes", value, "1 to 1000000"));
+        check_count("max_handshakes", self.max_handshakes)?;
+        check_count("max_waiting", self.max_waiting)?;
+        if !(MIN_PATIENCE..=MAX_PATIENCE).contains(&self.patience) {
+            let value = format!("{:?}", self.patience);
+            return Err(InvalidSetting::new("patience", value, "10 ms to 1 h"));
         }
         let clients = match self.clients {
             Clients::Verified(trust) => Some(trust),
@@ -212,13 +234,31 @@ impl AcceptorBuilder {
             server: Arc::new(Server {
                 tls: ServerTls::new(&self.credentials, clients, self.alpn)?,
                 handshake_timeout: self.handshake_timeout,
-                max_handshakes: self.max_handshakes,
-                slots: Arc::new(Semaphore::new(self.max_handshakes)),
+                admission: Arc::new(Admission::new(
+                    self.max_handshakes,
+                    self.max_waiting,
+                    self.patience,
+                )),
                 counters: Arc::default(),
             }),
         })
     }
 }
 
+fn check_count(field: &'static str, count: usize) -> Result<(), InvalidSetting> {
+    match (1..=MAX_COUNT).contains(&count) {
+        true => Ok(()),
+        false => Err(InvalidSetting::new(
+            field,
+            count.to_string(),
+            "1 to 1000000",
+        )),
+    }
+}
+
 const DEFAULT_MAX_HANDSHAKES: usize = 256;
-const MAX_MAX_HANDSHAKES: usize = 1_000_000;
+const DEFAULT_MAX_WAITING: usize = 4096;
+const MAX_COUNT: usize = 1_000_000;
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(1);
+const MIN_PATIENCE: Duration = Duration::from_millis(10);
+const MAX_PATIENCE: Duration = Duration::from_secs(3600);

@@ -9,7 +9,7 @@ use rustls::{
 };
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{StartHandshake, TlsConnector, TlsStream};
 
 use crate::{
     Credentials, MtlsStream, TrustBundle,
@@ -29,7 +29,7 @@ pub(crate) struct ClientTls {
 /// What one handshake of a server needs.
 #[derive(Clone)]
 pub(crate) struct ServerTls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     verifier: Option<Arc<PeerVerifier>>,
 }
 
@@ -111,16 +111,16 @@ impl ServerTls {
         config.max_early_data_size = 0;
 
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            config: Arc::new(config),
             verifier,
         })
     }
 
-    pub(crate) fn accept<IO>(&self, io: IO) -> tokio_rustls::Accept<IO>
+    pub(crate) fn accept<IO>(&self, start: StartHandshake<IO>) -> tokio_rustls::Accept<IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        self.acceptor.accept(io)
+        start.into_stream(self.config.clone())
     }
 
     pub(crate) fn finish<IO>(

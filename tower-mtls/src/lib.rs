@@ -10,6 +10,7 @@ pub mod dev;
 pub mod error;
 pub mod future;
 
+mod admission;
 mod config;
 mod credentials;
 mod identity;

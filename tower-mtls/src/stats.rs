@@ -35,7 +35,8 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Connections that wait for a slot now. Always 0 on the client side, which has no slots.
+    /// Connections that wait for their client's first message or for a slot now. Always 0 on the client
+    /// side, which has no slots.
     pub fn waiting(&self) -> u64 {
         self.waiting
     }

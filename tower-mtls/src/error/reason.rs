@@ -27,6 +27,8 @@ pub enum Reason {
     Protocol,
     /// The handshake, or the wait for a slot, took longer than the handshake timeout.
     Timeout,
+    /// Too many connections were shaking hands, and it was the one to make room for others.
+    Overloaded,
     /// The connection failed or closed during the handshake.
     Io,
 }
@@ -45,6 +47,7 @@ impl Reason {
         Self::RejectedByPeer,
         Self::Protocol,
         Self::Timeout,
+        Self::Overloaded,
         Self::Io,
     ];
 
@@ -64,6 +67,7 @@ impl Reason {
             Self::RejectedByPeer => "rejected_by_peer",
             Self::Protocol => "protocol",
             Self::Timeout => "timeout",
+            Self::Overloaded => "overloaded",
             Self::Io => "io",
         }
     }
@@ -79,7 +83,9 @@ impl Reason {
             | Self::WrongIdentity
             | Self::NotAnSvid
             | Self::BadCertificate => true,
-            Self::RejectedByPeer | Self::Protocol | Self::Timeout | Self::Io => false,
+            Self::RejectedByPeer | Self::Protocol | Self::Timeout | Self::Overloaded | Self::Io => {
+                false
+            }
         }
     }
 
@@ -97,6 +103,9 @@ impl Reason {
             Self::RejectedByPeer => "check this side's credentials and the peer's trust bundle",
             Self::Protocol => "the peer must speak TLS 1.3 with an ALPN name of this side",
             Self::Timeout => "check that the peer speaks TLS and is not overloaded",
+            Self::Overloaded => {
+                "find out who opens connections and does not use them, or raise the limit"
+            }
             Self::Io => "check the network and the peer's own log",
         }
     }

@@ -8,19 +8,21 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{AcquireError, OwnedSemaphorePermit},
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use crate::{
     MtlsStream,
     accept::Server,
+    admission::{Slot, Ticket},
     error::{HandshakeError, Reason},
     stats::Attempt,
 };
 
 pin_project! {
-    /// Waits for a slot, then verifies the peer: the future of [`Acceptor`](crate::accept::Acceptor).
+    /// Waits for the client's first message and for a slot, then verifies the peer: the future of
+    /// [`Acceptor`](crate::accept::Acceptor).
     ///
     /// # Cancel safety
     ///
@@ -38,45 +40,31 @@ pin_project! {
         expires: Instant,
         // Made by the first poll that needs it, because only that is sure to be in a runtime.
         #[pin]
-        deadline: Option<Sleep>,
+        timer: Option<Sleep>,
     }
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "almost every handshake is in the large one from the start"
-)]
 enum State<IO> {
-    Waiting(IO, Slot),
-    Handshaking {
-        handshake: tokio_rustls::Accept<IO>,
-        _slot: OwnedSemaphorePermit,
-    },
+    /// Reads the client's first message.
+    Greeting(Box<LazyConfigAcceptor<IO>>, Ticket),
+    /// Asks for a slot, and again at the time given.
+    Wanting(Box<StartHandshake<IO>>, Ticket, Option<Instant>),
+    Handshaking(Box<tokio_rustls::Accept<IO>>, Ticket),
     Done,
 }
-
-/// A box only where there was no slot at once.
-type Slot = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + Sync>>;
 
 impl<IO> AcceptFuture<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(io: IO, server: Arc<Server>) -> Self {
-        let mut attempt = Attempt::waiting(&server.counters);
-        let state = match server.slots.clone().try_acquire_owned() {
-            Ok(slot) => {
-                attempt.start();
-                State::handshaking(io, &server, slot)
-            }
-            Err(_) => State::Waiting(io, Box::pin(server.slots.clone().acquire_owned())),
-        };
+        let greeting = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io);
         Self {
+            attempt: Attempt::waiting(&server.counters),
+            state: State::Greeting(Box::new(greeting), server.admission.enter()),
             expires: Instant::now() + server.handshake_timeout,
-            deadline: None,
+            timer: None,
             server,
-            attempt,
-            state,
         }
     }
 }
@@ -89,16 +77,27 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let outcome = match this.state.poll(cx, this.server, this.attempt) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => {
-                if this.deadline.is_none() {
-                    this.deadline.set(Some(sleep_until(*this.expires)));
-                }
-                if let Some(deadline) = this.deadline.as_pin_mut() {
-                    ready!(deadline.poll(cx));
-                }
-                Err(this.state.timed_out(this.server))
+        if matches!(this.state, State::Done) {
+            return Poll::Pending;
+        }
+        let outcome = loop {
+            if let Poll::Ready(outcome) = this.state.poll(cx, this.server, this.attempt) {
+                break outcome;
+            }
+            let until = this
+                .state
+                .ask_again()
+                .map_or(*this.expires, |time| time.min(*this.expires));
+            match this.timer.as_mut().as_pin_mut() {
+                None => this.timer.set(Some(sleep_until(until))),
+                Some(timer) if timer.deadline() != until => timer.reset(until),
+                Some(_) => {}
+            }
+            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                ready!(timer.poll(cx));
+            }
+            if until == *this.expires {
+                break Err(this.state.timed_out(this.server));
             }
         };
         // The slot is free before the caller learns of the outcome.
@@ -112,45 +111,68 @@ impl<IO> State<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    fn handshaking(io: IO, server: &Server, slot: OwnedSemaphorePermit) -> Self {
-        Self::Handshaking {
-            handshake: server.tls.accept(io),
-            _slot: slot,
-        }
-    }
-
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         server: &Server,
         attempt: &mut Attempt,
     ) -> Poll<Result<MtlsStream<IO>, HandshakeError>> {
-        if let Self::Waiting(_, slot) = self {
-            let slot = ready!(slot.as_mut().poll(cx));
-            let waiting = std::mem::replace(self, Self::Done);
-            if let (Self::Waiting(io, _), Ok(slot)) = (waiting, slot) {
-                attempt.start();
-                *self = Self::handshaking(io, server, slot);
+        let failed = |error| Poll::Ready(Err(HandshakeError::from_tls(error)));
+        let shed = || Poll::Ready(Err(made_room(server)));
+        loop {
+            *self = match std::mem::replace(self, Self::Done) {
+                Self::Greeting(mut greeting, ticket) => match Pin::new(&mut *greeting).poll(cx) {
+                    Poll::Ready(Ok(start)) => Self::Wanting(Box::new(start), ticket, None),
+                    Poll::Ready(Err(error)) => return failed(error),
+                    Poll::Pending if ticket.is_shed(cx) => return shed(),
+                    Poll::Pending => {
+                        *self = Self::Greeting(greeting, ticket);
+                        return Poll::Pending;
+                    }
+                },
+                Self::Wanting(start, ticket, _) => match ticket.poll_slot(cx, Instant::now()) {
+                    Slot::Granted => {
+                        attempt.start();
+                        Self::Handshaking(Box::new(server.tls.accept(*start)), ticket)
+                    }
+                    Slot::Wait(until) => {
+                        *self = Self::Wanting(start, ticket, Some(until));
+                        return Poll::Pending;
+                    }
+                    Slot::Shed => return shed(),
+                },
+                Self::Handshaking(mut handshake, ticket) => {
+                    match Pin::new(&mut *handshake).poll(cx) {
+                        Poll::Ready(Ok(stream)) => return Poll::Ready(server.tls.finish(stream)),
+                        Poll::Ready(Err(error)) => return failed(error),
+                        Poll::Pending if ticket.is_shed(cx) => return shed(),
+                        Poll::Pending => {
+                            *self = Self::Handshaking(handshake, ticket);
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                Self::Done => return Poll::Pending,
             }
         }
+    }
+
+    /// When to ask for a slot again.
+    fn ask_again(&self) -> Option<Instant> {
         match self {
-            Self::Handshaking { handshake, .. } => match ready!(Pin::new(handshake).poll(cx)) {
-                Ok(stream) => Poll::Ready(server.tls.finish(stream)),
-                Err(error) => Poll::Ready(Err(HandshakeError::from_tls(error))),
-            },
-            // Polled after its end, or the slots are closed, which nobody does.
-            Self::Waiting(..) | Self::Done => Poll::Pending,
+            Self::Wanting(.., until) => *until,
+            Self::Greeting(..) | Self::Handshaking(..) | Self::Done => None,
         }
     }
 
     fn timed_out(&self, server: &Server) -> HandshakeError {
         let limit = server.handshake_timeout;
         let detail = match self {
-            Self::Waiting(..) => format!(
+            Self::Wanting(..) => format!(
                 "no slot was free within {limit:?}: {} handshakes (max_handshakes) went on",
-                server.max_handshakes
+                server.admission.max_handshakes
             ),
-            Self::Handshaking { .. } | Self::Done => {
+            Self::Greeting(..) | Self::Handshaking(..) | Self::Done => {
                 format!("the client did not finish it within {limit:?}")
             }
         };
@@ -158,11 +180,20 @@ where
     }
 }
 
+fn made_room(server: &Server) -> HandshakeError {
+    let detail = format!(
+        "it made room for others: max_handshakes is {}, max_waiting {}",
+        server.admission.max_handshakes, server.admission.max_waiting
+    );
+    HandshakeError::new(Reason::Overloaded, detail)
+}
+
 impl<IO> fmt::Debug for AcceptFuture<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Waiting(..) => "waiting for a slot",
-            State::Handshaking { .. } => "handshaking",
+            State::Greeting(..) => "waiting for the client",
+            State::Wanting(..) => "waiting for a slot",
+            State::Handshaking(..) => "handshaking",
             State::Done => "done",
         };
         f.debug_tuple("AcceptFuture").field(&state).finish()

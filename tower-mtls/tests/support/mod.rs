@@ -4,6 +4,7 @@
 
 #[cfg(feature = "dev")]
 pub mod ca;
+pub mod task;
 
 use std::{convert::Infallible, io};
 
@@ -88,6 +89,12 @@ pub async fn handshake(layer: &MtlsLayer, acceptor: &Acceptor) -> Outcome {
     let (near, far) = duplex(64 * 1024);
     let (client, server) = tokio::join!(connect(layer, near), accept(acceptor, far));
     Outcome { client, server }
+}
+
+/// A good client gets through.
+pub async fn succeeds(acceptor: &Acceptor) {
+    let layer = layer(trust(), web(), Expected::TrustDomain);
+    handshake(&layer, acceptor).await.both();
 }
 
 /// The verified peers that the client and the server of a connection between the fixtures see.
