@@ -28,6 +28,8 @@
 //! # #[cfg(not(feature = "dev"))]
 //! # fn main() {}
 //! ```
+//!
+//! [`MtlsListener`] is that loop.
 
 use std::{
     fmt,
@@ -49,6 +51,9 @@ use crate::{
     stats::Counters,
 };
 
+mod listener;
+
+pub use self::listener::{Listen, MtlsListener};
 pub use crate::stats::Stats;
 
 /// A service that takes a connection and gives it back verified; see the [module](self).

@@ -9,6 +9,8 @@ pub mod authorize;
 pub mod dev;
 pub mod error;
 pub mod future;
+#[cfg(feature = "http")]
+pub mod http;
 
 mod admission;
 mod config;

@@ -231,7 +231,7 @@ mod in_extensions {
 
     use http::{Response, StatusCode};
     use tower::ServiceBuilder;
-    use tower_mtls::authorize::Forbidden;
+    use tower_mtls::{authorize::Forbidden, http::AddPeerLayer};
 
     use super::*;
 
@@ -303,6 +303,25 @@ mod in_extensions {
                 .unwrap();
             assert_eq!(response.status(), StatusCode::OK, "{content_type}");
             assert_eq!(response.headers()["grpc-status"], "7");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_peer_of_the_connection_is_in_each_request() {
+        let (api, web) = fixture_peers().await;
+        let authorize = AuthorizeLayer::from_extensions(AllowList::parse([WEB_ID]).unwrap());
+        let inner = authorize.layer(service_fn(|_: http::Request<()>| async {
+            Ok::<_, Infallible>("welcome")
+        }));
+        for (peer, permitted) in [(Some(&web), true), (Some(&api), false), (None, false)] {
+            let service = AddPeerLayer::new(peer.cloned()).layer(inner.clone());
+            for _ in 0..2 {
+                // What another layer has put there is not this connection's.
+                let mut request = http::Request::new(());
+                request.extensions_mut().insert(web.clone());
+                let outcome = service.clone().oneshot(request).await;
+                assert_eq!(outcome.is_ok(), permitted, "{peer:?}");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-use http::{
+use ::http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE,
 };
 

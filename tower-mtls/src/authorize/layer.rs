@@ -54,8 +54,8 @@ impl<F, P> AuthorizeLayer<F, P> {
 }
 
 #[cfg(feature = "http")]
-impl<B, P: Policy<http::Request<B>>>
-    AuthorizeLayer<fn(&http::Request<B>) -> Option<&PeerIdentity>, P>
+impl<B, P: Policy<::http::Request<B>>>
+    AuthorizeLayer<fn(&::http::Request<B>) -> Option<&PeerIdentity>, P>
 {
     /// Lets through what `policy` permits, and finds the peer in the extensions of the request.
     ///
