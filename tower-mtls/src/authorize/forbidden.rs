@@ -30,8 +30,10 @@ use crate::error::Denied;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forbidden;
 
-impl<B, B2: Default> Respond<Request<B>, Response<B2>> for Forbidden {
-    fn respond(&self, _denied: Denied, request: &Request<B>) -> Result<Response<B2>, Denied> {
+impl<B, B2: Default, E> Respond<Request<B>, Response<B2>, E> for Forbidden {
+    type Error = E;
+
+    fn respond(&self, _denied: Denied, request: &Request<B>) -> Result<Response<B2>, E> {
         let mut response = Response::new(B2::default());
         if is_grpc(request.headers()) {
             let headers = response.headers_mut();

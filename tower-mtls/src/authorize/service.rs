@@ -12,14 +12,11 @@ use super::{
     Fail, Policy, Respond,
     layer::{Gate, Verdict},
 };
-use crate::{
-    PeerIdentity,
-    error::{BoxError, Denied},
-};
+use crate::PeerIdentity;
 
 /// A service behind a policy: what [`AuthorizeLayer`](super::AuthorizeLayer) makes.
 ///
-/// It is ready when the service inside is. A refused request ends in [`Denied`] from the response
+/// It is ready when the service inside is. A refused request ends in [`Denied`](crate::error::Denied) from the response
 /// future, or in the response that the layer makes in its place; the service inside never sees it, and
 /// stays ready for the next one.
 #[derive(Clone)]
@@ -47,16 +44,16 @@ impl<S, F, P, R> Authorize<S, F, P, R> {
 impl<S, F, P, R, Req> Service<Req> for Authorize<S, F, P, R>
 where
     S: Service<Req>,
-    S::Error: Into<BoxError>,
+    S::Error: Into<R::Error>,
     F: Fn(&Req) -> Option<&PeerIdentity>,
     P: Policy<Req>,
-    R: Respond<Req, S::Response>,
+    R: Respond<Req, S::Response, S::Error>,
 {
     type Response = S::Response;
-    type Error = BoxError;
-    type Future = ResponseFuture<S::Future, S::Response>;
+    type Error = R::Error;
+    type Future = ResponseFuture<S::Future, S::Response, R::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), R::Error>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
@@ -91,28 +88,28 @@ pin_project! {
     ///
     /// Dropping it drops the future of the service inside, and nothing else.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<F, T> {
+    pub struct ResponseFuture<F, T, E> {
         #[pin]
-        state: State<F, T>,
+        state: State<F, T, E>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F, T> {
+    enum State<F, T, E> {
         Permitted { #[pin] response: F },
-        Refused { outcome: Option<Result<T, Denied>> },
+        Refused { outcome: Option<Result<T, E>> },
     }
 }
 
-impl<F, T> ResponseFuture<F, T> {
+impl<F, T, E> ResponseFuture<F, T, E> {
     fn permitted(response: F) -> Self {
         Self {
             state: State::Permitted { response },
         }
     }
 
-    fn refused(outcome: Result<T, Denied>) -> Self {
+    fn refused(outcome: Result<T, E>) -> Self {
         Self {
             state: State::Refused {
                 outcome: Some(outcome),
@@ -121,25 +118,25 @@ impl<F, T> ResponseFuture<F, T> {
     }
 }
 
-impl<F, T, E> Future for ResponseFuture<F, T>
+impl<F, T, E, E2> Future for ResponseFuture<F, T, E>
 where
-    F: Future<Output = Result<T, E>>,
-    E: Into<BoxError>,
+    F: Future<Output = Result<T, E2>>,
+    E2: Into<E>,
 {
-    type Output = Result<T, BoxError>;
+    type Output = Result<T, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProjection::Permitted { response } => response.poll(cx).map_err(Into::into),
             StateProjection::Refused { outcome } => match outcome.take() {
-                Some(outcome) => Poll::Ready(outcome.map_err(Into::into)),
+                Some(outcome) => Poll::Ready(outcome),
                 None => Poll::Pending,
             },
         }
     }
 }
 
-impl<F, T> fmt::Debug for ResponseFuture<F, T> {
+impl<F, T, E> fmt::Debug for ResponseFuture<F, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Permitted { .. } => "permitted",
