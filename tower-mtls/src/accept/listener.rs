@@ -52,6 +52,7 @@ pub trait Listen {
 ///     });
 /// }
 /// # }
+/// # fn main() { let _ = serve; }
 /// ```
 pub struct MtlsListener<L: Listen> {
     listener: L,
