@@ -9,7 +9,7 @@ use rustls::{
 };
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{StartHandshake, TlsConnector, TlsStream};
+use tokio_rustls::{StartHandshake, TlsConnector, TlsStream, server::FallibleAccept};
 
 use crate::{
     Credentials, MtlsStream, TrustBundle,
@@ -116,11 +116,11 @@ impl ServerTls {
         })
     }
 
-    pub(crate) fn accept<IO>(&self, start: StartHandshake<IO>) -> tokio_rustls::Accept<IO>
+    pub(crate) fn accept<IO>(&self, start: StartHandshake<IO>) -> FallibleAccept<IO>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        start.into_stream(self.config.clone())
+        start.into_stream(self.config.clone()).into_fallible()
     }
 
     pub(crate) fn finish<IO>(

@@ -2,6 +2,7 @@
 
 mod accept;
 mod connect;
+mod linger;
 
 use tracing::{debug, warn};
 
@@ -22,15 +23,17 @@ fn conclude<IO>(
             let peer = stream.peer().map(tracing::field::display);
             debug!(side, peer, "handshake done");
         }
-        Err(error) => {
-            attempt.fail(error.reason());
-            let reason = error.reason().as_str();
-            let claimed_peer = error.claimed_peer().map(tracing::field::display);
-            if error.reason().is_refusal() {
-                warn!(side, reason, claimed_peer, %error, "peer refused");
-            } else {
-                debug!(side, reason, claimed_peer, %error, "handshake failed");
-            }
-        }
+        Err(error) => fail(side, attempt, error),
+    }
+}
+
+fn fail(side: &'static str, attempt: &mut Attempt, error: &HandshakeError) {
+    attempt.fail(error.reason());
+    let reason = error.reason().as_str();
+    let claimed_peer = error.claimed_peer().map(tracing::field::display);
+    if error.reason().is_refusal() {
+        warn!(side, reason, claimed_peer, %error, "peer refused");
+    } else {
+        debug!(side, reason, claimed_peer, %error, "handshake failed");
     }
 }

@@ -159,6 +159,10 @@ impl Attempt {
         self.counters.failed[reason as usize].fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended)
+    }
+
     fn leave(&mut self) {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Waiting => self.counters.waiting.fetch_sub(1, Relaxed),

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_test::{assert_pending, assert_ready, task::spawn};
 use tower::{Service, ServiceExt};
 use tower_mtls::{
-    Expected,
+    Expected, MtlsLayer,
     accept::{Acceptor, AcceptorBuilder},
     error::Reason,
 };
@@ -196,6 +196,42 @@ async fn a_drip_of_bytes_does_not_stretch_the_time() {
         advance(TIMEOUT / 100).await;
     }
     panic!("the whole message went in");
+}
+
+/// The alert is not lost to a reset, although the request is never read.
+#[tokio::test]
+async fn a_refused_client_that_has_written_reads_why() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = builder().build().unwrap();
+    let stats = acceptor.clone();
+    tokio::spawn(async move {
+        loop {
+            let (io, _) = listener.accept().await.unwrap();
+            tokio::spawn(acceptor.clone().oneshot(io));
+        }
+    });
+    let anonymous = MtlsLayer::builder(trust())
+        .expect(Expected::TrustDomain)
+        .build()
+        .unwrap();
+    for _ in 0..20 {
+        let connect = tower::Layer::layer(&anonymous, tower::service_fn(TcpStream::connect));
+        let mut stream = connect.oneshot(address).await.unwrap();
+        // Like a client that is slow to look at answers.
+        for _ in 0..20 {
+            stream.write_all(&[b'x'; 512]).await.expect("no reset");
+            tokio::task::yield_now().await;
+        }
+        stream.flush().await.expect("no reset");
+        let error = stream.read_u8().await.expect_err("refused");
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::PermissionDenied,
+            "{error}"
+        );
+    }
+    assert_eq!(stats.stats().failed(Reason::NoCertificate), 20);
 }
 
 fn builder() -> AcceptorBuilder {

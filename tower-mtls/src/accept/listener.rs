@@ -109,7 +109,7 @@ impl<L: Listen> MtlsListener<L> {
                     debug!(%error, "a connection was gone before it was accepted");
                 }
                 Err(error) => {
-                    warn!(%error, "the listener cannot accept: tried again in {PAUSE:?}");
+                    warn!(%error, "cannot accept; trying again soon");
                     self.pause = Some(Box::pin(sleep(PAUSE)));
                 }
             }

@@ -10,8 +10,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::FallibleAccept};
 
+use super::linger::Linger;
 use crate::{
     MtlsStream,
     accept::Server,
@@ -49,7 +50,9 @@ enum State<IO> {
     Greeting(Box<LazyConfigAcceptor<IO>>, Ticket),
     /// Asks for a slot, and again at the time given.
     Wanting(Box<StartHandshake<IO>>, Ticket, Option<Instant>),
-    Handshaking(Box<tokio_rustls::Accept<IO>>, Ticket),
+    Handshaking(Box<FallibleAccept<IO>>, Ticket),
+    /// Refused, and the client may still read why.
+    Refusing(Linger<IO>, HandshakeError),
     Done,
 }
 
@@ -84,10 +87,7 @@ where
             if let Poll::Ready(outcome) = this.state.poll(cx, this.server, this.attempt) {
                 break outcome;
             }
-            let until = this
-                .state
-                .ask_again()
-                .map_or(*this.expires, |time| time.min(*this.expires));
+            let until = this.state.wake_at(*this.expires);
             match this.timer.as_mut().as_pin_mut() {
                 None => this.timer.set(Some(sleep_until(until))),
                 Some(timer) if timer.deadline() != until => timer.reset(until),
@@ -96,13 +96,15 @@ where
             if let Some(timer) = this.timer.as_mut().as_pin_mut() {
                 ready!(timer.poll(cx));
             }
-            if until == *this.expires {
+            if until == *this.expires && !matches!(this.state, State::Refusing(..)) {
                 break Err(this.state.timed_out(this.server));
             }
         };
         // The slot is free before the caller learns of the outcome.
         *this.state = State::Done;
-        super::conclude("server", this.attempt, &outcome);
+        if !this.attempt.is_ended() {
+            super::conclude("server", this.attempt, &outcome);
+        }
         Poll::Ready(outcome)
     }
 }
@@ -144,7 +146,15 @@ where
                 Self::Handshaking(mut handshake, ticket) => {
                     match Pin::new(&mut *handshake).poll(cx) {
                         Poll::Ready(Ok(stream)) => return Poll::Ready(server.tls.finish(stream)),
-                        Poll::Ready(Err(error)) => return failed(error),
+                        Poll::Ready(Err((error, io))) => {
+                            drop(ticket);
+                            let error = HandshakeError::from_tls(error);
+                            if error.reason() == Reason::Io {
+                                return Poll::Ready(Err(error));
+                            }
+                            super::fail("server", attempt, &error);
+                            Self::Refusing(Linger::new(io), error)
+                        }
                         Poll::Pending if ticket.is_shed(cx) => return shed(),
                         Poll::Pending => {
                             *self = Self::Handshaking(handshake, ticket);
@@ -152,16 +162,24 @@ where
                         }
                     }
                 }
+                Self::Refusing(mut linger, error) => {
+                    if linger.poll(cx).is_ready() || Instant::now() >= linger.until() {
+                        return Poll::Ready(Err(error));
+                    }
+                    *self = Self::Refusing(linger, error);
+                    return Poll::Pending;
+                }
                 Self::Done => return Poll::Pending,
             }
         }
     }
 
-    /// When to ask for a slot again.
-    fn ask_again(&self) -> Option<Instant> {
+    /// When there is something to do again, whoever wakes the task before; `expires` is the last of it.
+    fn wake_at(&self, expires: Instant) -> Instant {
         match self {
-            Self::Wanting(.., until) => *until,
-            Self::Greeting(..) | Self::Handshaking(..) | Self::Done => None,
+            Self::Wanting(.., Some(ask_again)) => expires.min(*ask_again),
+            Self::Refusing(linger, _) => linger.until(),
+            Self::Wanting(..) | Self::Greeting(..) | Self::Handshaking(..) | Self::Done => expires,
         }
     }
 
@@ -172,7 +190,7 @@ where
                 "no slot was free within {limit:?}: {} handshakes (max_handshakes) went on",
                 server.admission.max_handshakes
             ),
-            Self::Greeting(..) | Self::Handshaking(..) | Self::Done => {
+            Self::Greeting(..) | Self::Handshaking(..) | Self::Refusing(..) | Self::Done => {
                 format!("the client did not finish it within {limit:?}")
             }
         };
@@ -194,6 +212,7 @@ impl<IO> fmt::Debug for AcceptFuture<IO> {
             State::Greeting(..) => "waiting for the client",
             State::Wanting(..) => "waiting for a slot",
             State::Handshaking(..) => "handshaking",
+            State::Refusing(..) => "refusing",
             State::Done => "done",
         };
         f.debug_tuple("AcceptFuture").field(&state).finish()
