@@ -45,9 +45,12 @@ use tower_service::Service;
 use crate::{
     Credentials, MtlsStream, TrustBundle,
     config::{ServerTls, check_alpn},
+    connections::Connections,
     error::{HandshakeError, InvalidSetting},
     future::AcceptFuture,
     layer::{DEFAULT_HANDSHAKE_TIMEOUT, check_timeout},
+    live::Live,
+    source::{Snapshot, Source},
     stats::Counters,
 };
 
@@ -80,23 +83,35 @@ pub struct Acceptor {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct AcceptorBuilder {
-    credentials: Credentials,
+    own: Own,
     clients: Clients,
     alpn: Vec<Vec<u8>>,
     handshake_timeout: Duration,
     max_handshakes: usize,
+    end_connections: bool,
 }
 
+/// This side's certificate.
+#[derive(Clone, Debug)]
+enum Own {
+    Fixed(Credentials),
+    Rotating(Source),
+}
+
+/// Whose certificates are verified.
 #[derive(Clone, Debug)]
 enum Clients {
     Undecided,
     Anonymous,
     Verified(TrustBundle),
+    /// By what the source says at the time.
+    VerifiedBySource,
 }
 
 /// What all clones of an acceptor share.
 pub(crate) struct Server {
-    pub(crate) tls: ServerTls,
+    pub(crate) tls: Arc<Live<ServerTls>>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_handshakes: usize,
     pub(crate) slots: Arc<Semaphore>,
@@ -106,13 +121,15 @@ pub(crate) struct Server {
 impl Acceptor {
     /// Begins with the server's own certificate.
     pub fn builder(credentials: Credentials) -> AcceptorBuilder {
-        AcceptorBuilder {
-            credentials,
-            clients: Clients::Undecided,
-            alpn: Vec::new(),
-            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
-            max_handshakes: DEFAULT_MAX_HANDSHAKES,
-        }
+        AcceptorBuilder::new(Own::Fixed(credentials), Clients::Undecided)
+    }
+
+    /// Begins with a source of the server's own certificate and of the trust in clients, who need a certificate
+    /// that it vouches for.
+    ///
+    /// While the source has no snapshot, handshakes fail.
+    pub fn rotating(source: &Source) -> AcceptorBuilder {
+        AcceptorBuilder::new(Own::Rotating(source.clone()), Clients::VerifiedBySource)
     }
 
     /// Counts of this acceptor's handshakes, all clones together.
@@ -149,6 +166,17 @@ impl fmt::Debug for Acceptor {
 }
 
 impl AcceptorBuilder {
+    fn new(own: Own, clients: Clients) -> Self {
+        Self {
+            own,
+            clients,
+            alpn: Vec::new(),
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            max_handshakes: DEFAULT_MAX_HANDSHAKES,
+            end_connections: true,
+        }
+    }
+
     /// Only clients with a certificate that this bundle vouches for are let in.
     pub fn require_client(mut self, trust: TrustBundle) -> Self {
         self.clients = Clients::Verified(trust);
@@ -188,6 +216,15 @@ impl AcceptorBuilder {
         self
     }
 
+    /// Whether a connection ends when its client is no longer accepted: the certificate has expired, or is found
+    /// at a rotation to be revoked or without a root. Default: true.
+    ///
+    /// Without it, [`MtlsStream::validity`] and [`PeerIdentity::is_valid`](crate::PeerIdentity::is_valid) tell.
+    pub fn end_connections(mut self, end: bool) -> Self {
+        self.end_connections = end;
+        self
+    }
+
     /// Checks the settings.
     pub fn build(self) -> Result<Acceptor, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
@@ -196,10 +233,8 @@ impl AcceptorBuilder {
             let value = self.max_handshakes.to_string();
             return Err(InvalidSetting::new("max_handshakes", value, "1 to 1000000"));
         }
-        let clients = match self.clients {
-            Clients::Verified(trust) => Some(trust),
-            Clients::Anonymous => None,
-            Clients::Undecided => {
+        let source = match (self.own, &self.clients) {
+            (_, Clients::Undecided) => {
                 let allowed = "`require_client` or `no_client_auth`: there is no default";
                 return Err(InvalidSetting::new(
                     "client authentication",
@@ -207,17 +242,56 @@ impl AcceptorBuilder {
                     allowed,
                 ));
             }
+            (Own::Rotating(source), _) => source,
+            (Own::Fixed(credentials), _) => Source::fixed(Snapshot::without_trust(credentials)),
         };
+        let (clients, alpn) = (self.clients, self.alpn);
+        let tls = Arc::new(Live::new(
+            source,
+            Box::new(move |snapshot| server_tls(snapshot, &clients, &alpn)),
+        )?);
+        let counters = Arc::<Counters>::default();
         Ok(Acceptor {
             server: Arc::new(Server {
-                tls: ServerTls::new(&self.credentials, clients, self.alpn)?,
+                connections: Arc::new(Connections::new(
+                    tls.clone(),
+                    counters.clone(),
+                    self.end_connections,
+                )),
+                tls,
                 handshake_timeout: self.handshake_timeout,
                 max_handshakes: self.max_handshakes,
                 slots: Arc::new(Semaphore::new(self.max_handshakes)),
-                counters: Arc::default(),
+                counters,
             }),
         })
     }
+}
+
+fn server_tls(
+    snapshot: &Snapshot,
+    clients: &Clients,
+    alpn: &[Vec<u8>],
+) -> Result<ServerTls, InvalidSetting> {
+    let Some(credentials) = snapshot.credentials() else {
+        return Err(InvalidSetting::new(
+            "source",
+            "a snapshot without credentials",
+            "one with a certificate: a server needs it",
+        ));
+    };
+    let clients = match clients {
+        Clients::Undecided | Clients::Anonymous => None,
+        Clients::Verified(trust) => Some(trust),
+        Clients::VerifiedBySource => Some(snapshot.trust().ok_or_else(|| {
+            InvalidSetting::new(
+                "source",
+                "a snapshot without trust",
+                "one with roots, or `no_client_auth`",
+            )
+        })?),
+    };
+    ServerTls::new(credentials, clients.cloned(), alpn.to_vec())
 }
 
 const DEFAULT_MAX_HANDSHAKES: usize = 256;

@@ -1,22 +1,34 @@
 //! One side's settings as the TLS library takes them: a snapshot per handshake, so that a later one
 //! may differ.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, ServerConfig, client::Resumption, crypto::CryptoProvider,
     server::NoServerSessionStorage, sign::SingleCertAndKey, version::TLS13,
 };
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use webpki::KeyUsage;
 
 use crate::{
     Credentials, MtlsStream, TrustBundle,
+    connections::{Connections, Judge},
     error::{HandshakeError, InvalidSetting, Reason},
+    live::Live,
     provider::provider,
+    source::Source,
+    stream::Peer,
     verify::{Accepted, PeerVerifier},
 };
+
+/// Where a connection is taken up, and with which trust it was verified.
+#[derive(Clone, Copy)]
+pub(crate) struct Open<'a> {
+    pub(crate) connections: &'a Arc<Connections>,
+    pub(crate) trust_serial: u64,
+}
 
 /// What one handshake of a client needs.
 #[derive(Clone)]
@@ -80,8 +92,14 @@ impl ClientTls {
     pub(crate) fn finish<IO>(
         &self,
         stream: tokio_rustls::client::TlsStream<IO>,
+        open: Open<'_>,
     ) -> Result<MtlsStream<IO>, HandshakeError> {
-        finish(stream.into(), Some(&self.verifier))
+        finish(stream.into(), Some(&self.verifier), open)
+    }
+
+    /// Whether a handshake now would accept this server.
+    pub(crate) fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<(), HandshakeError> {
+        self.verifier.judge(chain, KeyUsage::server_auth())
     }
 }
 
@@ -126,8 +144,53 @@ impl ServerTls {
     pub(crate) fn finish<IO>(
         &self,
         stream: tokio_rustls::server::TlsStream<IO>,
+        open: Open<'_>,
     ) -> Result<MtlsStream<IO>, HandshakeError> {
-        finish(stream.into(), self.verifier.as_deref())
+        finish(stream.into(), self.verifier.as_deref(), open)
+    }
+
+    /// Whether a handshake now would accept this client.
+    pub(crate) fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<(), HandshakeError> {
+        match &self.verifier {
+            Some(verifier) => verifier.judge(chain, KeyUsage::client_auth()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Judge for Live<ClientTls> {
+    fn source(&self) -> &Source {
+        self.source()
+    }
+
+    fn trust_serial(&self) -> u64 {
+        self.trust_serial()
+    }
+
+    fn leeway(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<(), HandshakeError> {
+        self.load()?.judge(chain)
+    }
+}
+
+impl Judge for Live<ServerTls> {
+    fn source(&self) -> &Source {
+        self.source()
+    }
+
+    fn trust_serial(&self) -> u64 {
+        self.trust_serial()
+    }
+
+    fn leeway(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<(), HandshakeError> {
+        self.load()?.judge(chain)
     }
 }
 
@@ -155,20 +218,25 @@ pub(crate) fn check_alpn(names: &[Vec<u8>]) -> Result<(), InvalidSetting> {
 fn finish<IO>(
     stream: TlsStream<IO>,
     verifier: Option<&PeerVerifier>,
+    open: Open<'_>,
 ) -> Result<MtlsStream<IO>, HandshakeError> {
     let Some(verifier) = verifier else {
         return Ok(MtlsStream::new(stream, None));
     };
     let (_, session) = stream.get_ref();
-    let leaf = session
-        .peer_certificates()
-        .and_then(<[_]>::first)
-        .ok_or_else(|| {
-            HandshakeError::new(Reason::NoCertificate, "the peer presented no certificate")
-        })?;
+    let chain = session.peer_certificates().unwrap_or_default();
+    let leaf = chain.first().ok_or_else(|| {
+        HandshakeError::new(Reason::NoCertificate, "the peer presented no certificate")
+    })?;
     let peer = verifier
         .identify(leaf)
         .map_err(|rejection| rejection.to_error())?;
+    let connections = open.connections;
+    let validity = connections.open(chain, peer.not_after(), open.trust_serial);
+    let peer = Peer {
+        identity: peer.with_validity(validity),
+        _connections: connections.clone(),
+    };
     Ok(MtlsStream::new(stream, Some(peer)))
 }
 

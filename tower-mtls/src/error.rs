@@ -1,8 +1,10 @@
 //! What can go wrong, and what to do about it.
 
 mod credentials;
+mod ended;
 mod handshake;
 mod reason;
+mod source;
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
@@ -11,8 +13,10 @@ use crate::PeerIdentity;
 pub(crate) use self::{credentials::Source, handshake::Rejection};
 pub use self::{
     credentials::{CredentialsError, CredentialsProblem},
+    ended::PeerNoLongerValid,
     handshake::HandshakeError,
     reason::Reason,
+    source::{Failure, SourceError},
 };
 
 /// The error of services that add a failure of their own to those of the service inside.

@@ -8,7 +8,10 @@ use tower_layer::Layer;
 use crate::{
     Credentials, DnsName, Mtls, SpiffeId, Stats, TrustBundle,
     config::{ClientTls, check_alpn},
+    connections::Connections,
     error::InvalidSetting,
+    live::Live,
+    source::{Snapshot, Source},
     stats::Counters,
     verify::Accepted,
 };
@@ -67,16 +70,34 @@ pub enum Expected {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MtlsBuilder {
-    trust: TrustBundle,
-    credentials: Option<Credentials>,
+    servers: Servers,
+    own: Own,
     expected: Option<Expected>,
     alpn: Vec<Vec<u8>>,
     handshake_timeout: Duration,
+    end_connections: bool,
+}
+
+/// By what servers are verified.
+#[derive(Clone, Debug)]
+enum Servers {
+    Fixed(TrustBundle),
+    Rotating(Source),
+}
+
+/// This side's certificate.
+#[derive(Clone, Debug)]
+enum Own {
+    Anonymous,
+    Fixed(Credentials),
+    /// What the source says at the time.
+    BySource,
 }
 
 /// What all clones of a layer and its services share.
 pub(crate) struct Client {
-    pub(crate) tls: ClientTls,
+    pub(crate) tls: Arc<Live<ClientTls>>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) counters: Arc<Counters>,
 }
@@ -84,13 +105,14 @@ pub(crate) struct Client {
 impl MtlsLayer {
     /// Begins with the roots that vouch for servers.
     pub fn builder(trust: TrustBundle) -> MtlsBuilder {
-        MtlsBuilder {
-            trust,
-            credentials: None,
-            expected: None,
-            alpn: Vec::new(),
-            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
-        }
+        MtlsBuilder::new(Servers::Fixed(trust), Own::Anonymous)
+    }
+
+    /// Begins with a source of the trust in servers and of this side's own certificate.
+    ///
+    /// While the source has no snapshot, or one without a certificate, handshakes fail.
+    pub fn rotating(source: &Source) -> MtlsBuilder {
+        MtlsBuilder::new(Servers::Rotating(source.clone()), Own::BySource)
     }
 
     /// Counts of the handshakes of this layer's services.
@@ -117,9 +139,37 @@ impl fmt::Debug for MtlsLayer {
 }
 
 impl MtlsBuilder {
-    /// This side's certificate. Without it only the server is authenticated: plain TLS.
+    fn new(servers: Servers, own: Own) -> Self {
+        Self {
+            servers,
+            own,
+            expected: None,
+            alpn: Vec::new(),
+            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
+            end_connections: true,
+        }
+    }
+
+    /// This side's certificate, which takes the place of the source's, if there is one. With neither, only the
+    /// server is authenticated: plain TLS.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
-        self.credentials = Some(credentials);
+        self.own = Own::Fixed(credentials);
+        self
+    }
+
+    /// This side shows no certificate, whatever the source has: plain TLS.
+    pub fn anonymous(mut self) -> Self {
+        self.own = Own::Anonymous;
+        self
+    }
+
+    /// Whether a connection ends when its server is no longer accepted: the certificate has expired, or is found
+    /// at a rotation to be revoked or without a root. Default: true.
+    ///
+    /// Without it, [`MtlsStream::validity`](crate::MtlsStream::validity) and
+    /// [`PeerIdentity::is_valid`](crate::PeerIdentity::is_valid) tell.
+    pub fn end_connections(mut self, end: bool) -> Self {
+        self.end_connections = end;
         self
     }
 
@@ -150,16 +200,59 @@ impl MtlsBuilder {
     pub fn build(self) -> Result<MtlsLayer, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
         check_alpn(&self.alpn)?;
-        let accepted = accepted(&self.trust, self.expected)?;
-        let tls = ClientTls::new(self.trust, accepted, self.credentials.as_ref(), self.alpn)?;
+        let Some(expected) = self.expected else {
+            let allowed = "one of `Expected`: there is no default";
+            return Err(InvalidSetting::new("expect", "missing", allowed));
+        };
+        let source = match self.servers {
+            Servers::Rotating(source) => source,
+            Servers::Fixed(trust) => Source::fixed(match &self.own {
+                Own::Fixed(credentials) => Snapshot::new(credentials.clone(), trust),
+                Own::Anonymous | Own::BySource => Snapshot::without_credentials(trust),
+            }),
+        };
+        let (own, alpn) = (self.own, self.alpn);
+        let tls = Arc::new(Live::new(
+            source,
+            Box::new(move |snapshot| client_tls(snapshot, &own, &expected, &alpn)),
+        )?);
+        let counters = Arc::<Counters>::default();
         Ok(MtlsLayer {
             client: Arc::new(Client {
+                connections: Arc::new(Connections::new(
+                    tls.clone(),
+                    counters.clone(),
+                    self.end_connections,
+                )),
                 tls,
                 handshake_timeout: self.handshake_timeout,
-                counters: Arc::default(),
+                counters,
             }),
         })
     }
+}
+
+fn client_tls(
+    snapshot: &Snapshot,
+    own: &Own,
+    expected: &Expected,
+    alpn: &[Vec<u8>],
+) -> Result<ClientTls, InvalidSetting> {
+    let lacks = |what, allowed| InvalidSetting::new("source", what, allowed);
+
+    let Some(trust) = snapshot.trust() else {
+        return Err(lacks("a snapshot without trust", "one with roots"));
+    };
+    let credentials = match own {
+        Own::Anonymous => None,
+        Own::Fixed(credentials) => Some(credentials),
+        Own::BySource => Some(snapshot.credentials().ok_or_else(|| {
+            let allowed = "one with a certificate, or `anonymous` on the builder";
+            lacks("a snapshot without credentials", allowed)
+        })?),
+    };
+    let accepted = accepted(trust, expected.clone())?;
+    ClientTls::new(trust.clone(), accepted, credentials, alpn.to_vec())
 }
 
 /// Accepts a handshake timeout within the bounds.
@@ -177,16 +270,15 @@ pub(crate) fn check_timeout(timeout: Duration) -> Result<(), InvalidSetting> {
     }
 }
 
-fn accepted(trust: &TrustBundle, expected: Option<Expected>) -> Result<Accepted, InvalidSetting> {
+fn accepted(trust: &TrustBundle, expected: Expected) -> Result<Accepted, InvalidSetting> {
     let invalid = |value: String, allowed| Err(InvalidSetting::new("expect", value, allowed));
     let needs_domain = "this on a trust bundle with a trust domain: see `with_trust_domain`";
 
     match (expected, trust.trust_domain()) {
-        (None, _) => invalid("missing".into(), "one of `Expected`: there is no default"),
-        (Some(Expected::Spiffe(_) | Expected::TrustDomain), None) => {
+        (Expected::Spiffe(_) | Expected::TrustDomain, None) => {
             invalid("a SPIFFE identity".into(), needs_domain)
         }
-        (Some(Expected::Spiffe(ids)), Some(domain)) => {
+        (Expected::Spiffe(ids), Some(domain)) => {
             if ids.is_empty() {
                 return invalid("an empty list".into(), "at least one SPIFFE ID");
             }
@@ -195,12 +287,12 @@ fn accepted(trust: &TrustBundle, expected: Option<Expected>) -> Result<Accepted,
                 None => Ok(Accepted::OneOf(ids)),
             }
         }
-        (Some(Expected::TrustDomain), Some(_)) => Ok(Accepted::Any),
-        (Some(Expected::ServerName(name)), Some(_)) => invalid(
+        (Expected::TrustDomain, Some(_)) => Ok(Accepted::Any),
+        (Expected::ServerName(name), Some(_)) => invalid(
             format!("the server name {name}"),
             "a SPIFFE identity, because the trust bundle has a trust domain",
         ),
-        (Some(Expected::ServerName(name)), None) => {
+        (Expected::ServerName(name), None) => {
             match ServerName::try_from(name.as_str().to_owned()) {
                 Ok(server_name) => Ok(Accepted::Named(name, server_name)),
                 Err(_) => invalid(name.to_string(), "a DNS name that TLS can carry"),

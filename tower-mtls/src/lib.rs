@@ -9,17 +9,21 @@ pub mod authorize;
 pub mod dev;
 pub mod error;
 pub mod future;
+pub mod source;
 
 mod config;
+mod connections;
 mod credentials;
 mod identity;
 mod layer;
+mod live;
 mod peer;
 mod provider;
 mod service;
 mod stats;
 mod stream;
 mod trust;
+mod validity;
 mod verify;
 
 pub use crate::{
@@ -29,7 +33,9 @@ pub use crate::{
     layer::{Expected, MtlsBuilder, MtlsLayer},
     peer::PeerIdentity,
     service::Mtls,
+    source::Source,
     stats::Stats,
     stream::MtlsStream,
     trust::TrustBundle,
+    validity::Validity,
 };

@@ -14,7 +14,7 @@ use x509_parser::{
 };
 
 use crate::{
-    DnsName, Identity, SpiffeId, TrustDomain,
+    DnsName, Identity, SpiffeId, TrustDomain, Validity,
     error::{Reason, Rejection},
 };
 
@@ -23,10 +23,12 @@ use crate::{
 /// There is no way to make one but a handshake in which this crate verified the peer's certificate,
 /// so a request that carries it was received on such a connection, if it was put there by the server.
 /// It is read once per connection, and shared by all clones.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct PeerIdentity {
     identities: Arc<[Identity]>,
     not_after: SystemTime,
+    /// There is one in each that leaves the crate.
+    validity: Option<Validity>,
 }
 
 impl PeerIdentity {
@@ -48,9 +50,27 @@ impl PeerIdentity {
         self.identities.iter().find_map(Identity::as_spiffe)
     }
 
-    /// When the peer's certificate expires. Nothing ends the connection then.
+    /// When the peer's certificate expires. By default its connections end then.
     pub fn not_after(&self) -> SystemTime {
         self.not_after
+    }
+
+    /// Whether the peer would still be accepted: its certificate has not expired, and at the last rotation
+    /// it was not found to be revoked or without a root.
+    ///
+    /// It is cheap enough to ask for each request: it looks at the clock, and neither locks nor allocates.
+    pub fn is_valid(&self) -> bool {
+        self.validity.as_ref().is_some_and(Validity::is_valid)
+    }
+
+    /// Tells when the peer is no longer accepted, and why.
+    pub fn validity(&self) -> Option<&Validity> {
+        self.validity.as_ref()
+    }
+
+    pub(crate) fn with_validity(mut self, validity: Validity) -> Self {
+        self.validity = Some(validity);
+        self
     }
 
     /// The same peer, with the name under which it was just verified in front.
@@ -59,10 +79,19 @@ impl PeerIdentity {
         let others = self.identities.iter().filter(|other| **other != name);
         Self {
             identities: std::iter::once(&name).chain(others).cloned().collect(),
-            not_after: self.not_after,
+            ..self
         }
     }
 }
+
+/// Two connections of one peer have equal identities, whether or not they are still valid.
+impl PartialEq for PeerIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.identities == other.identities && self.not_after == other.not_after
+    }
+}
+
+impl Eq for PeerIdentity {}
 
 impl fmt::Display for PeerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,12 +127,18 @@ pub(crate) fn examine(
     Ok(PeerIdentity {
         identities,
         not_after,
+        validity: None,
     })
 }
 
-/// When a certificate expires, if it can be read at all.
-pub(crate) fn validity_end(certificate: &[u8]) -> Option<SystemTime> {
-    system_time(parse(certificate)?.validity().not_after)
+/// From when until when a certificate is valid, if it can be read at all.
+pub(crate) fn validity(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
+    let certificate = parse(certificate)?;
+    let validity = certificate.validity();
+    Some((
+        system_time(validity.not_before)?,
+        system_time(validity.not_after)?,
+    ))
 }
 
 /// Whether an issuing certificate may sign others: RFC 5280, 6.1.4 (n).

@@ -57,6 +57,11 @@ impl TrustBundle {
         &self.roots
     }
 
+    /// Whether a peer that one vouches for is vouched for by the other.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.roots == other.roots && self.trust_domain == other.trust_domain
+    }
+
     /// The roots' names, which tell a client which certificate to present: all of them, or none where
     /// they are too many for a handshake. A part would keep clients of the other roots away.
     pub(crate) fn hints(&self) -> Vec<DistinguishedName> {

@@ -13,7 +13,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use crate::{
     DnsName, PeerIdentity, SpiffeId, TrustBundle,
-    error::{Reason, Rejection},
+    error::{HandshakeError, Reason, Rejection},
     peer::{examine, may_sign_certificates},
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct PeerVerifier {
 }
 
 /// Which of the peers that the bundle vouches for are accepted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Accepted {
     Any,
     OneOf(Vec<SpiffeId>),
@@ -55,6 +55,19 @@ impl PeerVerifier {
             Accepted::Any | Accepted::OneOf(_) => Ok(peer),
             Accepted::Named(name, _) => Ok(peer.verified_as(name)),
         }
+    }
+
+    /// Whether a handshake now would accept this peer.
+    pub(crate) fn judge(
+        &self,
+        chain: &[CertificateDer<'_>],
+        usage: KeyUsage,
+    ) -> Result<(), HandshakeError> {
+        let verdict = match chain.split_first() {
+            Some((leaf, intermediates)) => self.verify(leaf, intermediates, UnixTime::now(), usage),
+            None => Err(rustls::Error::NoCertificatesPresented),
+        };
+        verdict.map_err(HandshakeError::from_rustls)
     }
 
     fn verify(

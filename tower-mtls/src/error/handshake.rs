@@ -73,7 +73,11 @@ impl HandshakeError {
         self.claimed_peer.as_ref()
     }
 
-    fn from_rustls(error: rustls::Error) -> Self {
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(crate) fn from_rustls(error: rustls::Error) -> Self {
         use rustls::Error::{AlertReceived, InvalidCertificate, NoCertificatesPresented};
 
         if let Some(rejection) = Rejection::of(&error) {

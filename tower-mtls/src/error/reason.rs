@@ -4,6 +4,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
+    /// This side has no certificate or no roots: its source has not given any yet, or none that fit.
+    NoCredentials,
     /// The client presented no certificate, and one is required.
     NoCertificate,
     /// No path leads from the peer's certificate to a root of the trust bundle.
@@ -34,6 +36,7 @@ pub enum Reason {
 impl Reason {
     /// Every reason, for those who export one time series for each.
     pub const ALL: &'static [Self] = &[
+        Self::NoCredentials,
         Self::NoCertificate,
         Self::UnknownIssuer,
         Self::Expired,
@@ -53,6 +56,7 @@ impl Reason {
     /// A short name in snake case, for logs and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::NoCredentials => "no_credentials",
             Self::NoCertificate => "no_certificate",
             Self::UnknownIssuer => "unknown_issuer",
             Self::Expired => "expired",
@@ -79,13 +83,18 @@ impl Reason {
             | Self::WrongIdentity
             | Self::NotAnSvid
             | Self::BadCertificate => true,
-            Self::RejectedByPeer | Self::Protocol | Self::Timeout | Self::Io => false,
+            Self::NoCredentials
+            | Self::RejectedByPeer
+            | Self::Protocol
+            | Self::Timeout
+            | Self::Io => false,
         }
     }
 
     /// What the reader of the error can do.
     pub(super) fn advice(self) -> &'static str {
         match self {
+            Self::NoCredentials => "see in the log why this side's source has none",
             Self::NoCertificate => "give the client credentials",
             Self::UnknownIssuer => "compare the trust bundle with the peer's issuer",
             Self::Expired => "renew the peer's certificate, or set this host's clock",

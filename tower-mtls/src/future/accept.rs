@@ -15,7 +15,9 @@ use tokio::{
 use crate::{
     MtlsStream,
     accept::Server,
+    config::{Open, ServerTls},
     error::{HandshakeError, Reason},
+    live::Current,
     stats::Attempt,
 };
 
@@ -48,8 +50,12 @@ pin_project! {
 )]
 enum State<IO> {
     Waiting(IO, Slot),
+    /// There are no credentials to begin with.
+    Failed(HandshakeError),
     Handshaking {
         handshake: tokio_rustls::Accept<IO>,
+        /// What was in force when it began.
+        tls: Arc<Current<ServerTls>>,
         _slot: OwnedSemaphorePermit,
     },
     Done,
@@ -113,9 +119,14 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     fn handshaking(io: IO, server: &Server, slot: OwnedSemaphorePermit) -> Self {
-        Self::Handshaking {
-            handshake: server.tls.accept(io),
-            _slot: slot,
+        server.tls.source().attend();
+        match server.tls.load() {
+            Ok(tls) => Self::Handshaking {
+                handshake: tls.accept(io),
+                tls,
+                _slot: slot,
+            },
+            Err(error) => Self::Failed(error),
         }
     }
 
@@ -134,9 +145,23 @@ where
             }
         }
         match self {
-            Self::Handshaking { handshake, .. } => match ready!(Pin::new(handshake).poll(cx)) {
-                Ok(stream) => Poll::Ready(server.tls.finish(stream)),
-                Err(error) => Poll::Ready(Err(HandshakeError::from_tls(error))),
+            Self::Handshaking { handshake, tls, .. } => {
+                match ready!(Pin::new(handshake).poll(cx)) {
+                    Ok(stream) => {
+                        let trust_serial = tls.trust_serial();
+                        let connections = &server.connections;
+                        let open = Open {
+                            connections,
+                            trust_serial,
+                        };
+                        Poll::Ready(tls.finish(stream, open))
+                    }
+                    Err(error) => Poll::Ready(Err(HandshakeError::from_tls(error))),
+                }
+            }
+            Self::Failed(_) => match std::mem::replace(self, Self::Done) {
+                Self::Failed(error) => Poll::Ready(Err(error)),
+                _ => Poll::Pending,
             },
             // Polled after its end, or the slots are closed, which nobody does.
             Self::Waiting(..) | Self::Done => Poll::Pending,
@@ -150,7 +175,7 @@ where
                 "no slot was free within {limit:?}: {} handshakes (max_handshakes) went on",
                 server.max_handshakes
             ),
-            Self::Handshaking { .. } | Self::Done => {
+            Self::Handshaking { .. } | Self::Failed(_) | Self::Done => {
                 format!("the client did not finish it within {limit:?}")
             }
         };
@@ -162,7 +187,7 @@ impl<IO> fmt::Debug for AcceptFuture<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Waiting(..) => "waiting for a slot",
-            State::Handshaking { .. } => "handshaking",
+            State::Handshaking { .. } | State::Failed(_) => "handshaking",
             State::Done => "done",
         };
         f.debug_tuple("AcceptFuture").field(&state).finish()

@@ -13,8 +13,10 @@ use tokio::{
 
 use crate::{
     MtlsStream,
+    config::{ClientTls, Open},
     error::{BoxError, HandshakeError, Reason},
     layer::Client,
+    live::Current,
     stats::Attempt,
 };
 
@@ -43,6 +45,8 @@ pin_project! {
         Connecting { #[pin] connect: F },
         Handshaking {
             handshake: tokio_rustls::Connect<IO>,
+            // What was in force when it began.
+            tls: Arc<Current<ClientTls>>,
             attempt: Attempt,
             #[pin]
             deadline: Sleep,
@@ -81,19 +85,38 @@ where
                         }
                     };
                     let client = &**this.client;
+                    let mut attempt = Attempt::running(&client.counters);
+                    client.tls.source().attend();
+                    let tls = match client.tls.load() {
+                        Ok(tls) => tls,
+                        Err(error) => {
+                            this.state.set(State::Done);
+                            let outcome = Err(error);
+                            super::conclude("client", &mut attempt, &outcome);
+                            return Poll::Ready(outcome.map_err(Into::into));
+                        }
+                    };
                     this.state.set(State::Handshaking {
-                        handshake: client.tls.connect(io),
-                        attempt: Attempt::running(&client.counters),
+                        handshake: tls.connect(io),
+                        tls,
+                        attempt,
                         deadline: sleep(client.handshake_timeout),
                     });
                 }
                 StateProjection::Handshaking {
                     handshake,
+                    tls,
                     attempt,
                     deadline,
                 } => {
                     let outcome = match Pin::new(handshake).poll(cx) {
-                        Poll::Ready(Ok(stream)) => this.client.tls.finish(stream),
+                        Poll::Ready(Ok(stream)) => {
+                            let open = Open {
+                                connections: &this.client.connections,
+                                trust_serial: tls.trust_serial(),
+                            };
+                            tls.finish(stream, open)
+                        }
                         Poll::Ready(Err(error)) => Err(HandshakeError::from_tls(error)),
                         Poll::Pending => {
                             ready!(deadline.poll(cx));

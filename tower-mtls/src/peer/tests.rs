@@ -84,7 +84,7 @@ fn read_all(bytes: &[u8]) {
     let _ = examine(bytes, Some(&domain("example.org")));
     let _ = examine(bytes, None);
     let _ = may_sign_certificates(bytes);
-    let _ = validity_end(bytes);
+    let _ = validity(bytes);
 }
 
 fn der(pem: &[u8]) -> Vec<u8> {
