@@ -43,8 +43,8 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    Credentials, MtlsStream, TrustBundle,
-    config::{ServerTls, check_alpn},
+    Credentials, Cryptography, MtlsStream, Trust,
+    config::{Clients, ServerTls, TlsSettings},
     error::{HandshakeError, InvalidSetting},
     future::AcceptFuture,
     layer::{DEFAULT_HANDSHAKE_TIMEOUT, check_timeout},
@@ -81,17 +81,10 @@ pub struct Acceptor {
 #[must_use]
 pub struct AcceptorBuilder {
     credentials: Credentials,
-    clients: Clients,
-    alpn: Vec<Vec<u8>>,
+    clients: Option<Clients>,
+    tls: TlsSettings,
     handshake_timeout: Duration,
     max_handshakes: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Clients {
-    Undecided,
-    Anonymous,
-    Verified(TrustBundle),
 }
 
 /// What all clones of an acceptor share.
@@ -108,8 +101,8 @@ impl Acceptor {
     pub fn builder(credentials: Credentials) -> AcceptorBuilder {
         AcceptorBuilder {
             credentials,
-            clients: Clients::Undecided,
-            alpn: Vec::new(),
+            clients: None,
+            tls: TlsSettings::default(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             max_handshakes: DEFAULT_MAX_HANDSHAKES,
         }
@@ -149,15 +142,29 @@ impl fmt::Debug for Acceptor {
 }
 
 impl AcceptorBuilder {
-    /// Only clients with a certificate that this bundle vouches for are let in.
-    pub fn require_client(mut self, trust: TrustBundle) -> Self {
-        self.clients = Clients::Verified(trust);
+    /// Only clients with a certificate that is vouched for are let in: by a
+    /// [`TrustBundle`](crate::TrustBundle), or by a [`Trust`] of several and of revocation lists.
+    pub fn require_client(mut self, trust: impl Into<Trust>) -> Self {
+        self.clients = Some(Clients::Verified {
+            trust: trust.into(),
+            required: true,
+        });
+        self
+    }
+
+    /// Clients are asked for a certificate, and let in without one too: [`MtlsStream::peer`] is `None` for those.
+    /// A client whose certificate is not vouched for is refused all the same.
+    pub fn optional_client(mut self, trust: impl Into<Trust>) -> Self {
+        self.clients = Some(Clients::Verified {
+            trust: trust.into(),
+            required: false,
+        });
         self
     }
 
     /// No client is asked for a certificate: [`MtlsStream::peer`] is `None` for all of them.
     pub fn no_client_auth(mut self) -> Self {
-        self.clients = Clients::Anonymous;
+        self.clients = Some(Clients::Anonymous);
         self
     }
 
@@ -170,7 +177,29 @@ impl AcceptorBuilder {
         I: IntoIterator,
         I::Item: Into<Vec<u8>>,
     {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self.tls.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How far this host's clock may be off: a certificate or a revocation list is accepted by this much before
+    /// and after its time. 0 to 10 min. Default: 0, because SVIDs live short and issuers date them back.
+    pub fn clock_skew(mut self, skew: Duration) -> Self {
+        self.tls.clock_skew = skew;
+        self
+    }
+
+    /// Accepts TLS 1.2 too, for peers that know no better. Default: TLS 1.3 only.
+    ///
+    /// In TLS 1.2 everybody on the way sees the certificates of both sides, and the key exchange does not resist
+    /// quantum computers. Sessions are not resumed in either version.
+    pub fn allow_tls12(mut self, allow: bool) -> Self {
+        self.tls.allow_tls12 = allow;
+        self
+    }
+
+    /// The cryptography of the handshakes. Default: the first of [`Cryptography::AVAILABLE`].
+    pub fn cryptography(mut self, cryptography: Cryptography) -> Self {
+        self.tls.cryptography = Some(cryptography);
         self
     }
 
@@ -191,26 +220,23 @@ impl AcceptorBuilder {
     /// Checks the settings.
     pub fn build(self) -> Result<Acceptor, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
-        check_alpn(&self.alpn)?;
+        self.tls.check()?;
         if !(1..=MAX_MAX_HANDSHAKES).contains(&self.max_handshakes) {
             let value = self.max_handshakes.to_string();
             return Err(InvalidSetting::new("max_handshakes", value, "1 to 1000000"));
         }
-        let clients = match self.clients {
-            Clients::Verified(trust) => Some(trust),
-            Clients::Anonymous => None,
-            Clients::Undecided => {
-                let allowed = "`require_client` or `no_client_auth`: there is no default";
-                return Err(InvalidSetting::new(
-                    "client authentication",
-                    "missing",
-                    allowed,
-                ));
-            }
+        let Some(clients) = self.clients else {
+            let allowed =
+                "`require_client`, `optional_client` or `no_client_auth`: there is no default";
+            return Err(InvalidSetting::new(
+                "client authentication",
+                "missing",
+                allowed,
+            ));
         };
         Ok(Acceptor {
             server: Arc::new(Server {
-                tls: ServerTls::new(&self.credentials, clients, self.alpn)?,
+                tls: ServerTls::new(&self.credentials, clients, &self.tls)?,
                 handshake_timeout: self.handshake_timeout,
                 max_handshakes: self.max_handshakes,
                 slots: Arc::new(Semaphore::new(self.max_handshakes)),

@@ -6,8 +6,8 @@ use rustls_pki_types::ServerName;
 use tower_layer::Layer;
 
 use crate::{
-    Credentials, DnsName, Mtls, SpiffeId, Stats, TrustBundle,
-    config::{ClientTls, check_alpn},
+    Credentials, Cryptography, DnsName, Mtls, SpiffeId, Stats, Trust, TrustDomain,
+    config::{ClientTls, TlsSettings},
     error::InvalidSetting,
     stats::Counters,
     verify::Accepted,
@@ -50,14 +50,16 @@ pub struct MtlsLayer {
 ///
 /// The identity of a server is a property of the service that is dialled, not of its address: name the
 /// workload, and any address that discovery gives may be tried, for a wrong one is refused. What is
-/// expected must fit the trust bundle; a builder says so where it does not.
+/// expected must fit the trust; a builder says so where it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {
-    /// Any one of these workloads. Each must belong to the trust bundle's trust domain.
+    /// Any one of these workloads. There must be a bundle for the trust domain of each.
     Spiffe(Vec<SpiffeId>),
-    /// Any workload of the trust bundle's trust domain.
+    /// Any workload of this side's own trust domain, that of the [`Trust`]'s first bundle.
     TrustDomain,
+    /// Any workload of these trust domains. There must be a bundle for each.
+    TrustDomains(Vec<TrustDomain>),
     /// The server of this name, in a plain PKI: the trust bundle has no trust domain. The name is
     /// sent to the server (SNI).
     ServerName(DnsName),
@@ -67,10 +69,10 @@ pub enum Expected {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct MtlsBuilder {
-    trust: TrustBundle,
+    trust: Trust,
     credentials: Option<Credentials>,
     expected: Option<Expected>,
-    alpn: Vec<Vec<u8>>,
+    tls: TlsSettings,
     handshake_timeout: Duration,
 }
 
@@ -82,13 +84,14 @@ pub(crate) struct Client {
 }
 
 impl MtlsLayer {
-    /// Begins with the roots that vouch for servers.
-    pub fn builder(trust: TrustBundle) -> MtlsBuilder {
+    /// Begins with who vouches for servers: a [`TrustBundle`](crate::TrustBundle), or a [`Trust`] of several and
+    /// of revocation lists.
+    pub fn builder(trust: impl Into<Trust>) -> MtlsBuilder {
         MtlsBuilder {
-            trust,
+            trust: trust.into(),
             credentials: None,
             expected: None,
-            alpn: Vec::new(),
+            tls: TlsSettings::default(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
         }
     }
@@ -136,7 +139,29 @@ impl MtlsBuilder {
         I: IntoIterator,
         I::Item: Into<Vec<u8>>,
     {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self.tls.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How far this host's clock may be off: a certificate or a revocation list is accepted by this much before
+    /// and after its time. 0 to 10 min. Default: 0, because SVIDs live short and issuers date them back.
+    pub fn clock_skew(mut self, skew: Duration) -> Self {
+        self.tls.clock_skew = skew;
+        self
+    }
+
+    /// Accepts TLS 1.2 too, for peers that know no better. Default: TLS 1.3 only.
+    ///
+    /// In TLS 1.2 everybody on the way sees the certificates of both sides, and the key exchange does not resist
+    /// quantum computers. Sessions are not resumed in either version.
+    pub fn allow_tls12(mut self, allow: bool) -> Self {
+        self.tls.allow_tls12 = allow;
+        self
+    }
+
+    /// The cryptography of the handshakes. Default: the first of [`Cryptography::AVAILABLE`].
+    pub fn cryptography(mut self, cryptography: Cryptography) -> Self {
+        self.tls.cryptography = Some(cryptography);
         self
     }
 
@@ -149,9 +174,9 @@ impl MtlsBuilder {
     /// Checks the settings against each other.
     pub fn build(self) -> Result<MtlsLayer, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
-        check_alpn(&self.alpn)?;
+        self.tls.check()?;
         let accepted = accepted(&self.trust, self.expected)?;
-        let tls = ClientTls::new(self.trust, accepted, self.credentials.as_ref(), self.alpn)?;
+        let tls = ClientTls::new(self.trust, accepted, self.credentials.as_ref(), &self.tls)?;
         Ok(MtlsLayer {
             client: Arc::new(Client {
                 tls,
@@ -177,33 +202,43 @@ pub(crate) fn check_timeout(timeout: Duration) -> Result<(), InvalidSetting> {
     }
 }
 
-fn accepted(trust: &TrustBundle, expected: Option<Expected>) -> Result<Accepted, InvalidSetting> {
+/// What of the trust's peers is accepted, if that fits it.
+pub(crate) fn accepted(
+    trust: &Trust,
+    expected: Option<Expected>,
+) -> Result<Accepted, InvalidSetting> {
     let invalid = |value: String, allowed| Err(InvalidSetting::new("expect", value, allowed));
-    let needs_domain = "this on a trust bundle with a trust domain: see `with_trust_domain`";
+    let foreign = |domain: &&TrustDomain| trust.bundle_of(domain).is_none();
+    let needs_bundle = "identities of trust domains that there is a bundle for";
 
     match (expected, trust.trust_domain()) {
         (None, _) => invalid("missing".into(), "one of `Expected`: there is no default"),
-        (Some(Expected::Spiffe(_) | Expected::TrustDomain), None) => {
-            invalid("a SPIFFE identity".into(), needs_domain)
-        }
-        (Some(Expected::Spiffe(ids)), Some(domain)) => {
-            if ids.is_empty() {
-                return invalid("an empty list".into(), "at least one SPIFFE ID");
-            }
-            match ids.iter().find(|id| id.trust_domain() != domain) {
-                Some(id) => invalid(id.to_string(), "IDs of the trust bundle's trust domain"),
-                None => Ok(Accepted::OneOf(ids)),
-            }
-        }
-        (Some(Expected::TrustDomain), Some(_)) => Ok(Accepted::Any),
-        (Some(Expected::ServerName(name)), Some(_)) => invalid(
-            format!("the server name {name}"),
-            "a SPIFFE identity, because the trust bundle has a trust domain",
-        ),
         (Some(Expected::ServerName(name)), None) => {
             match ServerName::try_from(name.as_str().to_owned()) {
                 Ok(server_name) => Ok(Accepted::Named(name, server_name)),
                 Err(_) => invalid(name.to_string(), "a DNS name that TLS can carry"),
+            }
+        }
+        (Some(Expected::ServerName(name)), Some(_)) => invalid(
+            format!("the server name {name}"),
+            "a SPIFFE identity, because the trust bundle has a trust domain",
+        ),
+        (Some(_), None) => invalid(
+            "a SPIFFE identity".into(),
+            "this on a trust bundle with a trust domain: see `with_trust_domain`",
+        ),
+        (Some(Expected::TrustDomain), Some(_)) => Ok(Accepted::OwnTrustDomain),
+        (Some(Expected::TrustDomains(domains)), Some(_)) => match domains.iter().find(foreign) {
+            _ if domains.is_empty() => invalid("an empty list".into(), "at least one trust domain"),
+            Some(domain) => invalid(domain.to_string(), needs_bundle),
+            None => Ok(Accepted::TrustDomains(domains)),
+        },
+        (Some(Expected::Spiffe(ids)), Some(_)) => {
+            let mut ids_of = ids.iter();
+            match ids_of.find(|id| foreign(&id.trust_domain())) {
+                _ if ids.is_empty() => invalid("an empty list".into(), "at least one SPIFFE ID"),
+                Some(id) => invalid(id.to_string(), needs_bundle),
+                None => Ok(Accepted::OneOf(ids)),
             }
         }
     }

@@ -12,6 +12,8 @@ pub mod future;
 
 mod config;
 mod credentials;
+mod der;
+mod handshake;
 mod identity;
 mod layer;
 mod peer;
@@ -27,9 +29,10 @@ pub use crate::{
     error::BoxError,
     identity::{DnsName, Identity, SpiffeId, TrustDomain},
     layer::{Expected, MtlsBuilder, MtlsLayer},
-    peer::PeerIdentity,
+    peer::{Fingerprint, PeerIdentity},
+    provider::Cryptography,
     service::Mtls,
     stats::Stats,
     stream::MtlsStream,
-    trust::TrustBundle,
+    trust::{RevocationLists, Trust, TrustBundle, UnknownStatus},
 };

@@ -16,6 +16,7 @@ use crate::{
     MtlsStream,
     accept::Server,
     error::{HandshakeError, Reason},
+    handshake::Handshake,
     stats::Attempt,
 };
 
@@ -49,7 +50,7 @@ pin_project! {
 enum State<IO> {
     Waiting(IO, Slot),
     Handshaking {
-        handshake: tokio_rustls::Accept<IO>,
+        handshake: Handshake<tokio_rustls::Accept<IO>>,
         _slot: OwnedSemaphorePermit,
     },
     Done,
@@ -134,10 +135,7 @@ where
             }
         }
         match self {
-            Self::Handshaking { handshake, .. } => match ready!(Pin::new(handshake).poll(cx)) {
-                Ok(stream) => Poll::Ready(server.tls.finish(stream)),
-                Err(error) => Poll::Ready(Err(HandshakeError::from_tls(error))),
-            },
+            Self::Handshaking { handshake, .. } => handshake.poll(cx),
             // Polled after its end, or the slots are closed, which nobody does.
             Self::Waiting(..) | Self::Done => Poll::Pending,
         }
