@@ -43,11 +43,12 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    Credentials, MtlsStream, TrustBundle,
-    config::{ServerTls, check_alpn},
-    connections::Connections,
+    Credentials, Cryptography, MtlsStream, Trust,
+    config::{Clients, ServerTls, TlsSettings},
+    connections::{Connections, Register},
     error::{HandshakeError, InvalidSetting},
     future::AcceptFuture,
+    handshake::Handshake,
     layer::{DEFAULT_HANDSHAKE_TIMEOUT, check_timeout},
     live::Live,
     source::{Snapshot, Source},
@@ -84,8 +85,8 @@ pub struct Acceptor {
 #[must_use]
 pub struct AcceptorBuilder {
     own: Own,
-    clients: Clients,
-    alpn: Vec<Vec<u8>>,
+    clients: Asked,
+    tls: TlsSettings,
     handshake_timeout: Duration,
     max_handshakes: usize,
     end_connections: bool,
@@ -98,14 +99,15 @@ enum Own {
     Rotating(Source),
 }
 
-/// Whose certificates are verified.
+/// Who is asked for a certificate.
 #[derive(Clone, Debug)]
-enum Clients {
+enum Asked {
     Undecided,
-    Anonymous,
-    Verified(TrustBundle),
-    /// By what the source says at the time.
-    VerifiedBySource,
+    Decided(Clients),
+    /// Everybody, and the source says who vouches for it.
+    BySource {
+        required: bool,
+    },
 }
 
 /// What all clones of an acceptor share.
@@ -121,15 +123,16 @@ pub(crate) struct Server {
 impl Acceptor {
     /// Begins with the server's own certificate.
     pub fn builder(credentials: Credentials) -> AcceptorBuilder {
-        AcceptorBuilder::new(Own::Fixed(credentials), Clients::Undecided)
+        AcceptorBuilder::new(Own::Fixed(credentials), Asked::Undecided)
     }
 
-    /// Begins with a source of the server's own certificate and of the trust in clients, who need a certificate
-    /// that it vouches for.
+    /// Begins with a [`source`](crate::source) of the server's own certificate and of who vouches for clients.
+    /// Clients need a certificate, if nothing else is said.
     ///
     /// While the source has no snapshot, handshakes fail.
     pub fn rotating(source: &Source) -> AcceptorBuilder {
-        AcceptorBuilder::new(Own::Rotating(source.clone()), Clients::VerifiedBySource)
+        let clients = Asked::BySource { required: true };
+        AcceptorBuilder::new(Own::Rotating(source.clone()), clients)
     }
 
     /// Counts of this acceptor's handshakes, all clones together.
@@ -166,26 +169,51 @@ impl fmt::Debug for Acceptor {
 }
 
 impl AcceptorBuilder {
-    fn new(own: Own, clients: Clients) -> Self {
+    fn new(own: Own, clients: Asked) -> Self {
         Self {
             own,
             clients,
-            alpn: Vec::new(),
+            tls: TlsSettings::default(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             max_handshakes: DEFAULT_MAX_HANDSHAKES,
             end_connections: true,
         }
     }
 
-    /// Only clients with a certificate that this bundle vouches for are let in.
-    pub fn require_client(mut self, trust: TrustBundle) -> Self {
-        self.clients = Clients::Verified(trust);
+    /// Only clients with a certificate that is vouched for are let in: by a
+    /// [`TrustBundle`](crate::TrustBundle), or by a [`Trust`] of several and of revocation lists.
+    pub fn require_client(mut self, trust: impl Into<Trust>) -> Self {
+        self.clients = Asked::Decided(Clients::Verified {
+            trust: trust.into(),
+            required: true,
+        });
+        self
+    }
+
+    /// Clients are asked for a certificate, and let in without one too: [`MtlsStream::peer`] is `None` for those.
+    /// A client whose certificate is not vouched for is refused all the same.
+    pub fn optional_client(mut self, trust: impl Into<Trust>) -> Self {
+        self.clients = Asked::Decided(Clients::Verified {
+            trust: trust.into(),
+            required: false,
+        });
         self
     }
 
     /// No client is asked for a certificate: [`MtlsStream::peer`] is `None` for all of them.
     pub fn no_client_auth(mut self) -> Self {
-        self.clients = Clients::Anonymous;
+        self.clients = Asked::Decided(Clients::Anonymous);
+        self
+    }
+
+    /// Clients are let in without a certificate too, where they would need one: [`MtlsStream::peer`] is `None` for
+    /// those. A client whose certificate is not vouched for is refused all the same.
+    pub fn allow_anonymous(mut self) -> Self {
+        if let Asked::Decided(Clients::Verified { required, .. }) | Asked::BySource { required } =
+            &mut self.clients
+        {
+            *required = false;
+        }
         self
     }
 
@@ -198,7 +226,29 @@ impl AcceptorBuilder {
         I: IntoIterator,
         I::Item: Into<Vec<u8>>,
     {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self.tls.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How far this host's clock may be off: a certificate or a revocation list is accepted by this much before
+    /// and after its time. 0 to 10 min. Default: 0, because SVIDs live short and issuers date them back.
+    pub fn clock_skew(mut self, skew: Duration) -> Self {
+        self.tls.clock_skew = skew;
+        self
+    }
+
+    /// Accepts TLS 1.2 too, for peers that know no better. Default: TLS 1.3 only.
+    ///
+    /// In TLS 1.2 everybody on the way sees the certificates of both sides, and the key exchange does not resist
+    /// quantum computers. Sessions are not resumed in either version.
+    pub fn allow_tls12(mut self, allow: bool) -> Self {
+        self.tls.allow_tls12 = allow;
+        self
+    }
+
+    /// The cryptography of the handshakes. Default: the first of [`Cryptography::AVAILABLE`].
+    pub fn cryptography(mut self, cryptography: Cryptography) -> Self {
+        self.tls.cryptography = Some(cryptography);
         self
     }
 
@@ -228,37 +278,26 @@ impl AcceptorBuilder {
     /// Checks the settings.
     pub fn build(self) -> Result<Acceptor, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
-        check_alpn(&self.alpn)?;
+        self.tls.check()?;
         if !(1..=MAX_MAX_HANDSHAKES).contains(&self.max_handshakes) {
             let value = self.max_handshakes.to_string();
             return Err(InvalidSetting::new("max_handshakes", value, "1 to 1000000"));
         }
-        let source = match (self.own, &self.clients) {
-            (_, Clients::Undecided) => {
-                let allowed = "`require_client` or `no_client_auth`: there is no default";
-                return Err(InvalidSetting::new(
-                    "client authentication",
-                    "missing",
-                    allowed,
-                ));
-            }
-            (Own::Rotating(source), _) => source,
-            (Own::Fixed(credentials), _) => Source::fixed(Snapshot::without_trust(credentials)),
+        let source = match self.own {
+            Own::Rotating(source) => source,
+            Own::Fixed(credentials) => Source::fixed(Snapshot::without_trust(credentials)),
         };
-        let (clients, alpn) = (self.clients, self.alpn);
-        let tls = Arc::new(Live::new(
-            source,
-            Box::new(move |snapshot| server_tls(snapshot, &clients, &alpn)),
-        )?);
+        let (clients, settings) = (self.clients, self.tls);
+        let skew = settings.clock_skew;
+        let make = move |snapshot: &Snapshot| server_tls(snapshot, &clients, &settings);
+        let tls = Arc::new(Live::new(source, Box::new(make))?);
         let counters = Arc::<Counters>::default();
+        let connections =
+            Connections::new(tls.clone(), counters.clone(), self.end_connections, skew);
         Ok(Acceptor {
             server: Arc::new(Server {
-                connections: Arc::new(Connections::new(
-                    tls.clone(),
-                    counters.clone(),
-                    self.end_connections,
-                )),
                 tls,
+                connections: Arc::new(connections),
                 handshake_timeout: self.handshake_timeout,
                 max_handshakes: self.max_handshakes,
                 slots: Arc::new(Semaphore::new(self.max_handshakes)),
@@ -268,30 +307,53 @@ impl AcceptorBuilder {
     }
 }
 
+impl Server {
+    /// A handshake with what is in force now.
+    pub(crate) fn accept<IO>(
+        &self,
+        io: IO,
+    ) -> Result<Handshake<tokio_rustls::Accept<IO>>, HandshakeError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.tls.source().attend();
+        let tls = self.tls.load()?;
+        Ok(tls.accept(io, Register::new(&self.connections, tls.trust_serial())))
+    }
+}
+
 fn server_tls(
     snapshot: &Snapshot,
-    clients: &Clients,
-    alpn: &[Vec<u8>],
+    clients: &Asked,
+    settings: &TlsSettings,
 ) -> Result<ServerTls, InvalidSetting> {
+    let lacks = |what, allowed| InvalidSetting::new("source", what, allowed);
+
     let Some(credentials) = snapshot.credentials() else {
-        return Err(InvalidSetting::new(
-            "source",
+        return Err(lacks(
             "a snapshot without credentials",
             "one with a certificate: a server needs it",
         ));
     };
     let clients = match clients {
-        Clients::Undecided | Clients::Anonymous => None,
-        Clients::Verified(trust) => Some(trust),
-        Clients::VerifiedBySource => Some(snapshot.trust().ok_or_else(|| {
-            InvalidSetting::new(
-                "source",
-                "a snapshot without trust",
-                "one with roots, or `no_client_auth`",
-            )
-        })?),
+        Asked::Decided(clients) => clients.clone(),
+        Asked::BySource { required } => Clients::Verified {
+            trust: snapshot.trust().cloned().ok_or_else(|| {
+                lacks(
+                    "a snapshot without trust",
+                    "one with roots, or `no_client_auth`",
+                )
+            })?,
+            required: *required,
+        },
+        Asked::Undecided => return Err(undecided()),
     };
-    ServerTls::new(credentials, clients.cloned(), alpn.to_vec())
+    ServerTls::new(credentials, clients, settings)
+}
+
+fn undecided() -> InvalidSetting {
+    let allowed = "`require_client`, `optional_client` or `no_client_auth`: there is no default";
+    InvalidSetting::new("client authentication", "missing", allowed)
 }
 
 const DEFAULT_MAX_HANDSHAKES: usize = 256;

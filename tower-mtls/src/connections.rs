@@ -11,16 +11,22 @@ use std::{
 };
 
 use rustls_pki_types::CertificateDer;
-use tokio::{select, sync::Notify, task::spawn_blocking, time::sleep};
+use tokio::sync::Notify;
 use tracing::info;
 
+use self::keeper::{Keeper, Look};
 use crate::{
-    error::{HandshakeError, PeerNoLongerValid},
-    peer::validity,
+    PeerIdentity,
+    error::{HandshakeError, PeerNoLongerValid, Reason},
+    live::Live,
     source::Source,
     stats::Counters,
+    stream::Peer,
     validity::{Standing, Validity},
+    verify::PeerVerifier,
 };
+
+mod keeper;
 
 /// A peer's certificates, leaf first, shared by its connections.
 pub(crate) type Chain = Arc<[CertificateDer<'static>]>;
@@ -32,11 +38,59 @@ pub(crate) trait Judge: Send + Sync {
     /// The serial with which the trust last changed.
     fn trust_serial(&self) -> u64;
 
-    /// How long after its end a certificate is still accepted.
-    fn leeway(&self) -> Duration;
+    /// The verdict of a handshake now, and when the first certificate of the path expires.
+    fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<SystemTime, HandshakeError>;
+}
 
-    /// The verdict of a handshake now.
-    fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<(), HandshakeError>;
+/// What has a verifier, unless it lets everybody in.
+pub(crate) trait Verifies: Send + Sync {
+    fn verifier(&self) -> Option<&PeerVerifier>;
+}
+
+impl<T: Verifies> Judge for Live<T> {
+    fn source(&self) -> &Source {
+        self.source()
+    }
+
+    fn trust_serial(&self) -> u64 {
+        self.trust_serial()
+    }
+
+    fn judge(&self, chain: &[CertificateDer<'static>]) -> Result<SystemTime, HandshakeError> {
+        match self.load()?.verifier() {
+            Some(verifier) => verifier.judge(chain),
+            None => {
+                let detail = "no certificate is verified";
+                Err(HandshakeError::new(Reason::NoCredentials, detail))
+            }
+        }
+    }
+}
+
+/// Where one handshake enters its connection, and with which trust it verifies.
+pub(crate) struct Register {
+    connections: Arc<Connections>,
+    trust_serial: u64,
+}
+
+impl Register {
+    pub(crate) fn new(connections: &Arc<Connections>, trust_serial: u64) -> Self {
+        Self {
+            connections: connections.clone(),
+            trust_serial,
+        }
+    }
+
+    /// Takes up a connection whose peer was just verified.
+    pub(crate) fn open(&self, chain: &[CertificateDer<'static>], peer: PeerIdentity) -> Peer {
+        let validity = self
+            .connections
+            .open(chain, peer.not_after(), self.trust_serial);
+        Peer {
+            identity: peer.with_validity(validity),
+            _connections: self.connections.clone(),
+        }
+    }
 }
 
 pub(crate) struct Connections {
@@ -45,39 +99,47 @@ pub(crate) struct Connections {
     counters: Arc<Counters>,
     /// Whether connections end with their peer's validity.
     closes: bool,
+    /// How long after its end a certificate is still accepted.
+    leeway: Duration,
     look: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct Table {
-    peers: HashMap<Chain, Peer>,
+    peers: HashMap<Chain, Held>,
     next_id: u64,
     /// Whether there is a task that looks after them, and when it will look next, if at all.
     kept: bool,
     next_look: Option<SystemTime>,
 }
 
-struct Peer {
+struct Held {
     /// With which trust it was last verified.
     trust_serial: u64,
-    /// When the next certificate of its chain expires.
-    due: Option<SystemTime>,
+    /// When the first certificate of its path expires.
+    due: SystemTime,
     open: HashMap<u64, Weak<Standing>>,
 }
 
 impl Connections {
-    pub(crate) fn new(judge: Arc<dyn Judge>, counters: Arc<Counters>, closes: bool) -> Self {
+    pub(crate) fn new(
+        judge: Arc<dyn Judge>,
+        counters: Arc<Counters>,
+        closes: bool,
+        leeway: Duration,
+    ) -> Self {
         Self {
             table: Mutex::default(),
             judge,
             counters,
             closes,
+            // Verification counts in whole seconds.
+            leeway: leeway + Duration::from_secs(1),
             look: Arc::default(),
         }
     }
 
-    /// Takes up a connection whose peer was just verified with the trust of `trust_serial`.
-    pub(crate) fn open(
+    fn open(
         self: &Arc<Self>,
         chain: &[CertificateDer<'static>],
         not_after: SystemTime,
@@ -90,13 +152,13 @@ impl Connections {
         let shared = table.peers.get_key_value(chain).map(|(chain, _)| chain);
         let chain = shared.cloned().unwrap_or_else(|| chain.into());
         let peer = table.peers.entry(chain.clone());
-        let peer = peer.or_insert_with(|| Peer {
+        let expires = not_after.checked_add(self.leeway).unwrap_or(not_after);
+        let peer = peer.or_insert_with(|| Held {
             trust_serial,
-            due: self.due(&chain, None),
+            due: expires,
             open: HashMap::new(),
         });
         peer.trust_serial = peer.trust_serial.min(trust_serial);
-        let expires = self.after(not_after);
         let standing = Standing::new(chain, id, expires, self.closes, Arc::downgrade(self));
         let standing = Arc::new(standing);
         peer.open.insert(id, Arc::downgrade(&standing));
@@ -104,9 +166,9 @@ impl Connections {
         // The trust may have changed while the handshake went on.
         let stale = peer.trust_serial < self.judge.trust_serial();
         let due = peer.due;
-        let sooner = due.is_some_and(|due| table.next_look.is_none_or(|look| due < look));
+        let sooner = table.next_look.is_none_or(|look| due < look);
         if sooner {
-            table.next_look = due;
+            table.next_look = Some(due);
         }
         self.keep(&mut table);
         drop(table);
@@ -133,7 +195,7 @@ impl Connections {
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             table.kept = true;
-            let keeper = Keeper(Arc::downgrade(self));
+            let keeper = Keeper::new(self);
             let look = self.look.clone();
             let changes = self.judge.source().shared().changes();
             drop(runtime.spawn(async move { keeper.keep(&look, changes).await }));
@@ -144,20 +206,19 @@ impl Connections {
     fn look(&self, now: SystemTime) -> Look {
         let trust_serial = self.judge.trust_serial();
         let mut table = self.table();
-        let stale = |peer: &Peer| peer.trust_serial < trust_serial;
-        let late = |peer: &Peer| peer.due.is_some_and(|due| due <= now);
+        let stale = |peer: &Held| peer.trust_serial < trust_serial;
+        let late = |peer: &Held| peer.due <= now;
         let due = table.peers.iter();
         let due = due.filter(|(_, peer)| stale(peer) || late(peer));
         let due = due.map(|(chain, _)| chain.clone()).collect::<Vec<_>>();
         if !due.is_empty() {
             return Look::Due(due);
         }
-        table.next_look = table.peers.values().filter_map(|peer| peer.due).min();
+        table.next_look = table.peers.values().map(|peer| peer.due).min();
         match table.next_look {
             Some(at) => {
                 let wait = at.duration_since(now).unwrap_or_default();
-                // The clock of the wall may be set, and runs while the machine sleeps; a timer does neither.
-                Look::Wait(wait.min(LONGEST_SLEEP))
+                Look::Wait(wait)
             }
             None => Look::Idle,
         }
@@ -167,15 +228,26 @@ impl Connections {
         for chain in chains {
             let trust_serial = self.judge.trust_serial();
             match self.judge.judge(&chain) {
-                Ok(()) => {
-                    let due = self.due(&chain, Some(SystemTime::now()));
-                    if let Some(peer) = self.table().peers.get_mut(&chain) {
-                        peer.trust_serial = trust_serial;
-                        peer.due = due;
-                    }
-                }
+                Ok(not_after) => self.confirm(&chain, not_after, trust_serial),
                 Err(verdict) => self.end(&chain, &PeerNoLongerValid::new(verdict)),
             }
+        }
+    }
+
+    fn confirm(&self, chain: &Chain, not_after: SystemTime, trust_serial: u64) {
+        let expires = not_after.checked_add(self.leeway).unwrap_or(not_after);
+        let mut open = Vec::new();
+        if let Some(peer) = self.table().peers.get_mut(chain) {
+            peer.trust_serial = trust_serial;
+            if peer.due != expires {
+                // By another path, which may last longer.
+                peer.due = expires.max(SystemTime::now() + Duration::from_secs(1));
+                open.extend(peer.open.values().filter_map(Weak::upgrade));
+            }
+        }
+        // Not in the lock, which the last owner of a connection takes.
+        for standing in open {
+            standing.lasts_until(expires);
         }
     }
 
@@ -194,21 +266,9 @@ impl Connections {
         }
     }
 
-    /// When the next certificate of a chain expires, after `now` if that is given.
-    fn due(
-        &self,
-        chain: &[CertificateDer<'static>],
-        now: Option<SystemTime>,
-    ) -> Option<SystemTime> {
-        let ends = chain.iter().filter_map(|certificate| validity(certificate));
-        let ends = ends.map(|(_, not_after)| self.after(not_after));
-        ends.filter(|end| now.is_none_or(|now| *end > now)).min()
-    }
-
-    /// The first moment at which a certificate is refused. Verification counts in whole seconds.
-    fn after(&self, not_after: SystemTime) -> SystemTime {
-        let leeway = self.judge.leeway() + Duration::from_secs(1);
-        not_after.checked_add(leeway).unwrap_or(not_after)
+    /// The task that looks after the connections has ended with its runtime.
+    fn abandoned(&self) {
+        self.table().kept = false;
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -229,58 +289,3 @@ impl fmt::Debug for Connections {
         f.debug_struct("Connections").finish_non_exhaustive()
     }
 }
-
-enum Look {
-    Due(Vec<Chain>),
-    Wait(Duration),
-    Idle,
-}
-
-/// It keeps no connection alive, and ends when they and their layer or acceptor are gone.
-struct Keeper(Weak<Connections>);
-
-impl Keeper {
-    async fn keep(&self, look: &Notify, mut changes: tokio::sync::watch::Receiver<u64>) {
-        loop {
-            changes.mark_unchanged();
-            let Some(connections) = self.0.upgrade() else {
-                return;
-            };
-            let wait = match connections.look(SystemTime::now()) {
-                Look::Due(chains) => {
-                    let review = spawn_blocking(move || connections.review(chains));
-                    match review.await {
-                        Ok(()) => continue,
-                        // The runtime ends.
-                        Err(_) => return,
-                    }
-                }
-                Look::Wait(wait) => Some(wait),
-                Look::Idle => None,
-            };
-            drop(connections);
-            let timer = async {
-                match wait {
-                    Some(wait) => sleep(wait).await,
-                    None => std::future::pending().await,
-                }
-            };
-            select! {
-                () = look.notified() => {}
-                _ = changes.changed() => {}
-                () = timer => {}
-            }
-        }
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        // The next connection has another one spawned if the runtime of this one has ended.
-        if let Some(connections) = self.0.upgrade() {
-            connections.table().kept = false;
-        }
-    }
-}
-
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);

@@ -3,13 +3,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tower_layer::Layer;
 
 use crate::{
-    Credentials, DnsName, Mtls, SpiffeId, Stats, TrustBundle,
-    config::{ClientTls, check_alpn},
-    connections::Connections,
-    error::InvalidSetting,
+    Credentials, Cryptography, DnsName, Mtls, SpiffeId, Stats, Trust, TrustDomain,
+    config::{ClientTls, TlsSettings},
+    connections::{Connections, Register},
+    error::{HandshakeError, InvalidSetting},
+    handshake::Handshake,
     live::Live,
     source::{Snapshot, Source},
     stats::Counters,
@@ -53,14 +55,16 @@ pub struct MtlsLayer {
 ///
 /// The identity of a server is a property of the service that is dialled, not of its address: name the
 /// workload, and any address that discovery gives may be tried, for a wrong one is refused. What is
-/// expected must fit the trust bundle; a builder says so where it does not.
+/// expected must fit the trust; a builder says so where it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {
-    /// Any one of these workloads. Each must belong to the trust bundle's trust domain.
+    /// Any one of these workloads. There must be a bundle for the trust domain of each.
     Spiffe(Vec<SpiffeId>),
-    /// Any workload of the trust bundle's trust domain.
+    /// Any workload of this side's own trust domain, that of the [`Trust`]'s first bundle.
     TrustDomain,
+    /// Any workload of these trust domains. There must be a bundle for each.
+    TrustDomains(Vec<TrustDomain>),
     /// The server of this name, in a plain PKI: the trust bundle has no trust domain. The name is
     /// sent to the server (SNI).
     ServerName(DnsName),
@@ -73,15 +77,15 @@ pub struct MtlsBuilder {
     servers: Servers,
     own: Own,
     expected: Option<Expected>,
-    alpn: Vec<Vec<u8>>,
+    tls: TlsSettings,
     handshake_timeout: Duration,
     end_connections: bool,
 }
 
-/// By what servers are verified.
+/// Who vouches for servers.
 #[derive(Clone, Debug)]
 enum Servers {
-    Fixed(TrustBundle),
+    Fixed(Trust),
     Rotating(Source),
 }
 
@@ -90,25 +94,25 @@ enum Servers {
 enum Own {
     Anonymous,
     Fixed(Credentials),
-    /// What the source says at the time.
     BySource,
 }
 
 /// What all clones of a layer and its services share.
 pub(crate) struct Client {
-    pub(crate) tls: Arc<Live<ClientTls>>,
-    pub(crate) connections: Arc<Connections>,
+    tls: Arc<Live<ClientTls>>,
+    connections: Arc<Connections>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl MtlsLayer {
-    /// Begins with the roots that vouch for servers.
-    pub fn builder(trust: TrustBundle) -> MtlsBuilder {
-        MtlsBuilder::new(Servers::Fixed(trust), Own::Anonymous)
+    /// Begins with who vouches for servers: a [`TrustBundle`](crate::TrustBundle), or a [`Trust`] of several and
+    /// of revocation lists.
+    pub fn builder(trust: impl Into<Trust>) -> MtlsBuilder {
+        MtlsBuilder::new(Servers::Fixed(trust.into()), Own::Anonymous)
     }
 
-    /// Begins with a source of the trust in servers and of this side's own certificate.
+    /// Begins with a [`source`](crate::source) of who vouches for servers and of this side's own certificate.
     ///
     /// While the source has no snapshot, or one without a certificate, handshakes fail.
     pub fn rotating(source: &Source) -> MtlsBuilder {
@@ -138,13 +142,28 @@ impl fmt::Debug for MtlsLayer {
     }
 }
 
+impl Client {
+    /// A handshake with what is in force now.
+    pub(crate) fn connect<IO>(
+        &self,
+        io: IO,
+    ) -> Result<Handshake<tokio_rustls::Connect<IO>>, HandshakeError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.tls.source().attend();
+        let tls = self.tls.load()?;
+        Ok(tls.connect(io, Register::new(&self.connections, tls.trust_serial())))
+    }
+}
+
 impl MtlsBuilder {
     fn new(servers: Servers, own: Own) -> Self {
         Self {
             servers,
             own,
             expected: None,
-            alpn: Vec::new(),
+            tls: TlsSettings::default(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             end_connections: true,
         }
@@ -186,7 +205,29 @@ impl MtlsBuilder {
         I: IntoIterator,
         I::Item: Into<Vec<u8>>,
     {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
+        self.tls.alpn = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How far this host's clock may be off: a certificate or a revocation list is accepted by this much before
+    /// and after its time. 0 to 10 min. Default: 0, because SVIDs live short and issuers date them back.
+    pub fn clock_skew(mut self, skew: Duration) -> Self {
+        self.tls.clock_skew = skew;
+        self
+    }
+
+    /// Accepts TLS 1.2 too, for peers that know no better. Default: TLS 1.3 only.
+    ///
+    /// In TLS 1.2 everybody on the way sees the certificates of both sides, and the key exchange does not resist
+    /// quantum computers. Sessions are not resumed in either version.
+    pub fn allow_tls12(mut self, allow: bool) -> Self {
+        self.tls.allow_tls12 = allow;
+        self
+    }
+
+    /// The cryptography of the handshakes. Default: the first of [`Cryptography::AVAILABLE`].
+    pub fn cryptography(mut self, cryptography: Cryptography) -> Self {
+        self.tls.cryptography = Some(cryptography);
         self
     }
 
@@ -199,7 +240,7 @@ impl MtlsBuilder {
     /// Checks the settings against each other.
     pub fn build(self) -> Result<MtlsLayer, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
-        check_alpn(&self.alpn)?;
+        self.tls.check()?;
         let Some(expected) = self.expected else {
             let allowed = "one of `Expected`: there is no default";
             return Err(InvalidSetting::new("expect", "missing", allowed));
@@ -211,20 +252,17 @@ impl MtlsBuilder {
                 Own::Anonymous | Own::BySource => Snapshot::without_credentials(trust),
             }),
         };
-        let (own, alpn) = (self.own, self.alpn);
-        let tls = Arc::new(Live::new(
-            source,
-            Box::new(move |snapshot| client_tls(snapshot, &own, &expected, &alpn)),
-        )?);
+        let (own, settings) = (self.own, self.tls);
+        let skew = settings.clock_skew;
+        let make = move |snapshot: &Snapshot| client_tls(snapshot, &own, &expected, &settings);
+        let tls = Arc::new(Live::new(source, Box::new(make))?);
         let counters = Arc::<Counters>::default();
+        let connections =
+            Connections::new(tls.clone(), counters.clone(), self.end_connections, skew);
         Ok(MtlsLayer {
             client: Arc::new(Client {
-                connections: Arc::new(Connections::new(
-                    tls.clone(),
-                    counters.clone(),
-                    self.end_connections,
-                )),
                 tls,
+                connections: Arc::new(connections),
                 handshake_timeout: self.handshake_timeout,
                 counters,
             }),
@@ -236,7 +274,7 @@ fn client_tls(
     snapshot: &Snapshot,
     own: &Own,
     expected: &Expected,
-    alpn: &[Vec<u8>],
+    settings: &TlsSettings,
 ) -> Result<ClientTls, InvalidSetting> {
     let lacks = |what, allowed| InvalidSetting::new("source", what, allowed);
 
@@ -252,7 +290,7 @@ fn client_tls(
         })?),
     };
     let accepted = accepted(trust, expected.clone())?;
-    ClientTls::new(trust.clone(), accepted, credentials, alpn.to_vec())
+    ClientTls::new(trust.clone(), accepted, credentials, settings)
 }
 
 /// Accepts a handshake timeout within the bounds.
@@ -270,32 +308,39 @@ pub(crate) fn check_timeout(timeout: Duration) -> Result<(), InvalidSetting> {
     }
 }
 
-fn accepted(trust: &TrustBundle, expected: Expected) -> Result<Accepted, InvalidSetting> {
+/// What of the trust's peers is accepted, if that fits it.
+pub(crate) fn accepted(trust: &Trust, expected: Expected) -> Result<Accepted, InvalidSetting> {
     let invalid = |value: String, allowed| Err(InvalidSetting::new("expect", value, allowed));
-    let needs_domain = "this on a trust bundle with a trust domain: see `with_trust_domain`";
+    let foreign = |domain: &&TrustDomain| trust.bundle_of(domain).is_none();
+    let needs_bundle = "identities of trust domains that there is a bundle for";
 
     match (expected, trust.trust_domain()) {
-        (Expected::Spiffe(_) | Expected::TrustDomain, None) => {
-            invalid("a SPIFFE identity".into(), needs_domain)
-        }
-        (Expected::Spiffe(ids), Some(domain)) => {
-            if ids.is_empty() {
-                return invalid("an empty list".into(), "at least one SPIFFE ID");
-            }
-            match ids.iter().find(|id| id.trust_domain() != domain) {
-                Some(id) => invalid(id.to_string(), "IDs of the trust bundle's trust domain"),
-                None => Ok(Accepted::OneOf(ids)),
-            }
-        }
-        (Expected::TrustDomain, Some(_)) => Ok(Accepted::Any),
-        (Expected::ServerName(name), Some(_)) => invalid(
-            format!("the server name {name}"),
-            "a SPIFFE identity, because the trust bundle has a trust domain",
-        ),
         (Expected::ServerName(name), None) => {
             match ServerName::try_from(name.as_str().to_owned()) {
                 Ok(server_name) => Ok(Accepted::Named(name, server_name)),
                 Err(_) => invalid(name.to_string(), "a DNS name that TLS can carry"),
+            }
+        }
+        (Expected::ServerName(name), Some(_)) => invalid(
+            format!("the server name {name}"),
+            "a SPIFFE identity, because the trust bundle has a trust domain",
+        ),
+        (_, None) => invalid(
+            "a SPIFFE identity".into(),
+            "this on a trust bundle with a trust domain: see `with_trust_domain`",
+        ),
+        (Expected::TrustDomain, Some(_)) => Ok(Accepted::OwnTrustDomain),
+        (Expected::TrustDomains(domains), Some(_)) => match domains.iter().find(foreign) {
+            _ if domains.is_empty() => invalid("an empty list".into(), "at least one trust domain"),
+            Some(domain) => invalid(domain.to_string(), needs_bundle),
+            None => Ok(Accepted::TrustDomains(domains)),
+        },
+        (Expected::Spiffe(ids), Some(_)) => {
+            let mut ids_of = ids.iter();
+            match ids_of.find(|id| foreign(&id.trust_domain())) {
+                _ if ids.is_empty() => invalid("an empty list".into(), "at least one SPIFFE ID"),
+                Some(id) => invalid(id.to_string(), needs_bundle),
+                None => Ok(Accepted::OneOf(ids)),
             }
         }
     }

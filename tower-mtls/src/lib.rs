@@ -14,6 +14,8 @@ pub mod source;
 mod config;
 mod connections;
 mod credentials;
+mod der;
+mod handshake;
 mod identity;
 mod layer;
 mod live;
@@ -31,11 +33,12 @@ pub use crate::{
     error::BoxError,
     identity::{DnsName, Identity, SpiffeId, TrustDomain},
     layer::{Expected, MtlsBuilder, MtlsLayer},
-    peer::PeerIdentity,
+    peer::{Fingerprint, PeerIdentity},
+    provider::Cryptography,
     service::Mtls,
     source::Source,
     stats::Stats,
     stream::MtlsStream,
-    trust::TrustBundle,
+    trust::{RevocationLists, Trust, TrustBundle, UnknownStatus},
     validity::Validity,
 };

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::Waker,
     time::SystemTime,
 };
@@ -30,7 +33,8 @@ pub(crate) struct Standing {
     reader: AtomicWaker,
     writer: AtomicWaker,
     waiting: Notify,
-    not_after: SystemTime,
+    /// Seconds since 1970, after which the peer is not accepted whatever is known of it.
+    expires: AtomicU64,
     pub(crate) closes: bool,
     pub(crate) chain: Chain,
     pub(crate) id: u64,
@@ -44,7 +48,8 @@ impl Validity {
 
     /// Whether the peer would still be accepted. It looks at the clock and locks nothing.
     pub fn is_valid(&self) -> bool {
-        self.standing.ended.get().is_none() && SystemTime::now() < self.standing.not_after
+        let expires = self.standing.expires.load(Relaxed);
+        self.standing.ended.get().is_none() && seconds(SystemTime::now()) < expires
     }
 
     /// Why it would not be, once that is known.
@@ -76,7 +81,7 @@ impl Standing {
     pub(crate) fn new(
         chain: Chain,
         id: u64,
-        not_after: SystemTime,
+        expires: SystemTime,
         closes: bool,
         connections: Weak<Connections>,
     ) -> Self {
@@ -85,7 +90,7 @@ impl Standing {
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
             waiting: Notify::new(),
-            not_after,
+            expires: AtomicU64::new(seconds(expires)),
             closes,
             chain,
             id,
@@ -100,6 +105,10 @@ impl Standing {
             self.reader.wake();
             self.writer.wake();
         }
+    }
+
+    pub(crate) fn lasts_until(&self, expires: SystemTime) {
+        self.expires.store(seconds(expires), Relaxed);
     }
 
     /// The end, where the connection is to end with it.
@@ -131,4 +140,9 @@ impl fmt::Debug for Validity {
             .field("reason", &self.reason())
             .finish()
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

@@ -15,9 +15,8 @@ use tokio::{
 use crate::{
     MtlsStream,
     accept::Server,
-    config::{Open, ServerTls},
     error::{HandshakeError, Reason},
-    live::Current,
+    handshake::Handshake,
     stats::Attempt,
 };
 
@@ -53,9 +52,7 @@ enum State<IO> {
     /// There are no credentials to begin with.
     Failed(HandshakeError),
     Handshaking {
-        handshake: tokio_rustls::Accept<IO>,
-        /// What was in force when it began.
-        tls: Arc<Current<ServerTls>>,
+        handshake: Handshake<tokio_rustls::Accept<IO>>,
         _slot: OwnedSemaphorePermit,
     },
     Done,
@@ -119,11 +116,9 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     fn handshaking(io: IO, server: &Server, slot: OwnedSemaphorePermit) -> Self {
-        server.tls.source().attend();
-        match server.tls.load() {
-            Ok(tls) => Self::Handshaking {
-                handshake: tls.accept(io),
-                tls,
+        match server.accept(io) {
+            Ok(handshake) => Self::Handshaking {
+                handshake,
                 _slot: slot,
             },
             Err(error) => Self::Failed(error),
@@ -145,20 +140,7 @@ where
             }
         }
         match self {
-            Self::Handshaking { handshake, tls, .. } => {
-                match ready!(Pin::new(handshake).poll(cx)) {
-                    Ok(stream) => {
-                        let trust_serial = tls.trust_serial();
-                        let connections = &server.connections;
-                        let open = Open {
-                            connections,
-                            trust_serial,
-                        };
-                        Poll::Ready(tls.finish(stream, open))
-                    }
-                    Err(error) => Poll::Ready(Err(HandshakeError::from_tls(error))),
-                }
-            }
+            Self::Handshaking { handshake, .. } => handshake.poll(cx),
             Self::Failed(_) => match std::mem::replace(self, Self::Done) {
                 Self::Failed(error) => Poll::Ready(Err(error)),
                 _ => Poll::Pending,

@@ -13,10 +13,9 @@ use tokio::{
 
 use crate::{
     MtlsStream,
-    config::{ClientTls, Open},
     error::{BoxError, HandshakeError, Reason},
+    handshake::Handshake,
     layer::Client,
-    live::Current,
     stats::Attempt,
 };
 
@@ -44,9 +43,7 @@ pin_project! {
     enum State<F, IO> {
         Connecting { #[pin] connect: F },
         Handshaking {
-            handshake: tokio_rustls::Connect<IO>,
-            // What was in force when it began.
-            tls: Arc<Current<ClientTls>>,
+            handshake: Handshake<tokio_rustls::Connect<IO>>,
             attempt: Attempt,
             #[pin]
             deadline: Sleep,
@@ -86,9 +83,8 @@ where
                     };
                     let client = &**this.client;
                     let mut attempt = Attempt::running(&client.counters);
-                    client.tls.source().attend();
-                    let tls = match client.tls.load() {
-                        Ok(tls) => tls,
+                    let handshake = match client.connect(io) {
+                        Ok(handshake) => handshake,
                         Err(error) => {
                             this.state.set(State::Done);
                             let outcome = Err(error);
@@ -97,27 +93,18 @@ where
                         }
                     };
                     this.state.set(State::Handshaking {
-                        handshake: tls.connect(io),
-                        tls,
+                        handshake,
                         attempt,
                         deadline: sleep(client.handshake_timeout),
                     });
                 }
                 StateProjection::Handshaking {
                     handshake,
-                    tls,
                     attempt,
                     deadline,
                 } => {
-                    let outcome = match Pin::new(handshake).poll(cx) {
-                        Poll::Ready(Ok(stream)) => {
-                            let open = Open {
-                                connections: &this.client.connections,
-                                trust_serial: tls.trust_serial(),
-                            };
-                            tls.finish(stream, open)
-                        }
-                        Poll::Ready(Err(error)) => Err(HandshakeError::from_tls(error)),
+                    let outcome = match handshake.poll(cx) {
+                        Poll::Ready(outcome) => outcome,
                         Poll::Pending => {
                             ready!(deadline.poll(cx));
                             let limit = this.client.handshake_timeout;

@@ -1,7 +1,7 @@
 use std::{fmt, sync::atomic::AtomicU8, time::SystemTime};
 
 use crate::{
-    Credentials, TrustBundle,
+    Credentials, Trust,
     error::{Failure, SourceError},
 };
 
@@ -12,12 +12,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     credentials: Option<Credentials>,
-    trust: Option<TrustBundle>,
+    trust: Option<Trust>,
 }
 
 impl Snapshot {
     /// A certificate of this side, and the roots that vouch for peers.
-    pub fn new(credentials: Credentials, trust: impl Into<TrustBundle>) -> Self {
+    pub fn new(credentials: Credentials, trust: impl Into<Trust>) -> Self {
         Self {
             credentials: Some(credentials),
             trust: Some(trust.into()),
@@ -25,7 +25,7 @@ impl Snapshot {
     }
 
     /// For a side that has no certificate: a client of plain TLS.
-    pub fn without_credentials(trust: impl Into<TrustBundle>) -> Self {
+    pub fn without_credentials(trust: impl Into<Trust>) -> Self {
         Self {
             credentials: None,
             trust: Some(trust.into()),
@@ -46,7 +46,7 @@ impl Snapshot {
     }
 
     /// Whom this side trusts.
-    pub fn trust(&self) -> Option<&TrustBundle> {
+    pub fn trust(&self) -> Option<&Trust> {
         self.trust.as_ref()
     }
 
