@@ -39,22 +39,30 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::StartHandshake;
 use tower_service::Service;
 
 use crate::{
-    Credentials, MtlsStream, TrustBundle,
+    Credentials, MtlsStream,
     admission::Admission,
-    config::{ServerTls, check_alpn},
-    error::{HandshakeError, InvalidSetting},
+    config::ServerTls,
+    connections::{Connections, Register},
+    error::HandshakeError,
     future::AcceptFuture,
-    layer::{DEFAULT_HANDSHAKE_TIMEOUT, check_timeout},
+    handshake::{Accepting, Handshake},
+    live::Live,
+    source::Source,
     stats::Counters,
 };
 
-mod listener;
-
-pub use self::listener::{Listen, MtlsListener};
+pub use self::{
+    builder::AcceptorBuilder,
+    listener::{Listen, MtlsListener},
+};
 pub use crate::stats::Stats;
+
+mod builder;
+mod listener;
 
 /// A service that takes a connection and gives it back verified; see the [module](self).
 ///
@@ -83,29 +91,10 @@ pub struct Acceptor {
     server: Arc<Server>,
 }
 
-/// Settings of an [`Acceptor`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct AcceptorBuilder {
-    credentials: Credentials,
-    clients: Clients,
-    alpn: Vec<Vec<u8>>,
-    handshake_timeout: Duration,
-    max_handshakes: usize,
-    max_waiting: usize,
-    patience: Duration,
-}
-
-#[derive(Clone, Debug)]
-enum Clients {
-    Undecided,
-    Anonymous,
-    Verified(TrustBundle),
-}
-
 /// What all clones of an acceptor share.
 pub(crate) struct Server {
-    pub(crate) tls: ServerTls,
+    pub(crate) tls: Arc<Live<ServerTls>>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) admission: Arc<Admission>,
     pub(crate) counters: Arc<Counters>,
@@ -114,15 +103,15 @@ pub(crate) struct Server {
 impl Acceptor {
     /// Begins with the server's own certificate.
     pub fn builder(credentials: Credentials) -> AcceptorBuilder {
-        AcceptorBuilder {
-            credentials,
-            clients: Clients::Undecided,
-            alpn: Vec::new(),
-            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
-            max_handshakes: DEFAULT_MAX_HANDSHAKES,
-            max_waiting: DEFAULT_MAX_WAITING,
-            patience: DEFAULT_PATIENCE,
-        }
+        AcceptorBuilder::fixed(credentials)
+    }
+
+    /// Begins with a [`source`](crate::source) of the server's own certificate and of who vouches for clients.
+    /// Clients need a certificate, if nothing else is said.
+    ///
+    /// While the source has no snapshot, handshakes fail.
+    pub fn rotating(source: &Source) -> AcceptorBuilder {
+        AcceptorBuilder::rotating(source.clone())
     }
 
     /// Counts of this acceptor's handshakes, all clones together.
@@ -159,111 +148,17 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-impl AcceptorBuilder {
-    /// Only clients with a certificate that this bundle vouches for are let in.
-    pub fn require_client(mut self, trust: TrustBundle) -> Self {
-        self.clients = Clients::Verified(trust);
-        self
-    }
-
-    /// No client is asked for a certificate: [`MtlsStream::peer`] is `None` for all of them.
-    pub fn no_client_auth(mut self) -> Self {
-        self.clients = Clients::Anonymous;
-        self
-    }
-
-    /// Application protocols to accept, the preferred first: at most 64 names of 1 to 255 bytes.
-    /// Default: none, which takes clients whatever they offer.
-    ///
-    /// A client that offers no protocol at all is let in none the less: check [`MtlsStream::alpn`].
-    pub fn alpn<I>(mut self, protocols: I) -> Self
+impl Server {
+    /// A handshake with what is in force now.
+    pub(crate) fn accept<IO>(
+        &self,
+        start: StartHandshake<IO>,
+    ) -> Result<Handshake<Accepting<IO>>, HandshakeError>
     where
-        I: IntoIterator,
-        I::Item: Into<Vec<u8>>,
+        IO: AsyncRead + AsyncWrite + Unpin,
     {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How long a connection may take from its arrival to the end of the handshake, the wait for a
-    /// slot included: 1 ms to 1 h. Default: 10 s.
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
-        self
-    }
-
-    /// How many handshakes run at once: 1 to 1,000,000. Others wait; the newest is served first.
-    /// Default: 256.
-    pub fn max_handshakes(mut self, max: usize) -> Self {
-        self.max_handshakes = max;
-        self
-    }
-
-    /// How many connections wait at once, for their client's first message or for a slot: 1 to 1,000,000.
-    /// Over it the oldest is dropped. Default: 4,096.
-    pub fn max_waiting(mut self, max: usize) -> Self {
-        self.max_waiting = max;
-        self
-    }
-
-    /// How long a handshake keeps its slot when another connection wants it: 10 ms to 1 h. Default: 1 s,
-    /// which is a few round trips around the world.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    /// Checks the settings.
-    pub fn build(self) -> Result<Acceptor, InvalidSetting> {
-        check_timeout(self.handshake_timeout)?;
-        check_alpn(&self.alpn)?;
-        check_count("max_handshakes", self.max_handshakes)?;
-        check_count("max_waiting", self.max_waiting)?;
-        if !(MIN_PATIENCE..=MAX_PATIENCE).contains(&self.patience) {
-            let value = format!("{:?}", self.patience);
-            return Err(InvalidSetting::new("patience", value, "10 ms to 1 h"));
-        }
-        let clients = match self.clients {
-            Clients::Verified(trust) => Some(trust),
-            Clients::Anonymous => None,
-            Clients::Undecided => {
-                let allowed = "`require_client` or `no_client_auth`: there is no default";
-                return Err(InvalidSetting::new(
-                    "client authentication",
-                    "missing",
-                    allowed,
-                ));
-            }
-        };
-        Ok(Acceptor {
-            server: Arc::new(Server {
-                tls: ServerTls::new(&self.credentials, clients, self.alpn)?,
-                handshake_timeout: self.handshake_timeout,
-                admission: Arc::new(Admission::new(
-                    self.max_handshakes,
-                    self.max_waiting,
-                    self.patience,
-                )),
-                counters: Arc::default(),
-            }),
-        })
+        self.tls.source().attend();
+        let tls = self.tls.load()?;
+        Ok(tls.accept(start, Register::new(&self.connections, tls.trust_serial())))
     }
 }
-
-fn check_count(field: &'static str, count: usize) -> Result<(), InvalidSetting> {
-    match (1..=MAX_COUNT).contains(&count) {
-        true => Ok(()),
-        false => Err(InvalidSetting::new(
-            field,
-            count.to_string(),
-            "1 to 1000000",
-        )),
-    }
-}
-
-const DEFAULT_MAX_HANDSHAKES: usize = 256;
-const DEFAULT_MAX_WAITING: usize = 4096;
-const MAX_COUNT: usize = 1_000_000;
-const DEFAULT_PATIENCE: Duration = Duration::from_secs(1);
-const MIN_PATIENCE: Duration = Duration::from_millis(10);
-const MAX_PATIENCE: Duration = Duration::from_secs(3600);

@@ -38,6 +38,11 @@
 //! # Ok::<(), tower_mtls::error::InvalidIdentity>(())
 //! ```
 //!
+//! A peer whose certificate has expired, was revoked, or lost its root since the connection was made is
+//! refused whatever the policy says, on the connections that [`end_connections`] leaves open.
+//!
+//! [`end_connections`]: crate::accept::AcceptorBuilder::end_connections
+//!
 //! To see whom a policy would refuse before it does, let it [`audit`](AuthorizeLayer::audit).
 
 #[cfg(feature = "http")]

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::{
     error::{CredentialsError, CredentialsProblem, Source},
-    peer::validity_end,
+    peer::validity,
     provider::provider,
 };
 
@@ -42,6 +42,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Credentials {
     key: Arc<CertifiedKey>,
+    not_before: SystemTime,
     not_after: SystemTime,
 }
 
@@ -63,6 +64,11 @@ impl Credentials {
         Self::load(&chain, &chain_source, &key, &key_source)
     }
 
+    /// When the leaf begins to be valid.
+    pub fn not_before(&self) -> SystemTime {
+        self.not_before
+    }
+
     /// When the leaf expires.
     pub fn not_after(&self) -> SystemTime {
         self.not_after
@@ -72,7 +78,7 @@ impl Credentials {
         self.key.clone()
     }
 
-    fn load(
+    fn parse(
         chain: &[u8],
         chain_source: &Source,
         key: &[u8],
@@ -80,20 +86,39 @@ impl Credentials {
     ) -> Result<Self, CredentialsError> {
         let chain = certificates(chain, chain_source)?;
         let key = private_key(key, key_source)?;
-        let key = certify(chain, chain_source, key, key_source)?;
+        Self::new(chain, chain_source, key, key_source)
+    }
 
-        let not_after = key
+    fn load(
+        chain: &[u8],
+        chain_source: &Source,
+        key: &[u8],
+        key_source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        let credentials = Self::parse(chain, chain_source, key, key_source)?;
+        if credentials.not_after <= SystemTime::now() {
+            warn!(certificate = %chain_source, "this side's certificate has expired: peers will refuse it");
+        }
+        Ok(credentials)
+    }
+
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        chain_source: &Source,
+        key: PrivateKeyDer<'static>,
+        key_source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        let key = certify(chain, chain_source, key, key_source)?;
+        let (not_before, not_after) = key
             .cert
             .first()
-            .and_then(|leaf| validity_end(leaf))
+            .and_then(|leaf| validity(leaf))
             .ok_or_else(|| {
                 CredentialsError::new(chain_source, CredentialsProblem::MalformedCertificate)
             })?;
-        if not_after <= SystemTime::now() {
-            warn!(certificate = %chain_source, "this side's certificate has expired: peers will refuse it");
-        }
         Ok(Self {
             key: Arc::new(key),
+            not_before,
             not_after,
         })
     }

@@ -2,8 +2,10 @@
 
 mod credentials;
 mod denied;
+mod ended;
 mod handshake;
 mod reason;
+mod source;
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc};
 
@@ -11,8 +13,10 @@ pub(crate) use self::{credentials::Source, handshake::Rejection};
 pub use self::{
     credentials::{CredentialsError, CredentialsProblem},
     denied::{Denied, DenyReason},
+    ended::PeerNoLongerValid,
     handshake::HandshakeError,
     reason::Reason,
+    source::{Failure, SourceError},
 };
 
 /// The error of services that add a failure of their own to those of the service inside.

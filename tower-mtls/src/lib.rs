@@ -11,18 +11,24 @@ pub mod error;
 pub mod future;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod source;
 
 mod admission;
 mod config;
+mod connections;
 mod credentials;
+mod der;
+mod handshake;
 mod identity;
 mod layer;
+mod live;
 mod peer;
 mod provider;
 mod service;
 mod stats;
 mod stream;
 mod trust;
+mod validity;
 mod verify;
 
 pub use crate::{
@@ -30,9 +36,12 @@ pub use crate::{
     error::BoxError,
     identity::{DnsName, Identity, SpiffeId, TrustDomain},
     layer::{Expected, MtlsBuilder, MtlsLayer},
-    peer::PeerIdentity,
+    peer::{Fingerprint, PeerIdentity},
+    provider::Cryptography,
     service::Mtls,
+    source::Source,
     stats::Stats,
     stream::MtlsStream,
-    trust::TrustBundle,
+    trust::{RevocationLists, Trust, TrustBundle, UnknownStatus},
+    validity::Validity,
 };

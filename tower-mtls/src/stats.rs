@@ -32,6 +32,7 @@ pub struct Stats {
     succeeded: u64,
     cancelled: u64,
     failed: [u64; Reason::COUNT],
+    ended: [u64; Reason::COUNT],
 }
 
 impl Stats {
@@ -67,6 +68,12 @@ impl Stats {
             .iter()
             .fold(0, |sum, count| sum.saturating_add(*count))
     }
+
+    /// Connections whose peer ceased to be accepted for `reason`: its certificate expired, or was found at a
+    /// rotation to be revoked or without a root.
+    pub fn ended(&self, reason: Reason) -> u64 {
+        self.ended[reason as usize]
+    }
 }
 
 impl fmt::Debug for Stats {
@@ -82,6 +89,10 @@ impl fmt::Debug for Stats {
                 stats.field(reason.as_str(), &self.failed(reason));
             }
         }
+        let ended = self.ended.iter().sum::<u64>();
+        if ended > 0 {
+            stats.field("ended", &ended);
+        }
         stats.finish()
     }
 }
@@ -93,21 +104,26 @@ pub(crate) struct Counters {
     succeeded: AtomicU64,
     cancelled: AtomicU64,
     failed: [AtomicU64; Reason::COUNT],
+    ended: [AtomicU64; Reason::COUNT],
 }
 
 impl Counters {
     pub(crate) fn snapshot(&self) -> Stats {
-        let mut failed = [0; Reason::COUNT];
-        for (count, counter) in failed.iter_mut().zip(&self.failed) {
-            *count = counter.load(Relaxed);
-        }
+        let read = |counters: &[AtomicU64; Reason::COUNT]| {
+            std::array::from_fn(|reason| counters[reason].load(Relaxed))
+        };
         Stats {
             waiting: self.waiting.load(Relaxed),
             in_progress: self.in_progress.load(Relaxed),
             succeeded: self.succeeded.load(Relaxed),
             cancelled: self.cancelled.load(Relaxed),
-            failed,
+            failed: read(&self.failed),
+            ended: read(&self.ended),
         }
+    }
+
+    pub(crate) fn ended(&self, reason: Reason, connections: usize) {
+        self.ended[reason as usize].fetch_add(connections as u64, Relaxed);
     }
 }
 

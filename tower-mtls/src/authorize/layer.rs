@@ -116,6 +116,7 @@ impl<F, P> Gate<F, P> {
         let peer = (self.peer)(request);
         let reason = match peer {
             None => DenyReason::NoPeer,
+            Some(peer) if !peer.is_valid() => DenyReason::NoLongerValid,
             Some(peer) if self.policy.permits(peer, request) => {
                 self.counters.permit();
                 return Verdict::Permitted;

@@ -6,7 +6,7 @@ use std::{
 
 use crate::error::BoxError;
 
-/// A certificate chain, private key or trust bundle that cannot be used.
+/// A certificate chain, private key, trust bundle or revocation list that cannot be used.
 #[derive(Debug)]
 pub struct CredentialsError {
     source_name: Source,
@@ -34,6 +34,10 @@ pub enum CredentialsProblem {
     KeyMismatch,
     /// A certificate of the trust bundle is not one of a certificate authority.
     NotAnAuthority,
+    /// There is no revocation list in it.
+    NoRevocationList,
+    /// A revocation list is damaged, or of a kind that is not supported (delta or indirect).
+    MalformedRevocationList,
     /// No cryptography is compiled in.
     NoProvider,
 }
@@ -110,6 +114,11 @@ impl CredentialsProblem {
             Self::NotAnAuthority => {
                 "holds a certificate that is not a certificate authority's: \
                  a trust bundle holds roots, not leaves"
+            }
+            Self::NoRevocationList => "holds no revocation list: it needs a `BEGIN X509 CRL` block",
+            Self::MalformedRevocationList => {
+                "holds a revocation list that cannot be used: \
+                 it must be whole, neither a delta nor an indirect list"
             }
             Self::NoProvider => {
                 "cannot be used: tower-mtls is compiled without cryptography; \

@@ -15,6 +15,8 @@ pub struct Denied {
 pub enum DenyReason {
     /// The request carries no verified peer.
     NoPeer,
+    /// The peer's certificate has expired, was revoked, or its root was withdrawn, since the connection was made.
+    NoLongerValid,
     /// The policy does not permit the peer.
     NotAllowed,
 }
@@ -38,6 +40,10 @@ impl Denied {
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.peer {
+            Some(peer) if self.reason == DenyReason::NoLongerValid => write!(
+                f,
+                "the certificate of peer {peer} is not valid any more: it must connect with a new one"
+            ),
             Some(peer) => write!(
                 f,
                 "peer {peer} is not allowed: add it to the policy, or refuse it"
@@ -54,7 +60,7 @@ impl Error for Denied {}
 
 impl DenyReason {
     /// Every reason, for those who export one time series for each.
-    pub const ALL: &'static [Self] = &[Self::NoPeer, Self::NotAllowed];
+    pub const ALL: &'static [Self] = &[Self::NoPeer, Self::NoLongerValid, Self::NotAllowed];
 
     pub(crate) const COUNT: usize = Self::ALL.len();
 
@@ -62,6 +68,7 @@ impl DenyReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoPeer => "no_peer",
+            Self::NoLongerValid => "no_longer_valid",
             Self::NotAllowed => "not_allowed",
         }
     }

@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, Sleep, sleep_until},
 };
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake, server::FallibleAccept};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::linger::Linger;
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     accept::Server,
     admission::{Slot, Ticket},
     error::{HandshakeError, Reason},
+    handshake::{Accepting, Handshake},
     stats::Attempt,
 };
 
@@ -46,11 +47,13 @@ pin_project! {
 }
 
 enum State<IO> {
+    /// There are no credentials to begin with.
+    Failed(HandshakeError),
     /// Reads the client's first message.
     Greeting(Box<LazyConfigAcceptor<IO>>, Ticket),
     /// Asks for a slot, and again at the time given.
     Wanting(Box<StartHandshake<IO>>, Ticket, Option<Instant>),
-    Handshaking(Box<FallibleAccept<IO>>, Ticket),
+    Handshaking(Box<Handshake<Accepting<IO>>>, Ticket),
     /// Refused, and the client may still read why.
     Refusing(Linger<IO>, HandshakeError),
     Done,
@@ -61,10 +64,13 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(io: IO, server: Arc<Server>) -> Self {
-        let greeting = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io);
+        let state = match server.tls.load() {
+            Ok(_) => State::greeting(io, &server),
+            Err(error) => State::Failed(error),
+        };
         Self {
             attempt: Attempt::waiting(&server.counters),
-            state: State::Greeting(Box::new(greeting), server.admission.enter()),
+            state,
             expires: Instant::now() + server.handshake_timeout,
             timer: None,
             server,
@@ -113,6 +119,11 @@ impl<IO> State<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
+    fn greeting(io: IO, server: &Server) -> Self {
+        let greeting = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io);
+        Self::Greeting(Box::new(greeting), server.admission.enter())
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -123,6 +134,7 @@ where
         let shed = || Poll::Ready(Err(made_room(server)));
         loop {
             *self = match std::mem::replace(self, Self::Done) {
+                Self::Failed(error) => return Poll::Ready(Err(error)),
                 Self::Greeting(mut greeting, ticket) => match Pin::new(&mut *greeting).poll(cx) {
                     Poll::Ready(Ok(start)) => Self::Wanting(Box::new(start), ticket, None),
                     Poll::Ready(Err(error)) => return failed(error),
@@ -135,7 +147,10 @@ where
                 Self::Wanting(start, ticket, _) => match ticket.poll_slot(cx, Instant::now()) {
                     Slot::Granted => {
                         attempt.start();
-                        Self::Handshaking(Box::new(server.tls.accept(*start)), ticket)
+                        match server.accept(*start) {
+                            Ok(handshake) => Self::Handshaking(Box::new(handshake), ticket),
+                            Err(error) => return Poll::Ready(Err(error)),
+                        }
                     }
                     Slot::Wait(until) => {
                         *self = Self::Wanting(start, ticket, Some(until));
@@ -143,25 +158,24 @@ where
                     }
                     Slot::Shed => return shed(),
                 },
-                Self::Handshaking(mut handshake, ticket) => {
-                    match Pin::new(&mut *handshake).poll(cx) {
-                        Poll::Ready(Ok(stream)) => return Poll::Ready(server.tls.finish(stream)),
-                        Poll::Ready(Err((error, io))) => {
-                            drop(ticket);
-                            let error = HandshakeError::from_tls(error);
-                            if error.reason() == Reason::Io {
-                                return Poll::Ready(Err(error));
+                Self::Handshaking(mut handshake, ticket) => match handshake.poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        drop(ticket);
+                        match handshake.get_mut().take_refused() {
+                            Some(io) if error.reason() != Reason::Io => {
+                                super::fail("server", attempt, &error);
+                                Self::Refusing(Linger::new(io), error)
                             }
-                            super::fail("server", attempt, &error);
-                            Self::Refusing(Linger::new(io), error)
-                        }
-                        Poll::Pending if ticket.is_shed(cx) => return shed(),
-                        Poll::Pending => {
-                            *self = Self::Handshaking(handshake, ticket);
-                            return Poll::Pending;
+                            _ => return Poll::Ready(Err(error)),
                         }
                     }
-                }
+                    Poll::Pending if ticket.is_shed(cx) => return shed(),
+                    Poll::Pending => {
+                        *self = Self::Handshaking(handshake, ticket);
+                        return Poll::Pending;
+                    }
+                },
                 Self::Refusing(mut linger, error) => {
                     if linger.poll(cx).is_ready() || Instant::now() >= linger.until() {
                         return Poll::Ready(Err(error));
@@ -179,7 +193,7 @@ where
         match self {
             Self::Wanting(.., Some(ask_again)) => expires.min(*ask_again),
             Self::Refusing(linger, _) => linger.until(),
-            Self::Wanting(..) | Self::Greeting(..) | Self::Handshaking(..) | Self::Done => expires,
+            _ => expires,
         }
     }
 
@@ -190,9 +204,7 @@ where
                 "no slot was free within {limit:?}: {} handshakes (max_handshakes) went on",
                 server.admission.max_handshakes
             ),
-            Self::Greeting(..) | Self::Handshaking(..) | Self::Refusing(..) | Self::Done => {
-                format!("the client did not finish it within {limit:?}")
-            }
+            _ => format!("the client did not finish it within {limit:?}"),
         };
         HandshakeError::new(Reason::Timeout, detail)
     }
@@ -209,6 +221,7 @@ fn made_room(server: &Server) -> HandshakeError {
 impl<IO> fmt::Debug for AcceptFuture<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
+            State::Failed(_) => "failed",
             State::Greeting(..) => "waiting for the client",
             State::Wanting(..) => "waiting for a slot",
             State::Handshaking(..) => "handshaking",
