@@ -1,14 +1,23 @@
 //! This side's certificate chain and private key.
 
-use std::{fmt, fs, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use crate::{
+    SpiffeId,
     error::{CredentialsError, CredentialsProblem, Source},
-    peer::validity,
+    peer::{Leaf, validity},
     provider::provider,
 };
 
@@ -42,6 +51,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Credentials {
     key: Arc<CertifiedKey>,
+    spiffe_id: Option<SpiffeId>,
     not_before: SystemTime,
     not_after: SystemTime,
 }
@@ -64,6 +74,11 @@ impl Credentials {
         Self::load(&chain, &chain_source, &key, &key_source)
     }
 
+    /// This side's SPIFFE ID, if the leaf has exactly one URI name and that is one.
+    pub fn spiffe_id(&self) -> Option<&SpiffeId> {
+        self.spiffe_id.as_ref()
+    }
+
     /// When the leaf begins to be valid.
     pub fn not_before(&self) -> SystemTime {
         self.not_before
@@ -78,7 +93,7 @@ impl Credentials {
         self.key.clone()
     }
 
-    fn parse(
+    pub(crate) fn parse(
         chain: &[u8],
         chain_source: &Source,
         key: &[u8],
@@ -117,6 +132,7 @@ impl Credentials {
                 CredentialsError::new(chain_source, CredentialsProblem::MalformedCertificate)
             })?;
         Ok(Self {
+            spiffe_id: leaf(&key).and_then(|leaf| leaf.spiffe_id().ok()),
             key: Arc::new(key),
             not_before,
             not_after,
@@ -127,6 +143,7 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
+            .field("spiffe_id", &self.spiffe_id)
             .field("certificates", &self.key.cert.len())
             .field("not_after", &self.not_after)
             .finish_non_exhaustive()
@@ -134,14 +151,31 @@ impl fmt::Debug for Credentials {
 }
 
 /// The whole of a file, and its name for errors.
-pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Source), CredentialsError> {
+pub(crate) fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Source), CredentialsError> {
     let source = Source::File(path.to_owned());
-    match fs::read(path) {
+    match read_once(path) {
         Ok(text) => Ok((text, source)),
         Err(error) => {
             let problem = CredentialsProblem::Unreadable;
             Err(CredentialsError::new(&source, problem).with_source(error))
         }
+    }
+}
+
+/// Reads into one piece of memory, so that no copy of a key is left behind in another.
+fn read_once(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    // What is no plain file, such as a pipe, does not know its length.
+    let length = file.metadata()?.len().clamp(LEAST_ROOM, MAX_FILE);
+    let room = usize::try_from(length).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_FILE {
+        true => {
+            let kind = io::ErrorKind::FileTooLarge;
+            Err(io::Error::new(kind, "it is larger than 16 MiB"))
+        }
+        false => Ok(bytes),
     }
 }
 
@@ -161,6 +195,10 @@ pub(crate) fn certificates(
         )),
         false => Ok(certificates),
     }
+}
+
+fn leaf(key: &CertifiedKey) -> Option<Leaf<'_>> {
+    key.cert.first().and_then(|leaf| Leaf::read(leaf))
 }
 
 fn private_key(pem: &[u8], source: &Source) -> Result<PrivateKeyDer<'static>, CredentialsError> {
@@ -211,3 +249,6 @@ fn certify(
         }
     }
 }
+
+const LEAST_ROOM: u64 = 16 << 10;
+const MAX_FILE: u64 = 16 << 20;

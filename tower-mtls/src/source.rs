@@ -51,6 +51,8 @@ use tokio::sync::watch;
 
 use crate::error::SourceError;
 
+#[cfg(feature = "files")]
+pub use self::files::{Files, FilesBuilder};
 pub use self::{
     observer::{Event, Observer},
     snapshot::Snapshot,
@@ -60,6 +62,8 @@ pub use self::{
 pub(crate) use self::{shared::Shared, snapshot::Published};
 
 mod alarm;
+#[cfg(feature = "files")]
+mod files;
 mod observer;
 mod shared;
 mod snapshot;

@@ -40,6 +40,11 @@ impl Snapshot {
         }
     }
 
+    #[cfg(feature = "files")]
+    pub(super) fn of(credentials: Option<Credentials>, trust: Option<Trust>) -> Self {
+        Self { credentials, trust }
+    }
+
     /// This side's certificate.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()

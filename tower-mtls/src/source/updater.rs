@@ -36,7 +36,11 @@ impl Updater {
 
     /// The same, with an observer of what happens.
     pub fn with_observer(observer: impl Observer) -> Self {
-        Self::with(Told::to(Arc::new(observer)))
+        Self::observed_by(Arc::new(observer))
+    }
+
+    pub(super) fn observed_by(observer: Arc<dyn Observer>) -> Self {
+        Self::with(Told::to(observer))
     }
 
     /// The receiving end.

@@ -106,8 +106,15 @@ impl TrustBundle {
         }
     }
 
-    fn load(pem: &[u8], source: &Source) -> Result<Self, CredentialsError> {
-        let roots = certificates(pem, source)?
+    pub(crate) fn load(pem: &[u8], source: &Source) -> Result<Self, CredentialsError> {
+        Self::of_roots(&certificates(pem, source)?, source)
+    }
+
+    pub(crate) fn of_roots(
+        roots: &[CertificateDer<'static>],
+        source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        let roots = roots
             .iter()
             .map(|certificate| root(certificate, source))
             .collect::<Result<Vec<_>, _>>()?;

@@ -48,10 +48,15 @@ impl RevocationLists {
     /// It blocks the thread while it reads: call it at start, or from a thread for blocking work.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, CredentialsError> {
         let (text, source) = read(path.as_ref())?;
+        Self::load_either(&text, &source)
+    }
+
+    /// Reads PEM or DER.
+    pub(crate) fn load_either(text: &[u8], source: &Source) -> Result<Self, CredentialsError> {
         // A list is a sequence, whose tag is no beginning of a PEM text.
         match text.first() {
-            Some(&SEQUENCE) => Self::load([text.as_slice()].into_iter(), &source),
-            _ => Self::load_pem(&text, &source),
+            Some(&SEQUENCE) => Self::load([text].into_iter(), source),
+            _ => Self::load_pem(text, source),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What the tests share: fixtures that work with every cryptography, and handshakes in memory.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 #[cfg(feature = "dev")]
 pub mod ca;
+#[cfg(all(feature = "dev", feature = "files"))]
+pub mod folder;
 pub mod task;
 
 use std::{convert::Infallible, io};
