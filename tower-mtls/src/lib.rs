@@ -5,6 +5,10 @@
 
 pub mod accept;
 pub mod authorize;
+#[cfg(doc)]
+pub mod coming_from_tokio_rustls {
+    #![doc = include_str!("../COMING-FROM-TOKIO-RUSTLS.md")]
+}
 #[cfg(feature = "dev")]
 pub mod dev;
 pub mod error;
