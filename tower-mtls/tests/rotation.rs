@@ -5,7 +5,10 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
 
 use support::{accept, connect, handshake, handshake_error};
 use tokio::{io::duplex, time::timeout};
@@ -14,7 +17,7 @@ use tower_mtls::{
     accept::Acceptor,
     dev::Authority,
     error::{Failure, Reason, SourceError},
-    source::{Snapshot, Updater},
+    source::{Event, Snapshot, Updater},
 };
 
 #[tokio::test]
@@ -147,6 +150,50 @@ async fn the_expiry_can_be_watched() {
     updater.update(snapshot(&until, "/api")).unwrap();
     assert!(!expiry.has_changed().unwrap(), "it is the same");
     source.ready().await;
+}
+
+#[tokio::test]
+async fn the_observer_is_told_when_a_third_of_the_life_is_left() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = told.clone();
+    let updater = Updater::with_observer(move |event: &Event<'_>| {
+        let text = format!("{event:?}");
+        let name = text.split(' ').next().unwrap().to_owned();
+        seen.lock().unwrap().push((name, SystemTime::now()));
+    });
+    let _source = updater.source();
+    let names = || {
+        told.lock()
+            .unwrap()
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    };
+
+    let (now, second) = (SystemTime::now(), Duration::from_secs(1));
+    let short = authority().valid(now - 3 * second, now + 3 * second);
+    updater.update(snapshot(&short, "/api")).unwrap();
+    timeout(Duration::from_secs(20), async {
+        while names().len() < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(names(), ["Rotated", "ExpiresSoon", "Expired"]);
+    // Certificates tell whole seconds.
+    let at = |index: usize| told.lock().unwrap()[index].1;
+    assert!(
+        at(1) >= now && at(1) < now + 3 * second,
+        "with two of six seconds left"
+    );
+    assert!(at(2) >= now + 2 * second);
+
+    // A new certificate is watched anew.
+    let old = authority().valid(now - 100 * second, now + 30 * second);
+    updater.update(snapshot(&old, "/api")).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(names()[3..], ["Rotated", "ExpiresSoon"]);
 }
 
 #[tokio::test]
