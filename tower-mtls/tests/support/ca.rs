@@ -70,7 +70,7 @@ impl Ca {
         (leaf.pem(), key.serialize_pem())
     }
 
-    fn issuer(&self) -> &Issuer<'static, KeyPair> {
+    pub fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.0
     }
 }
