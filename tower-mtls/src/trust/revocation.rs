@@ -13,11 +13,20 @@ use crate::{
 /// Certificate revocation lists of any number of authorities; cheap to clone.
 ///
 /// Whether a list is signed by the authority that it names is checked when it is used, and so is whether it is
-/// past its next update. Delta and indirect lists are refused when they are loaded.
+/// past its next update. Delta and indirect lists are refused when they are loaded. There may be several lists of one
+/// issuer: the newest one that its key has signed counts, so an authority may change its key and keep its name.
 #[derive(Clone)]
 pub struct RevocationLists {
-    lists: Arc<[Arc<CertRevocationList<'static>>]>,
+    // By issuer, and for each the newest first.
+    lists: Arc<[List]>,
     next_update: Option<SystemTime>,
+}
+
+#[derive(Clone)]
+struct List {
+    issuer: Box<[u8]>,
+    this_update: i64,
+    list: Arc<CertRevocationList<'static>>,
 }
 
 /// What becomes of a certificate that no current list of its issuer tells about.
@@ -63,14 +72,8 @@ impl RevocationLists {
     /// These lists and others.
     #[must_use]
     pub fn and(&self, others: &Self) -> Self {
-        let next_update = match (self.next_update, others.next_update) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        Self {
-            lists: self.lists.iter().chain(&*others.lists).cloned().collect(),
-            next_update,
-        }
+        Self::sorted(self.lists.iter().chain(&*others.lists).cloned().collect())
+            .due(self.next_update.into_iter().chain(others.next_update).min())
     }
 
     /// How many lists these are: at least one.
@@ -84,14 +87,45 @@ impl RevocationLists {
         self.next_update
     }
 
-    pub(crate) fn as_slice(&self) -> &[Arc<CertRevocationList<'static>>] {
-        &self.lists
+    /// The orders in which to offer the lists to the path validation, which takes the first of an issuer and no
+    /// other, whoever signed it. At most 16: that is two issuers with four lists each.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = Vec<&CertRevocationList<'static>>> {
+        let issuers = || self.lists.chunk_by(|one, other| one.issuer == other.issuer);
+        let sizes = issuers().map(<[_]>::len);
+        let orders = sizes.fold(1, usize::saturating_mul).min(MAX_ORDERS);
+        (0..orders).map(move |mut order| {
+            let mut lists = Vec::with_capacity(self.lists.len());
+            for of_issuer in issuers() {
+                let (older, newer) = of_issuer.split_at(order % of_issuer.len());
+                lists.extend(newer.iter().chain(older).map(|one| &*one.list));
+                order /= of_issuer.len();
+            }
+            lists
+        })
+    }
+
+    fn sorted(mut lists: Vec<List>) -> Self {
+        lists.sort_by(|one, other| {
+            let newest_first = other.this_update.cmp(&one.this_update);
+            one.issuer.cmp(&other.issuer).then(newest_first)
+        });
+        Self {
+            lists: lists.into(),
+            next_update: None,
+        }
+    }
+
+    fn due(self, next_update: Option<SystemTime>) -> Self {
+        Self {
+            next_update,
+            ..self
+        }
     }
 
     /// Whether they are the very same lists, in the same order.
     pub(crate) fn same(&self, other: &Self) -> bool {
         let mut lists = self.lists.iter().zip(&*other.lists);
-        self.len() == other.len() && lists.all(|(one, other)| Arc::ptr_eq(one, other))
+        self.len() == other.len() && lists.all(|(one, other)| Arc::ptr_eq(&one.list, &other.list))
     }
 
     fn load_pem(pem: &[u8], source: &Source) -> Result<Self, CredentialsError> {
@@ -117,17 +151,18 @@ impl RevocationLists {
                 return Err(malformed());
             };
             next_update = next_update.into_iter().chain(update_of(&parsed)).min();
-            loaded.push(Arc::new(CertRevocationList::from(list)));
+            loaded.push(List {
+                issuer: parsed.issuer().as_raw().into(),
+                this_update: parsed.last_update().timestamp(),
+                list: Arc::new(CertRevocationList::from(list)),
+            });
         }
         match loaded.is_empty() {
             true => Err(CredentialsError::new(
                 source,
                 CredentialsProblem::NoRevocationList,
             )),
-            false => Ok(Self {
-                lists: loaded.into(),
-                next_update,
-            }),
+            false => Ok(Self::sorted(loaded).due(next_update)),
         }
     }
 }
@@ -146,3 +181,4 @@ fn update_of(list: &CertificateRevocationList<'_>) -> Option<SystemTime> {
 }
 
 const SEQUENCE: u8 = 0x30;
+const MAX_ORDERS: usize = 16;

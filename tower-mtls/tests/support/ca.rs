@@ -95,7 +95,7 @@ impl Ca {
         .expect("list")
     }
 
-    fn issuer(&self) -> &Issuer<'static, KeyPair> {
+    pub fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.0
     }
 }
