@@ -64,6 +64,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(io: IO, server: Arc<Server>) -> Self {
+        server.tls.source().attend();
         let state = match server.tls.load() {
             Ok(_) => State::greeting(io, &server),
             Err(error) => State::Failed(error),
