@@ -15,9 +15,11 @@ pub mod error;
 pub mod future;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod observer;
 pub mod source;
 
 mod admission;
+mod attempt;
 mod config;
 mod connections;
 mod credentials;

@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use crate::{
-    PeerIdentity, Validity, connections::Connections, error::HandshakeError, validity::Standing,
+    PeerIdentity, Validity, connections::Connections, error::HandshakeError, observer::Version,
+    validity::Standing,
 };
 
 /// A TLS 1.3 connection over `IO` and the identity of its peer; of either side.
@@ -67,6 +68,29 @@ impl<IO> MtlsStream<IO> {
     /// The application protocol that both sides agreed on; `None` where a side named none.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.inner.get_ref().1.alpn_protocol()
+    }
+
+    /// The version of TLS.
+    pub fn version(&self) -> Version {
+        match self.inner.get_ref().1.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => Version::Tls12,
+            _ => Version::Tls13,
+        }
+    }
+
+    /// The group of the key exchange, such as `X25519MLKEM768`.
+    pub fn group(&self) -> Option<&'static str> {
+        let group = self.inner.get_ref().1.negotiated_key_exchange_group()?;
+        group.name().as_str()
+    }
+
+    /// The name that the client asked for (SNI), on the server's side. A client that expects a SPIFFE identity
+    /// asks for none.
+    pub fn server_name(&self) -> Option<&str> {
+        match &self.inner {
+            TlsStream::Server(stream) => stream.get_ref().1.server_name(),
+            TlsStream::Client(_) => None,
+        }
     }
 
     /// The connection below.

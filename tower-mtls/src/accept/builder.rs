@@ -9,6 +9,7 @@ use crate::{
     error::InvalidSetting,
     layer::{DEFAULT_HANDSHAKE_TIMEOUT, check_timeout},
     live::Live,
+    observer::{Observer, Side, Told},
     source::{Snapshot, Source},
     stats::Counters,
 };
@@ -25,6 +26,7 @@ pub struct AcceptorBuilder {
     max_waiting: usize,
     patience: Duration,
     end_connections: bool,
+    observer: Told,
 }
 
 /// This side's certificate.
@@ -64,6 +66,7 @@ impl AcceptorBuilder {
             max_waiting: DEFAULT_MAX_WAITING,
             patience: DEFAULT_PATIENCE,
             end_connections: true,
+            observer: Told::default(),
         }
     }
 
@@ -176,6 +179,12 @@ impl AcceptorBuilder {
         self
     }
 
+    /// Is told of each handshake that ends.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Told::to(observer);
+        self
+    }
+
     /// Checks the settings.
     pub fn build(self) -> Result<Acceptor, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
@@ -189,7 +198,7 @@ impl AcceptorBuilder {
         let skew = settings.clock_skew;
         let make = move |snapshot: &Snapshot| server_tls(snapshot, &clients, &settings);
         let tls = Arc::new(Live::new(source, Box::new(make))?);
-        let counters = Arc::<Counters>::default();
+        let counters = Arc::new(Counters::new(Side::Server, self.observer));
         let connections =
             Connections::new(tls.clone(), counters.clone(), self.end_connections, skew);
         Ok(Acceptor {

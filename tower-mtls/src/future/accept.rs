@@ -17,9 +17,9 @@ use crate::{
     MtlsStream,
     accept::Server,
     admission::{Slot, Ticket},
+    attempt::Attempt,
     error::{HandshakeError, Reason},
     handshake::{Accepting, Handshake},
-    stats::Attempt,
 };
 
 pin_project! {
@@ -110,7 +110,7 @@ where
         // The slot is free before the caller learns of the outcome.
         *this.state = State::Done;
         if !this.attempt.is_ended() {
-            super::conclude("server", this.attempt, &outcome);
+            this.attempt.end(&outcome);
         }
         Poll::Ready(outcome)
     }
@@ -165,7 +165,7 @@ where
                         drop(ticket);
                         match handshake.get_mut().take_refused() {
                             Some(io) if error.reason() != Reason::Io => {
-                                super::fail("server", attempt, &error);
+                                attempt.fail(&error);
                                 Self::Refusing(Linger::new(io), error)
                             }
                             _ => return Poll::Ready(Err(error)),

@@ -13,10 +13,10 @@ use tokio::{
 
 use crate::{
     MtlsStream,
+    attempt::Attempt,
     error::{BoxError, HandshakeError, Reason},
     handshake::Handshake,
     layer::Client,
-    stats::Attempt,
 };
 
 pin_project! {
@@ -88,7 +88,7 @@ where
                         Err(error) => {
                             this.state.set(State::Done);
                             let outcome = Err(error);
-                            super::conclude("client", &mut attempt, &outcome);
+                            attempt.end(&outcome);
                             return Poll::Ready(outcome.map_err(Into::into));
                         }
                     };
@@ -112,7 +112,7 @@ where
                             Err(HandshakeError::new(Reason::Timeout, detail))
                         }
                     };
-                    super::conclude("client", attempt, &outcome);
+                    attempt.end(&outcome);
                     this.state.set(State::Done);
                     return Poll::Ready(outcome.map_err(Into::into));
                 }

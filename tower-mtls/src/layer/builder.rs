@@ -9,6 +9,7 @@ use crate::{
     connections::Connections,
     error::InvalidSetting,
     live::Live,
+    observer::{Observer, Side, Told},
     source::{Snapshot, Source},
     stats::Counters,
     verify::Accepted,
@@ -24,6 +25,7 @@ pub struct MtlsBuilder {
     tls: TlsSettings,
     handshake_timeout: Duration,
     end_connections: bool,
+    observer: Told,
 }
 
 /// Who vouches for servers.
@@ -58,6 +60,7 @@ impl MtlsBuilder {
             tls: TlsSettings::default(),
             handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
             end_connections: true,
+            observer: Told::default(),
         }
     }
 
@@ -129,6 +132,12 @@ impl MtlsBuilder {
         self
     }
 
+    /// Is told of each handshake that ends.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Told::to(observer);
+        self
+    }
+
     /// Checks the settings against each other.
     pub fn build(self) -> Result<MtlsLayer, InvalidSetting> {
         check_timeout(self.handshake_timeout)?;
@@ -148,7 +157,7 @@ impl MtlsBuilder {
         let skew = settings.clock_skew;
         let make = move |snapshot: &Snapshot| client_tls(snapshot, &own, &expected, &settings);
         let tls = Arc::new(Live::new(source, Box::new(make))?);
-        let counters = Arc::<Counters>::default();
+        let counters = Arc::new(Counters::new(Side::Client, self.observer));
         let connections =
             Connections::new(tls.clone(), counters.clone(), self.end_connections, skew);
         Ok(MtlsLayer {
