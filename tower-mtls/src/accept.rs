@@ -28,6 +28,8 @@
 //! # #[cfg(not(feature = "dev"))]
 //! # fn main() {}
 //! ```
+//!
+//! [`MtlsListener`] is that loop.
 
 use std::{
     fmt,
@@ -36,36 +38,49 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::Semaphore,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::StartHandshake;
 use tower_service::Service;
 
 use crate::{
-    Credentials, MtlsStream, TrustBundle,
-    config::{ServerTls, check_alpn},
-    error::{HandshakeError, InvalidSetting},
+    Credentials, MtlsStream,
+    admission::Admission,
+    config::ServerTls,
+    connections::{Connections, Register},
+    error::HandshakeError,
     future::AcceptFuture,
-    layer::{DEFAULT_HANDSHAKE_TIMEOUT, check_timeout},
+    handshake::{Accepting, Handshake},
+    live::Live,
+    source::Source,
     stats::Counters,
 };
 
+pub use self::{
+    builder::AcceptorBuilder,
+    listener::{Listen, MtlsListener},
+};
 pub use crate::stats::Stats;
+
+mod builder;
+mod listener;
 
 /// A service that takes a connection and gives it back verified; see the [module](self).
 ///
-/// It is always ready. What bounds its work is in the future: a slot among `max_handshakes`, shared
-/// by all clones, and the handshake timeout, which covers the wait for the slot too.
+/// It is always ready. What bounds its work is in the future, and shared by all clones: a handshake needs one
+/// of `max_handshakes` slots from the client's first message to its end, and the handshake timeout covers
+/// everything from the connection's arrival.
 ///
 /// # Under attack
 ///
-/// A client that connects and says nothing holds a slot until the timeout, so at most
-/// `max_handshakes` ÷ `handshake_timeout` of them are let go per second, and honest clients wait behind
-/// them. Lower the timeout before raising the limit: a handshake's cost is in its signatures, and the
-/// limit is what protects the processor. A connection that waits costs its own memory and no
-/// cryptography; limit the number of open connections where they are accepted. Each refused client is one line
-/// of the log at WARN: limit their rate where the log is written.
+/// A client that connects and says nothing, or says it slowly, has no slot and takes none from others. At most
+/// `max_waiting` connections are without a slot; one more, and the *oldest* of them is dropped. A free
+/// slot goes to the *newest* that wants one. When all are taken and another connection wants one, a handshake
+/// that has had its slot for longer than `patience` is dropped. So honest clients, who are quick, get through
+/// while 5,000 others hold connections open at whatever point of the handshake. Under honest overload
+/// those are served who still wait for the answer, not those who are about to give up.
+///
+/// What was dropped ends in [`Reason::Overloaded`](crate::error::Reason::Overloaded). Each refused client is one
+/// line of the log at WARN: limit their rate where the log is written.
 ///
 /// # Not polled, not freed
 ///
@@ -76,43 +91,27 @@ pub struct Acceptor {
     server: Arc<Server>,
 }
 
-/// Settings of an [`Acceptor`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct AcceptorBuilder {
-    credentials: Credentials,
-    clients: Clients,
-    alpn: Vec<Vec<u8>>,
-    handshake_timeout: Duration,
-    max_handshakes: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Clients {
-    Undecided,
-    Anonymous,
-    Verified(TrustBundle),
-}
-
 /// What all clones of an acceptor share.
 pub(crate) struct Server {
-    pub(crate) tls: ServerTls,
+    pub(crate) tls: Arc<Live<ServerTls>>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) max_handshakes: usize,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl Acceptor {
     /// Begins with the server's own certificate.
     pub fn builder(credentials: Credentials) -> AcceptorBuilder {
-        AcceptorBuilder {
-            credentials,
-            clients: Clients::Undecided,
-            alpn: Vec::new(),
-            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
-            max_handshakes: DEFAULT_MAX_HANDSHAKES,
-        }
+        AcceptorBuilder::fixed(credentials)
+    }
+
+    /// Begins with a [`source`](crate::source) of the server's own certificate and of who vouches for clients.
+    /// Clients need a certificate, if nothing else is said.
+    ///
+    /// While the source has no snapshot, handshakes fail.
+    pub fn rotating(source: &Source) -> AcceptorBuilder {
+        AcceptorBuilder::rotating(source.clone())
     }
 
     /// Counts of this acceptor's handshakes, all clones together.
@@ -142,83 +141,24 @@ impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor")
             .field("handshake_timeout", &self.server.handshake_timeout)
-            .field("max_handshakes", &self.server.max_handshakes)
+            .field("max_handshakes", &self.server.admission.max_handshakes)
+            .field("max_waiting", &self.server.admission.max_waiting)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
 }
 
-impl AcceptorBuilder {
-    /// Only clients with a certificate that this bundle vouches for are let in.
-    pub fn require_client(mut self, trust: TrustBundle) -> Self {
-        self.clients = Clients::Verified(trust);
-        self
-    }
-
-    /// No client is asked for a certificate: [`MtlsStream::peer`] is `None` for all of them.
-    pub fn no_client_auth(mut self) -> Self {
-        self.clients = Clients::Anonymous;
-        self
-    }
-
-    /// Application protocols to accept, the preferred first: at most 64 names of 1 to 255 bytes.
-    /// Default: none, which takes clients whatever they offer.
-    ///
-    /// A client that offers no protocol at all is let in none the less: check [`MtlsStream::alpn`].
-    pub fn alpn<I>(mut self, protocols: I) -> Self
+impl Server {
+    /// A handshake with what is in force now.
+    pub(crate) fn accept<IO>(
+        &self,
+        start: StartHandshake<IO>,
+    ) -> Result<Handshake<Accepting<IO>>, HandshakeError>
     where
-        I: IntoIterator,
-        I::Item: Into<Vec<u8>>,
+        IO: AsyncRead + AsyncWrite + Unpin,
     {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How long a connection may take from its arrival to the end of the handshake, the wait for a
-    /// slot included: 1 ms to 1 h. Default: 10 s.
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
-        self
-    }
-
-    /// How many handshakes run at once: 1 to 1,000,000. Others wait, first come first served.
-    /// Default: 256.
-    pub fn max_handshakes(mut self, max: usize) -> Self {
-        self.max_handshakes = max;
-        self
-    }
-
-    /// Checks the settings.
-    pub fn build(self) -> Result<Acceptor, InvalidSetting> {
-        check_timeout(self.handshake_timeout)?;
-        check_alpn(&self.alpn)?;
-        if !(1..=MAX_MAX_HANDSHAKES).contains(&self.max_handshakes) {
-            let value = self.max_handshakes.to_string();
-            return Err(InvalidSetting::new("max_handshakes", value, "1 to 1000000"));
-        }
-        let clients = match self.clients {
-            Clients::Verified(trust) => Some(trust),
-            Clients::Anonymous => None,
-            Clients::Undecided => {
-                let allowed = "`require_client` or `no_client_auth`: there is no default";
-                return Err(InvalidSetting::new(
-                    "client authentication",
-                    "missing",
-                    allowed,
-                ));
-            }
-        };
-        Ok(Acceptor {
-            server: Arc::new(Server {
-                tls: ServerTls::new(&self.credentials, clients, self.alpn)?,
-                handshake_timeout: self.handshake_timeout,
-                max_handshakes: self.max_handshakes,
-                slots: Arc::new(Semaphore::new(self.max_handshakes)),
-                counters: Arc::default(),
-            }),
-        })
+        self.tls.source().attend();
+        let tls = self.tls.load()?;
+        Ok(tls.accept(start, Register::new(&self.connections, tls.trust_serial())))
     }
 }
-
-const DEFAULT_MAX_HANDSHAKES: usize = 256;
-const MAX_MAX_HANDSHAKES: usize = 1_000_000;

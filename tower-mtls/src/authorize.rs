@@ -19,75 +19,50 @@
 //!
 //! The closure takes the identity from where the server put it. Let that be a place which a client cannot
 //! write to: a field, or the extensions of an `http::Request` (feature `http`), never a header.
+//!
+//! # Policies
+//!
+//! A [`Policy`] decides. An [`AllowList`] is one, and any `Fn(&PeerIdentity, &Req) -> bool` is, for rules
+//! that look at the request too. In a [`Live`] policy either can be replaced while the service runs; the
+//! next request meets the new one, on open connections as well.
+//!
+//! ```
+//! use tower_mtls::{PeerIdentity, authorize::{AllowList, AuthorizeLayer, Live}};
+//!
+//! # struct Request { peer: Option<PeerIdentity> }
+//! let policy = Live::new(AllowList::parse(["spiffe://example.org/web"])?);
+//! let layer = AuthorizeLayer::new(policy.clone(), |request: &Request| request.peer.as_ref());
+//! // Later: everything below /ns/shop, and nobody else.
+//! policy.replace(AllowList::parse(["spiffe://example.org/ns/shop/*"])?);
+//! # let _ = layer;
+//! # Ok::<(), tower_mtls::error::InvalidIdentity>(())
+//! ```
+//!
+//! A peer whose certificate has expired, was revoked, or lost its root since the connection was made is
+//! refused whatever the policy says, on the connections that [`end_connections`] leaves open.
+//!
+//! [`end_connections`]: crate::accept::AcceptorBuilder::end_connections
+//!
+//! To see whom a policy would refuse before it does, let it [`audit`](AuthorizeLayer::audit).
 
-use std::{collections::HashSet, sync::Arc};
-
-use crate::{Identity, PeerIdentity, error::InvalidIdentity};
-
+#[cfg(feature = "http")]
+pub use self::forbidden::Forbidden;
 pub use self::{
-    layer::{AuthorizeLayer, Stats},
+    allow_list::AllowList,
+    layer::AuthorizeLayer,
+    live::Live,
+    policy::Policy,
+    respond::{Fail, Respond, RespondWith},
     service::{Authorize, ResponseFuture},
+    stats::Stats,
 };
 
+mod allow_list;
+#[cfg(feature = "http")]
+mod forbidden;
 mod layer;
+mod live;
+mod policy;
+mod respond;
 mod service;
-
-/// The peers that are let through; cheap to clone. The default is nobody.
-///
-/// ```
-/// use tower_mtls::authorize::AllowList;
-///
-/// let list = AllowList::parse(["spiffe://example.org/ns/shop/sa/web"])?;
-/// assert_ne!(list, AllowList::default());
-/// // One bad entry refuses the whole list, rather than leaving a smaller one behind.
-/// assert!(AllowList::parse(["spiffe://example.org/web", "spiffe://example.org/*"]).is_err());
-/// # Ok::<(), tower_mtls::error::InvalidIdentity>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowList(Rule);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Rule {
-    AnyVerified,
-    OneOf(Arc<HashSet<Identity>>),
-}
-
-impl AllowList {
-    /// Reads entries of the form `spiffe://trust-domain/path` and `dns:name`. A peer is let through
-    /// if one of its identities is equal to one of them; there are no patterns. No entry: nobody.
-    pub fn parse<I>(entries: I) -> Result<Self, InvalidIdentity>
-    where
-        I: IntoIterator,
-        I::Item: AsRef<str>,
-    {
-        entries
-            .into_iter()
-            .map(|entry| entry.as_ref().parse::<Identity>())
-            .collect()
-    }
-
-    /// Everyone whose certificate was verified, whoever it is; not those without one.
-    pub fn any_verified() -> Self {
-        Self(Rule::AnyVerified)
-    }
-
-    /// Whether this peer is let through.
-    pub fn permits(&self, peer: &PeerIdentity) -> bool {
-        match &self.0 {
-            Rule::AnyVerified => true,
-            Rule::OneOf(allowed) => peer.identities().iter().any(|id| allowed.contains(id)),
-        }
-    }
-}
-
-impl Default for AllowList {
-    fn default() -> Self {
-        Self::from_iter([])
-    }
-}
-
-impl FromIterator<Identity> for AllowList {
-    fn from_iter<I: IntoIterator<Item = Identity>>(identities: I) -> Self {
-        Self(Rule::OneOf(Arc::new(identities.into_iter().collect())))
-    }
-}
+mod stats;

@@ -1,56 +1,113 @@
 //! One side's settings as the TLS library takes them: a snapshot per handshake, so that a later one
 //! may differ.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rustls::{
-    ClientConfig, ServerConfig, client::Resumption, crypto::CryptoProvider,
-    server::NoServerSessionStorage, sign::SingleCertAndKey, version::TLS13,
+    ClientConfig, ServerConfig, SupportedProtocolVersion,
+    client::Resumption,
+    crypto::CryptoProvider,
+    server::NoServerSessionStorage,
+    sign::SingleCertAndKey,
+    version::{TLS12, TLS13},
 };
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{StartHandshake, TlsConnector};
 
 use crate::{
-    Credentials, MtlsStream, TrustBundle,
-    error::{HandshakeError, InvalidSetting, Reason},
-    provider::provider,
-    verify::{Accepted, PeerVerifier},
+    Credentials, Cryptography, Trust,
+    connections::{Register, Verifies},
+    error::InvalidSetting,
+    handshake::{Accepting, Handshake, Peer},
+    provider::chosen,
+    verify::{Accepted, PeerVerifier, Role},
 };
+
+/// What both sides can set, and a rotation does not change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsSettings {
+    pub(crate) alpn: Vec<Vec<u8>>,
+    pub(crate) clock_skew: Duration,
+    pub(crate) allow_tls12: bool,
+    pub(crate) cryptography: Option<Cryptography>,
+}
 
 /// What one handshake of a client needs.
 #[derive(Clone)]
 pub(crate) struct ClientTls {
     connector: TlsConnector,
-    server_name: ServerName<'static>,
     verifier: Arc<PeerVerifier>,
+    server_name: ServerName<'static>,
 }
 
 /// What one handshake of a server needs.
 #[derive(Clone)]
 pub(crate) struct ServerTls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
     verifier: Option<Arc<PeerVerifier>>,
+    peer: Peer,
+}
+
+/// Whom a server lets in.
+#[derive(Clone, Debug)]
+pub(crate) enum Clients {
+    Anonymous,
+    Verified { trust: Trust, required: bool },
+}
+
+impl TlsSettings {
+    /// Rejects what TLS cannot carry and what would let too much in.
+    pub(crate) fn check(&self) -> Result<(), InvalidSetting> {
+        check_alpn(&self.alpn)?;
+        match self.clock_skew > MAX_CLOCK_SKEW {
+            true => {
+                let value = format!("{:?}", self.clock_skew);
+                Err(InvalidSetting::new("clock_skew", value, "0 to 10 min"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn verifier(
+        &self,
+        trust: Trust,
+        accepted: Accepted,
+        role: Role,
+        provider: &CryptoProvider,
+    ) -> Result<Arc<PeerVerifier>, InvalidSetting> {
+        let verifier = PeerVerifier::new(trust, accepted, role, self.clock_skew, provider);
+        verifier.map(Arc::new).ok_or_else(|| {
+            let value = "a cryptography without TLS 1.3 and SHA-256";
+            InvalidSetting::new("cryptography", value, ALLOWED_CRYPTOGRAPHY)
+        })
+    }
+
+    fn versions(&self) -> &'static [&'static SupportedProtocolVersion] {
+        match self.allow_tls12 {
+            true => BOTH_VERSIONS,
+            false => ONLY_TLS13,
+        }
+    }
 }
 
 impl ClientTls {
     pub(crate) fn new(
-        trust: TrustBundle,
+        trust: Trust,
         accepted: Accepted,
         credentials: Option<&Credentials>,
-        alpn: Vec<Vec<u8>>,
+        settings: &TlsSettings,
     ) -> Result<Self, InvalidSetting> {
         // Without a name to expect there is none to tell the server either.
         let name = match &accepted {
             Accepted::Named(_, name) => Some(name.clone()),
-            Accepted::Any | Accepted::OneOf(_) => None,
+            _ => None,
         };
-        let provider = required_provider()?;
-        let algorithms = provider.signature_verification_algorithms;
-        let verifier = Arc::new(PeerVerifier::new(trust, accepted, algorithms));
+        let provider = chosen(settings.cryptography)?;
+        let verifier = settings.verifier(trust, accepted, Role::Server, &provider)?;
 
         let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13])
+            .with_protocol_versions(settings.versions())
             .map_err(unusable)?
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone());
@@ -58,81 +115,98 @@ impl ClientTls {
             Some(credentials) => builder.with_client_cert_resolver(resolver(credentials)),
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = alpn;
+        config.alpn_protocols = settings.alpn.clone();
         config.enable_sni = name.is_some();
         // A resumed session skips the verification of the peer.
         config.resumption = Resumption::disabled();
 
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
-            server_name: name.unwrap_or_else(|| ServerName::IpAddress(NO_NAME.into())),
             verifier,
+            server_name: name.unwrap_or_else(|| ServerName::IpAddress(NO_NAME.into())),
         })
     }
 
-    pub(crate) fn connect<IO>(&self, io: IO) -> tokio_rustls::Connect<IO>
+    pub(crate) fn connect<IO>(
+        &self,
+        io: IO,
+        register: Register,
+    ) -> Handshake<tokio_rustls::Connect<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        self.connector.connect(self.server_name.clone(), io)
-    }
-
-    pub(crate) fn finish<IO>(
-        &self,
-        stream: tokio_rustls::client::TlsStream<IO>,
-    ) -> Result<MtlsStream<IO>, HandshakeError> {
-        finish(stream.into(), Some(&self.verifier))
+        let handshake = self.connector.connect(self.server_name.clone(), io);
+        Handshake::new(handshake, Peer::Required, register)
     }
 }
 
 impl ServerTls {
     pub(crate) fn new(
         credentials: &Credentials,
-        clients: Option<TrustBundle>,
-        alpn: Vec<Vec<u8>>,
+        clients: Clients,
+        settings: &TlsSettings,
     ) -> Result<Self, InvalidSetting> {
-        let provider = required_provider()?;
-        let algorithms = provider.signature_verification_algorithms;
-        let verifier =
-            clients.map(|trust| Arc::new(PeerVerifier::new(trust, Accepted::Any, algorithms)));
+        let provider = chosen(settings.cryptography)?;
+        let (verifier, peer) = match clients {
+            Clients::Anonymous => (None, Peer::Absent),
+            Clients::Verified { trust, required } => {
+                let role = Role::Client { required };
+                let verifier = settings.verifier(trust, Accepted::Any, role, &provider)?;
+                let peer = match required {
+                    true => Peer::Required,
+                    false => Peer::Optional,
+                };
+                (Some(verifier), peer)
+            }
+        };
 
         let builder = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13])
+            .with_protocol_versions(settings.versions())
             .map_err(unusable)?;
         let builder = match &verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(resolver(credentials));
-        config.alpn_protocols = alpn;
+        config.alpn_protocols = settings.alpn.clone();
         // A resumed session skips the verification of the peer.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
 
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            config: Arc::new(config),
             verifier,
+            peer,
         })
     }
 
-    pub(crate) fn accept<IO>(&self, io: IO) -> tokio_rustls::Accept<IO>
+    pub(crate) fn accept<IO>(
+        &self,
+        start: StartHandshake<IO>,
+        register: Register,
+    ) -> Handshake<Accepting<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        self.acceptor.accept(io)
-    }
-
-    pub(crate) fn finish<IO>(
-        &self,
-        stream: tokio_rustls::server::TlsStream<IO>,
-    ) -> Result<MtlsStream<IO>, HandshakeError> {
-        finish(stream.into(), self.verifier.as_deref())
+        let handshake = Accepting::new(start.into_stream(self.config.clone()));
+        Handshake::new(handshake, self.peer, register)
     }
 }
 
-/// Rejects ALPN names that TLS cannot carry.
-pub(crate) fn check_alpn(names: &[Vec<u8>]) -> Result<(), InvalidSetting> {
+impl Verifies for ClientTls {
+    fn verifier(&self) -> Option<&PeerVerifier> {
+        Some(&self.verifier)
+    }
+}
+
+impl Verifies for ServerTls {
+    fn verifier(&self) -> Option<&PeerVerifier> {
+        self.verifier.as_deref()
+    }
+}
+
+fn check_alpn(names: &[Vec<u8>]) -> Result<(), InvalidSetting> {
     let bad = |name: &&Vec<u8>| name.is_empty() || name.len() > MAX_ALPN_NAME;
     if let Some(name) = names.iter().find(bad) {
         let value = format!("a name of {} bytes", name.len());
@@ -151,50 +225,19 @@ pub(crate) fn check_alpn(names: &[Vec<u8>]) -> Result<(), InvalidSetting> {
     }
 }
 
-/// Reads the peer off a finished handshake; fails closed where one was required.
-fn finish<IO>(
-    stream: TlsStream<IO>,
-    verifier: Option<&PeerVerifier>,
-) -> Result<MtlsStream<IO>, HandshakeError> {
-    let Some(verifier) = verifier else {
-        return Ok(MtlsStream::new(stream, None));
-    };
-    let (_, session) = stream.get_ref();
-    let leaf = session
-        .peer_certificates()
-        .and_then(<[_]>::first)
-        .ok_or_else(|| {
-            HandshakeError::new(Reason::NoCertificate, "the peer presented no certificate")
-        })?;
-    let peer = verifier
-        .identify(leaf)
-        .map_err(|rejection| rejection.to_error())?;
-    Ok(MtlsStream::new(stream, Some(peer)))
-}
-
-fn required_provider() -> Result<Arc<CryptoProvider>, InvalidSetting> {
-    provider().ok_or_else(|| {
-        InvalidSetting::new(
-            "cargo features",
-            "without cryptography",
-            "tower-mtls with feature `aws-lc-rs`, `ring` or both",
-        )
-    })
-}
-
 fn resolver(credentials: &Credentials) -> Arc<SingleCertAndKey> {
     Arc::new(SingleCertAndKey::from(credentials.certified_key()))
 }
 
 fn unusable(error: rustls::Error) -> InvalidSetting {
-    InvalidSetting::new(
-        "cargo features",
-        "a cryptography without TLS 1.3",
-        "tower-mtls with feature `aws-lc-rs`, `ring` or both",
-    )
-    .with_source(error)
+    let value = "a cryptography without TLS 1.3";
+    InvalidSetting::new("cryptography", value, ALLOWED_CRYPTOGRAPHY).with_source(error)
 }
 
+const ONLY_TLS13: &[&SupportedProtocolVersion] = &[&TLS13];
+const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+const ALLOWED_CRYPTOGRAPHY: &str = "the one of feature `aws-lc-rs` or `ring`";
 const NO_NAME: std::net::Ipv4Addr = std::net::Ipv4Addr::UNSPECIFIED;
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);
 const MAX_ALPN_NAME: usize = 255;
 const MAX_ALPN_NAMES: usize = 64;

@@ -1,14 +1,23 @@
 //! This side's certificate chain and private key.
 
-use std::{fmt, fs, path::Path, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
 
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use crate::{
+    SpiffeId,
     error::{CredentialsError, CredentialsProblem, Source},
-    peer::validity_end,
+    peer::{Leaf, validity},
     provider::provider,
 };
 
@@ -42,6 +51,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Credentials {
     key: Arc<CertifiedKey>,
+    spiffe_id: Option<SpiffeId>,
+    not_before: SystemTime,
     not_after: SystemTime,
 }
 
@@ -63,6 +74,16 @@ impl Credentials {
         Self::load(&chain, &chain_source, &key, &key_source)
     }
 
+    /// This side's SPIFFE ID, if the leaf has exactly one URI name and that is one.
+    pub fn spiffe_id(&self) -> Option<&SpiffeId> {
+        self.spiffe_id.as_ref()
+    }
+
+    /// When the leaf begins to be valid.
+    pub fn not_before(&self) -> SystemTime {
+        self.not_before
+    }
+
     /// When the leaf expires.
     pub fn not_after(&self) -> SystemTime {
         self.not_after
@@ -72,7 +93,17 @@ impl Credentials {
         self.key.clone()
     }
 
-    fn load(
+    /// Takes what is already decoded, as the SPIFFE Workload API sends it.
+    #[cfg(feature = "spiffe")]
+    pub(crate) fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        Self::new(chain, source, key, source)
+    }
+
+    pub(crate) fn parse(
         chain: &[u8],
         chain_source: &Source,
         key: &[u8],
@@ -80,20 +111,40 @@ impl Credentials {
     ) -> Result<Self, CredentialsError> {
         let chain = certificates(chain, chain_source)?;
         let key = private_key(key, key_source)?;
-        let key = certify(chain, chain_source, key, key_source)?;
+        Self::new(chain, chain_source, key, key_source)
+    }
 
-        let not_after = key
+    fn load(
+        chain: &[u8],
+        chain_source: &Source,
+        key: &[u8],
+        key_source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        let credentials = Self::parse(chain, chain_source, key, key_source)?;
+        if credentials.not_after <= SystemTime::now() {
+            warn!(certificate = %chain_source, "this side's certificate has expired: peers will refuse it");
+        }
+        Ok(credentials)
+    }
+
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        chain_source: &Source,
+        key: PrivateKeyDer<'static>,
+        key_source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        let key = certify(chain, chain_source, key, key_source)?;
+        let (not_before, not_after) = key
             .cert
             .first()
-            .and_then(|leaf| validity_end(leaf))
+            .and_then(|leaf| validity(leaf))
             .ok_or_else(|| {
                 CredentialsError::new(chain_source, CredentialsProblem::MalformedCertificate)
             })?;
-        if not_after <= SystemTime::now() {
-            warn!(certificate = %chain_source, "this side's certificate has expired: peers will refuse it");
-        }
         Ok(Self {
+            spiffe_id: leaf(&key).and_then(|leaf| leaf.spiffe_id().ok()),
             key: Arc::new(key),
+            not_before,
             not_after,
         })
     }
@@ -102,6 +153,7 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
+            .field("spiffe_id", &self.spiffe_id)
             .field("certificates", &self.key.cert.len())
             .field("not_after", &self.not_after)
             .finish_non_exhaustive()
@@ -109,14 +161,31 @@ impl fmt::Debug for Credentials {
 }
 
 /// The whole of a file, and its name for errors.
-pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Source), CredentialsError> {
+pub(crate) fn read(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Source), CredentialsError> {
     let source = Source::File(path.to_owned());
-    match fs::read(path) {
+    match read_once(path) {
         Ok(text) => Ok((text, source)),
         Err(error) => {
             let problem = CredentialsProblem::Unreadable;
             Err(CredentialsError::new(&source, problem).with_source(error))
         }
+    }
+}
+
+/// Reads into one piece of memory, so that no copy of a key is left behind in another.
+fn read_once(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    // What is no plain file, such as a pipe, does not know its length.
+    let length = file.metadata()?.len().clamp(LEAST_ROOM, MAX_FILE);
+    let room = usize::try_from(length).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MAX_FILE {
+        true => {
+            let kind = io::ErrorKind::FileTooLarge;
+            Err(io::Error::new(kind, "it is larger than 16 MiB"))
+        }
+        false => Ok(bytes),
     }
 }
 
@@ -136,6 +205,10 @@ pub(crate) fn certificates(
         )),
         false => Ok(certificates),
     }
+}
+
+fn leaf(key: &CertifiedKey) -> Option<Leaf<'_>> {
+    key.cert.first().and_then(|leaf| Leaf::read(leaf))
 }
 
 fn private_key(pem: &[u8], source: &Source) -> Result<PrivateKeyDer<'static>, CredentialsError> {
@@ -186,3 +259,6 @@ fn certify(
         }
     }
 }
+
+const LEAST_ROOM: u64 = 16 << 10;
+const MAX_FILE: u64 = 16 << 20;

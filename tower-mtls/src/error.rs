@@ -1,18 +1,22 @@
 //! What can go wrong, and what to do about it.
 
 mod credentials;
+mod denied;
+mod ended;
 mod handshake;
 mod reason;
+mod source;
 
 use std::{borrow::Cow, error::Error, fmt, sync::Arc};
-
-use crate::PeerIdentity;
 
 pub(crate) use self::{credentials::Source, handshake::Rejection};
 pub use self::{
     credentials::{CredentialsError, CredentialsProblem},
+    denied::{Denied, DenyReason},
+    ended::PeerNoLongerValid,
     handshake::HandshakeError,
     reason::Reason,
+    source::{Failure, SourceError},
 };
 
 /// The error of services that add a failure of their own to those of the service inside.
@@ -115,39 +119,5 @@ impl Error for InvalidSetting {
         self.source.as_deref().map(|error| error as _)
     }
 }
-
-/// A request whose peer is not on the [`AllowList`](crate::authorize::AllowList).
-#[derive(Clone, Debug)]
-pub struct Denied {
-    peer: Option<PeerIdentity>,
-}
-
-impl Denied {
-    pub(crate) fn new(peer: Option<PeerIdentity>) -> Self {
-        Self { peer }
-    }
-
-    /// The verified peer, or `None` for a request without one.
-    pub fn peer(&self) -> Option<&PeerIdentity> {
-        self.peer.as_ref()
-    }
-}
-
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.peer {
-            Some(peer) => write!(
-                f,
-                "peer {peer} is not on the allow list: add it, or refuse it"
-            ),
-            None => f.write_str(
-                "the request carries no verified peer identity: \
-                 was it received on a connection without a client certificate?",
-            ),
-        }
-    }
-}
-
-impl Error for Denied {}
 
 const MAX_SHOWN: usize = 120;

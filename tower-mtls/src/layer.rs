@@ -2,16 +2,23 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tower_layer::Layer;
 
 use crate::{
-    Credentials, DnsName, Mtls, SpiffeId, Stats, TrustBundle,
-    config::{ClientTls, check_alpn},
-    error::InvalidSetting,
+    DnsName, Mtls, SpiffeId, Stats, Trust, TrustDomain,
+    config::ClientTls,
+    connections::{Connections, Register},
+    error::{HandshakeError, InvalidSetting},
+    handshake::Handshake,
+    live::Live,
+    source::Source,
     stats::Counters,
-    verify::Accepted,
 };
+
+pub use self::builder::MtlsBuilder;
+
+mod builder;
 
 /// Mutual TLS for a connector: a [`Layer`] over a service that opens connections.
 ///
@@ -50,47 +57,41 @@ pub struct MtlsLayer {
 ///
 /// The identity of a server is a property of the service that is dialled, not of its address: name the
 /// workload, and any address that discovery gives may be tried, for a wrong one is refused. What is
-/// expected must fit the trust bundle; a builder says so where it does not.
+/// expected must fit the trust; a builder says so where it does not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {
-    /// Any one of these workloads. Each must belong to the trust bundle's trust domain.
+    /// Any one of these workloads. There must be a bundle for the trust domain of each.
     Spiffe(Vec<SpiffeId>),
-    /// Any workload of the trust bundle's trust domain.
+    /// Any workload of this side's own trust domain, that of the [`Trust`]'s first bundle.
     TrustDomain,
+    /// Any workload of these trust domains. There must be a bundle for each.
+    TrustDomains(Vec<TrustDomain>),
     /// The server of this name, in a plain PKI: the trust bundle has no trust domain. The name is
     /// sent to the server (SNI).
     ServerName(DnsName),
 }
 
-/// Settings of an [`MtlsLayer`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct MtlsBuilder {
-    trust: TrustBundle,
-    credentials: Option<Credentials>,
-    expected: Option<Expected>,
-    alpn: Vec<Vec<u8>>,
-    handshake_timeout: Duration,
-}
-
 /// What all clones of a layer and its services share.
 pub(crate) struct Client {
-    pub(crate) tls: ClientTls,
+    tls: Arc<Live<ClientTls>>,
+    connections: Arc<Connections>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl MtlsLayer {
-    /// Begins with the roots that vouch for servers.
-    pub fn builder(trust: TrustBundle) -> MtlsBuilder {
-        MtlsBuilder {
-            trust,
-            credentials: None,
-            expected: None,
-            alpn: Vec::new(),
-            handshake_timeout: DEFAULT_HANDSHAKE_TIMEOUT,
-        }
+    /// Begins with who vouches for servers: a [`TrustBundle`](crate::TrustBundle), or a [`Trust`] of several and
+    /// of revocation lists.
+    pub fn builder(trust: impl Into<Trust>) -> MtlsBuilder {
+        MtlsBuilder::fixed(trust.into())
+    }
+
+    /// Begins with a [`source`](crate::source) of who vouches for servers and of this side's own certificate.
+    ///
+    /// While the source has no snapshot, or one without a certificate, handshakes fail.
+    pub fn rotating(source: &Source) -> MtlsBuilder {
+        MtlsBuilder::rotating(source.clone())
     }
 
     /// Counts of the handshakes of this layer's services.
@@ -116,49 +117,18 @@ impl fmt::Debug for MtlsLayer {
     }
 }
 
-impl MtlsBuilder {
-    /// This side's certificate. Without it only the server is authenticated: plain TLS.
-    pub fn credentials(mut self, credentials: Credentials) -> Self {
-        self.credentials = Some(credentials);
-        self
-    }
-
-    /// Whom to talk to: required.
-    pub fn expect(mut self, expected: Expected) -> Self {
-        self.expected = Some(expected);
-        self
-    }
-
-    /// Application protocols to offer, the preferred first: at most 64 names of 1 to 255 bytes.
-    /// Default: none.
-    pub fn alpn<I>(mut self, protocols: I) -> Self
+impl Client {
+    /// A handshake with what is in force now.
+    pub(crate) fn connect<IO>(
+        &self,
+        io: IO,
+    ) -> Result<Handshake<tokio_rustls::Connect<IO>>, HandshakeError>
     where
-        I: IntoIterator,
-        I::Item: Into<Vec<u8>>,
+        IO: AsyncRead + AsyncWrite + Unpin,
     {
-        self.alpn = protocols.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How long a handshake may take after the connection below is open: 1 ms to 1 h. Default: 10 s.
-    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
-        self.handshake_timeout = timeout;
-        self
-    }
-
-    /// Checks the settings against each other.
-    pub fn build(self) -> Result<MtlsLayer, InvalidSetting> {
-        check_timeout(self.handshake_timeout)?;
-        check_alpn(&self.alpn)?;
-        let accepted = accepted(&self.trust, self.expected)?;
-        let tls = ClientTls::new(self.trust, accepted, self.credentials.as_ref(), self.alpn)?;
-        Ok(MtlsLayer {
-            client: Arc::new(Client {
-                tls,
-                handshake_timeout: self.handshake_timeout,
-                counters: Arc::default(),
-            }),
-        })
+        self.tls.source().attend();
+        let tls = self.tls.load()?;
+        Ok(tls.connect(io, Register::new(&self.connections, tls.trust_serial())))
     }
 }
 
@@ -173,38 +143,6 @@ pub(crate) fn check_timeout(timeout: Duration) -> Result<(), InvalidSetting> {
                 value,
                 "1 ms to 1 h",
             ))
-        }
-    }
-}
-
-fn accepted(trust: &TrustBundle, expected: Option<Expected>) -> Result<Accepted, InvalidSetting> {
-    let invalid = |value: String, allowed| Err(InvalidSetting::new("expect", value, allowed));
-    let needs_domain = "this on a trust bundle with a trust domain: see `with_trust_domain`";
-
-    match (expected, trust.trust_domain()) {
-        (None, _) => invalid("missing".into(), "one of `Expected`: there is no default"),
-        (Some(Expected::Spiffe(_) | Expected::TrustDomain), None) => {
-            invalid("a SPIFFE identity".into(), needs_domain)
-        }
-        (Some(Expected::Spiffe(ids)), Some(domain)) => {
-            if ids.is_empty() {
-                return invalid("an empty list".into(), "at least one SPIFFE ID");
-            }
-            match ids.iter().find(|id| id.trust_domain() != domain) {
-                Some(id) => invalid(id.to_string(), "IDs of the trust bundle's trust domain"),
-                None => Ok(Accepted::OneOf(ids)),
-            }
-        }
-        (Some(Expected::TrustDomain), Some(_)) => Ok(Accepted::Any),
-        (Some(Expected::ServerName(name)), Some(_)) => invalid(
-            format!("the server name {name}"),
-            "a SPIFFE identity, because the trust bundle has a trust domain",
-        ),
-        (Some(Expected::ServerName(name)), None) => {
-            match ServerName::try_from(name.as_str().to_owned()) {
-                Ok(server_name) => Ok(Accepted::Named(name, server_name)),
-                Err(_) => invalid(name.to_string(), "a DNS name that TLS can carry"),
-            }
         }
     }
 }

@@ -5,21 +5,36 @@
 
 pub mod accept;
 pub mod authorize;
+#[cfg(doc)]
+pub mod coming_from_tokio_rustls {
+    #![doc = include_str!("../COMING-FROM-TOKIO-RUSTLS.md")]
+}
 #[cfg(feature = "dev")]
 pub mod dev;
 pub mod error;
 pub mod future;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod observer;
+pub mod source;
 
+mod admission;
+mod attempt;
 mod config;
+mod connections;
 mod credentials;
+mod der;
+mod handshake;
 mod identity;
 mod layer;
+mod live;
 mod peer;
 mod provider;
 mod service;
 mod stats;
 mod stream;
 mod trust;
+mod validity;
 mod verify;
 
 pub use crate::{
@@ -27,9 +42,12 @@ pub use crate::{
     error::BoxError,
     identity::{DnsName, Identity, SpiffeId, TrustDomain},
     layer::{Expected, MtlsBuilder, MtlsLayer},
-    peer::PeerIdentity,
+    peer::{Fingerprint, PeerIdentity},
+    provider::Cryptography,
     service::Mtls,
+    source::Source,
     stats::Stats,
     stream::MtlsStream,
-    trust::TrustBundle,
+    trust::{RevocationLists, Trust, TrustBundle, UnknownStatus},
+    validity::Validity,
 };

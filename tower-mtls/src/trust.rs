@@ -1,68 +1,175 @@
-//! Whom this side trusts.
+//! Whom this side trusts: roots, and what their authorities have revoked.
 
-use std::{fmt, path::Path, sync::Arc};
+mod bundle;
+mod revocation;
+
+use std::{collections::HashMap, sync::Arc};
 
 use rustls::DistinguishedName;
-use rustls_pki_types::{CertificateDer, TrustAnchor};
-use x509_parser::prelude::X509Version;
 
-use crate::{
-    TrustDomain,
-    credentials::{certificates, read},
-    error::{CredentialsError, CredentialsProblem, Source},
+use crate::{SpiffeId, TrustDomain, error::InvalidSetting};
+
+pub use self::{
+    bundle::TrustBundle,
+    revocation::{RevocationLists, UnknownStatus},
 };
 
-/// The root certificates that vouch for peers; cheap to clone.
+/// Everything that a verdict on a peer rests on, as one value; cheap to clone.
 ///
-/// With a trust domain, peers must present an X.509-SVID of that domain, and their identity is its
-/// SPIFFE ID. Any DNS names beside it are ignored. Without one, it is a plain PKI: identities are DNS
-/// names, and a SPIFFE ID in a certificate counts for nothing, because nobody vouches for its domain.
+/// It is either the bundle of a plain PKI, or the bundle of this side's own SPIFFE trust domain with any
+/// number of federated ones beside it. A peer is verified with the bundle of its own trust domain and no
+/// other, which is chosen before its path is built: no authority vouches for a domain that is not its own. A
+/// peer of a domain without a bundle is refused.
 ///
-/// Every certificate of the text must be one of an authority (a version 1 certificate, which cannot
-/// say, passes too). A leaf among the roots would trust nobody, and is an error when it is loaded.
-/// The validity of a root is not checked: being in the bundle is what makes it trusted.
-#[derive(Clone)]
-pub struct TrustBundle {
-    roots: Arc<[TrustAnchor<'static>]>,
-    trust_domain: Option<TrustDomain>,
+/// ```
+/// # #[cfg(feature = "dev")]
+/// # fn main() -> Result<(), tower_mtls::BoxError> {
+/// use tower_mtls::{Trust, dev::Authority};
+///
+/// let ours = Authority::new("example.org".parse()?)?;
+/// let partner = Authority::new("partner.example".parse()?)?;
+/// let trust = Trust::from(ours.trust_bundle()).federate(partner.trust_bundle())?;
+/// assert_eq!(trust.trust_domains().count(), 2);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "dev"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone, Debug)]
+pub struct Trust {
+    bundles: Bundles,
+    revocation_lists: Option<RevocationLists>,
+    unknown_status: UnknownStatus,
 }
 
-impl TrustBundle {
-    /// Reads one or more root certificates from a PEM text.
-    pub fn from_pem(pem: &[u8]) -> Result<Self, CredentialsError> {
-        Self::load(pem, &Source::Memory)
-    }
+#[derive(Clone, Debug)]
+enum Bundles {
+    Plain(TrustBundle),
+    Spiffe {
+        own: TrustDomain,
+        by_domain: Arc<HashMap<TrustDomain, TrustBundle>>,
+    },
+}
 
-    /// Reads one or more root certificates from a PEM file.
+impl Trust {
+    /// Adds the bundle of a foreign trust domain, whose peers then are verified too.
     ///
-    /// It blocks the thread while it reads: call it at start, or from a thread for blocking work.
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, CredentialsError> {
-        let (pem, source) = read(path.as_ref())?;
-        Self::load(&pem, &source)
+    /// It is an error where either of the bundles has no trust domain, or where the domain has a bundle
+    /// already: put all roots of a domain into one.
+    pub fn federate(mut self, bundle: TrustBundle) -> Result<Self, InvalidSetting> {
+        let invalid = |value, allowed| Err(InvalidSetting::new("federate", value, allowed));
+
+        let Some(domain) = bundle.trust_domain().cloned() else {
+            let allowed = "bundles with a trust domain: see `with_trust_domain`";
+            return invalid("a bundle without a trust domain".to_owned(), allowed);
+        };
+        match &mut self.bundles {
+            Bundles::Plain(_) => invalid(
+                domain.to_string(),
+                "nothing beside the bundle of a plain PKI: give this side's own bundle a trust domain",
+            ),
+            Bundles::Spiffe { by_domain, .. } if by_domain.contains_key(&domain) => {
+                invalid(domain.to_string(), "one bundle for each trust domain")
+            }
+            Bundles::Spiffe { by_domain, .. } => {
+                Arc::make_mut(by_domain).insert(domain, bundle);
+                Ok(self)
+            }
+        }
     }
 
-    /// Makes it the bundle of a SPIFFE trust domain: only X.509-SVIDs of that domain are accepted.
+    /// Refuses what these lists revoke, and whatever no current list of its issuer tells about: see
+    /// [`unknown_status`](Self::unknown_status). They take the place of the lists before.
+    ///
+    /// All certificates below the root are looked up, the intermediates too, so every authority that issues
+    /// one of them needs a list.
     #[must_use]
-    pub fn with_trust_domain(mut self, trust_domain: TrustDomain) -> Self {
-        self.trust_domain = Some(trust_domain);
+    pub fn with_revocation_lists(mut self, lists: RevocationLists) -> Self {
+        self.revocation_lists = Some(lists);
         self
     }
 
-    /// The trust domain, if it has one.
-    pub fn trust_domain(&self) -> Option<&TrustDomain> {
-        self.trust_domain.as_ref()
+    /// What becomes of a certificate whose status is not known, where there are lists. Default:
+    /// [`UnknownStatus::Refuse`].
+    #[must_use]
+    pub fn unknown_status(mut self, unknown: UnknownStatus) -> Self {
+        self.unknown_status = unknown;
+        self
     }
 
-    pub(crate) fn roots(&self) -> &[TrustAnchor<'static>] {
-        &self.roots
+    /// This side's own trust domain; `None` in a plain PKI.
+    pub fn trust_domain(&self) -> Option<&TrustDomain> {
+        match &self.bundles {
+            Bundles::Plain(_) => None,
+            Bundles::Spiffe { own, .. } => Some(own),
+        }
+    }
+
+    /// All trust domains that there is a bundle for, in no order: none in a plain PKI.
+    pub fn trust_domains(&self) -> impl Iterator<Item = &TrustDomain> {
+        self.by_domain().map(|(domain, _)| domain)
+    }
+
+    /// The revocation lists, if there are any.
+    pub fn revocation_lists(&self) -> Option<&RevocationLists> {
+        self.revocation_lists.as_ref()
+    }
+
+    /// The bundle, in a plain PKI.
+    pub(crate) fn plain(&self) -> Option<&TrustBundle> {
+        match &self.bundles {
+            Bundles::Plain(bundle) => Some(bundle),
+            Bundles::Spiffe { .. } => None,
+        }
+    }
+
+    /// The bundle that alone may vouch for this ID.
+    pub(crate) fn bundle_for(&self, id: &SpiffeId) -> Option<&TrustBundle> {
+        self.bundle_of(id.trust_domain())
+    }
+
+    pub(crate) fn bundle_of(&self, domain: &TrustDomain) -> Option<&TrustBundle> {
+        match &self.bundles {
+            Bundles::Plain(_) => None,
+            Bundles::Spiffe { by_domain, .. } => by_domain.get(domain),
+        }
+    }
+
+    pub(crate) fn unknown(&self) -> UnknownStatus {
+        self.unknown_status
+    }
+
+    /// Whether the verdicts by both are sure to be the same. It may be false although they are.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        let bundles = match (&self.bundles, &other.bundles) {
+            (Bundles::Plain(one), Bundles::Plain(other)) => one.same(other),
+            (Bundles::Spiffe { .. }, Bundles::Spiffe { .. }) => {
+                let mut bundles = self.by_domain();
+                self.trust_domain() == other.trust_domain()
+                    && self.trust_domains().count() == other.trust_domains().count()
+                    && bundles.all(|(domain, bundle)| {
+                        let other = other.bundle_of(domain);
+                        other.is_some_and(|other| bundle.same(other))
+                    })
+            }
+            _ => false,
+        };
+        let revocation = match (&self.revocation_lists, &other.revocation_lists) {
+            (Some(one), Some(lists)) => {
+                self.unknown_status == other.unknown_status && one.same(lists)
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        bundles && revocation
     }
 
     /// The roots' names, which tell a client which certificate to present: all of them, or none where
     /// they are too many for a handshake. A part would keep clients of the other roots away.
     pub(crate) fn hints(&self) -> Vec<DistinguishedName> {
-        let names = self.roots.iter();
-        let names = names.map(|root| DistinguishedName::in_sequence(&root.subject));
-        let names = names.collect::<Vec<_>>();
+        let bundles = self.plain().into_iter();
+        let bundles = bundles.chain(self.by_domain().map(|(_, bundle)| bundle));
+        let names = bundles.flat_map(TrustBundle::subjects).collect::<Vec<_>>();
         let bytes = names.iter().map(|name| LENGTH_PREFIX + name.as_ref().len());
         match bytes.sum::<usize>() > MAX_HINT_BYTES {
             true => Vec::new(),
@@ -70,42 +177,30 @@ impl TrustBundle {
         }
     }
 
-    fn load(pem: &[u8], source: &Source) -> Result<Self, CredentialsError> {
-        let roots = certificates(pem, source)?
-            .iter()
-            .map(|certificate| root(certificate, source))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            roots,
-            trust_domain: None,
-        })
+    fn by_domain(&self) -> impl Iterator<Item = (&TrustDomain, &TrustBundle)> {
+        let by_domain = match &self.bundles {
+            Bundles::Plain(_) => None,
+            Bundles::Spiffe { by_domain, .. } => Some(by_domain.iter()),
+        };
+        by_domain.into_iter().flatten()
     }
 }
 
-impl fmt::Debug for TrustBundle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustBundle")
-            .field("roots", &self.roots.len())
-            .field("trust_domain", &self.trust_domain)
-            .finish()
+impl From<TrustBundle> for Trust {
+    fn from(bundle: TrustBundle) -> Self {
+        let bundles = match bundle.trust_domain().cloned() {
+            None => Bundles::Plain(bundle),
+            Some(own) => Bundles::Spiffe {
+                by_domain: Arc::new(HashMap::from([(own.clone(), bundle)])),
+                own,
+            },
+        };
+        Self {
+            bundles,
+            revocation_lists: None,
+            unknown_status: UnknownStatus::default(),
+        }
     }
-}
-
-fn root(
-    certificate: &CertificateDer<'static>,
-    source: &Source,
-) -> Result<TrustAnchor<'static>, CredentialsError> {
-    let malformed = || CredentialsError::new(source, CredentialsProblem::MalformedCertificate);
-
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| malformed())?;
-    // Version 1, which old public roots still use, has no way to say what it is for.
-    if parsed.version() != X509Version::V1 && !parsed.is_ca() {
-        let problem = CredentialsProblem::NotAnAuthority;
-        return Err(CredentialsError::new(source, problem));
-    }
-    let anchor = webpki::anchor_from_trusted_cert(certificate)
-        .map_err(|error| malformed().with_source(error))?;
-    Ok(anchor.to_owned())
 }
 
 const LENGTH_PREFIX: usize = 2;
@@ -114,29 +209,29 @@ const MAX_HINT_BYTES: usize = 60_000;
 
 #[cfg(test)]
 mod tests {
-    use rustls_pki_types::Der;
-
     use super::*;
 
     #[test]
     fn hints_are_all_of_the_roots_or_none() {
         // 996 bytes, 4 around them, and their length: 60 of these are more than fits, 59 are not.
         for (roots, hints) in [(1, 1), (59, 59), (60, 0), (2_000, 0)] {
-            assert_eq!(bundle(roots, 996).hints().len(), hints, "{roots} roots");
+            assert_eq!(trust(roots, 996).hints().len(), hints, "{roots} roots");
         }
-        assert_eq!(bundle(60, 994).hints().len(), 60, "60,000 bytes");
-        assert_eq!(bundle(1, 100_000).hints().len(), 0, "one name alone");
+        assert_eq!(trust(60, 994).hints().len(), 60, "60,000 bytes");
+        assert_eq!(trust(1, 100_000).hints().len(), 0, "one name alone");
     }
 
-    fn bundle(roots: usize, subject: usize) -> TrustBundle {
-        let root = TrustAnchor {
-            subject: Der::from(vec![0; subject]),
-            subject_public_key_info: Der::from_slice(&[]),
-            name_constraints: None,
+    #[test]
+    fn hints_are_those_of_all_bundles() {
+        let bundle = |domain: &str| {
+            let bundle = TrustBundle::with_subjects(2, 100);
+            bundle.with_trust_domain(domain.parse().unwrap())
         };
-        TrustBundle {
-            roots: vec![root; roots].into(),
-            trust_domain: None,
-        }
+        let trust = Trust::from(bundle("one.example")).federate(bundle("two.example"));
+        assert_eq!(trust.unwrap().hints().len(), 4);
+    }
+
+    fn trust(roots: usize, subject: usize) -> Trust {
+        Trust::from(TrustBundle::with_subjects(roots, subject))
     }
 }

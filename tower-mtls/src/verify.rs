@@ -1,133 +1,246 @@
 //! The verdict on a peer's certificate, called by the TLS library in the middle of a handshake.
 
-use std::sync::Arc;
+pub(crate) mod constraints;
+mod path;
+pub(crate) mod verdict;
+
+use std::time::{Duration, SystemTime};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, SignatureScheme,
+    DigitallySignedStruct, DistinguishedName, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature},
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    },
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use webpki::{EndEntityCert, KeyUsage};
 
 use crate::{
-    DnsName, PeerIdentity, SpiffeId, TrustBundle,
-    error::{Reason, Rejection},
-    peer::{examine, may_sign_certificates},
+    DnsName, Identity, PeerIdentity, SpiffeId, Trust, TrustBundle, TrustDomain,
+    error::{HandshakeError, Reason, Rejection},
+    peer::{Issuer, Leaf, WEAK_KEY, system_time},
+    provider::Sha256,
+    verify::path::PathRules,
 };
 
-/// Path first, then the rules of the leaf, then whether it is whom this side wants.
+/// The bundle first, by the peer's trust domain; then the path, the rules of the leaf, and whether it is whom
+/// this side wants.
 #[derive(Debug)]
 pub(crate) struct PeerVerifier {
-    trust: TrustBundle,
+    trust: Trust,
     accepted: Accepted,
+    role: Role,
+    clock_skew: Duration,
     hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
+    sha256: Sha256,
 }
 
-/// Which of the peers that the bundle vouches for are accepted.
-#[derive(Debug)]
+/// Which of the peers that the trust vouches for are accepted.
+#[derive(Clone, Debug)]
 pub(crate) enum Accepted {
     Any,
+    OwnTrustDomain,
+    TrustDomains(Vec<TrustDomain>),
     OneOf(Vec<SpiffeId>),
     Named(DnsName, ServerName<'static>),
 }
 
+/// What the peer is to this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Server,
+    Client { required: bool },
+}
+
 impl PeerVerifier {
     pub(crate) fn new(
-        trust: TrustBundle,
+        trust: Trust,
         accepted: Accepted,
-        algorithms: WebPkiSupportedAlgorithms,
-    ) -> Self {
-        Self {
+        role: Role,
+        clock_skew: Duration,
+        provider: &CryptoProvider,
+    ) -> Option<Self> {
+        Some(Self {
             hints: trust.hints(),
             trust,
             accepted,
-            algorithms,
+            role,
+            clock_skew,
+            algorithms: provider.signature_verification_algorithms,
+            sha256: Sha256::of(provider)?,
+        })
+    }
+
+    /// Whether a handshake now would accept this peer, and until when.
+    pub(crate) fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<SystemTime, HandshakeError> {
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            let detail = "the peer presented no certificate";
+            return Err(HandshakeError::new(Reason::NoCertificate, detail));
+        };
+        match self.verify(leaf, intermediates, UnixTime::now()) {
+            Ok(peer) => Ok(peer.not_after()),
+            Err(rejection) => Err(rejection.to_error()),
         }
     }
 
-    /// Who the peer is, from a leaf that this verifier has let pass.
-    pub(crate) fn identify(&self, leaf: &CertificateDer<'_>) -> Result<PeerIdentity, Rejection> {
-        let peer = examine(leaf, self.trust.trust_domain())?;
-        match &self.accepted {
-            Accepted::Any | Accepted::OneOf(_) => Ok(peer),
-            Accepted::Named(name, _) => Ok(peer.verified_as(name)),
-        }
-    }
-
-    fn verify(
+    /// The verdict on a chain, leaf first, at a time: the same that a handshake gets.
+    pub(crate) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-        usage: KeyUsage,
-    ) -> Result<(), rustls::Error> {
-        let certificate = EndEntityCert::try_from(leaf).map_err(|error| self.path_error(error))?;
-        certificate
-            .verify_for_usage(
-                self.algorithms.all,
-                self.trust.roots(),
-                intermediates,
-                now,
-                usage,
-                None,
-                Some(&issuers_may_sign),
-            )
-            .map_err(|error| self.path_error(error))?;
+    ) -> Result<PeerIdentity, Rejection> {
+        let certificate = leaf;
+        let leaf = Leaf::read(certificate)
+            .ok_or_else(|| Rejection::new(Reason::BadCertificate, "the certificate is damaged"))?;
+        let (bundle, id) = self.bundle(&leaf)?;
+        let not_after = PathRules {
+            trust: &self.trust,
+            bundle,
+            algorithms: self.algorithms.all,
+            purpose: self.purpose(),
+            clock_skew: self.clock_skew,
+        }
+        .verify(&leaf, certificate, intermediates, now)
+        .map_err(|error| self.path_rejection(error, &leaf, intermediates))?;
 
-        let peer = examine(leaf, self.trust.trust_domain()).map_err(rejected)?;
-        self.accept(&certificate, &peer).map_err(rejected)
+        let identities = self.identities(&leaf, id)?;
+        leaf.check_key(self.algorithms.all)
+            .map_err(|broken| Rejection::new(Reason::BadCertificate, broken))?;
+        self.accept(certificate, identities.first())?;
+        let not_after = system_time(not_after).ok_or_else(|| {
+            Rejection::new(Reason::BadCertificate, "its notAfter is out of range")
+        })?;
+        let peer = PeerIdentity::new(
+            identities,
+            self.sha256.of_all([certificate]),
+            self.sha256
+                .of_all([certificate].into_iter().chain(intermediates)),
+            not_after,
+        );
+        Ok(match &self.accepted {
+            Accepted::Named(name, _) => peer.verified_as(name),
+            _ => peer,
+        })
     }
 
-    fn accept(&self, leaf: &EndEntityCert<'_>, peer: &PeerIdentity) -> Result<(), Rejection> {
-        let wanted = match &self.accepted {
-            Accepted::Any => return Ok(()),
-            Accepted::OneOf(ids) => match peer.spiffe_id() {
-                Some(id) if ids.contains(id) => return Ok(()),
-                _ => listed(ids),
-            },
-            Accepted::Named(name, server_name) => {
-                match leaf.verify_is_valid_for_subject_name(server_name) {
-                    Ok(()) => return Ok(()),
-                    Err(_) => format!("dns:{name}"),
-                }
+    /// The roots that may vouch for a leaf, which its own name tells, and that name.
+    fn bundle(&self, leaf: &Leaf<'_>) -> Result<(&TrustBundle, Option<SpiffeId>), Rejection> {
+        if let Some(bundle) = self.trust.plain() {
+            return Ok((bundle, None));
+        }
+        let id = leaf
+            .spiffe_id()
+            .map_err(|broken| Rejection::new(Reason::NotAnSvid, broken))?;
+        match self.trust.bundle_for(&id) {
+            Some(bundle) => Ok((bundle, Some(id))),
+            None => {
+                let detail = format!("there is no bundle for {}", id.trust_domain());
+                Err(Rejection::new(Reason::UnknownTrustDomain, detail))
             }
+        }
+    }
+
+    fn identities(
+        &self,
+        leaf: &Leaf<'_>,
+        id: Option<SpiffeId>,
+    ) -> Result<Box<[Identity]>, Rejection> {
+        let Some(id) = id else {
+            return leaf
+                .dns_names()
+                .map_err(|broken| Rejection::new(Reason::BadCertificate, broken));
         };
+        match leaf.check_svid() {
+            Ok(()) => Ok(Box::new([Identity::Spiffe(id)])),
+            Err(broken) => Err(Rejection::new(Reason::NotAnSvid, broken).with_claimed_peer(id)),
+        }
+    }
+
+    fn accept(&self, leaf: &CertificateDer<'_>, peer: Option<&Identity>) -> Result<(), Rejection> {
+        let id = peer.and_then(Identity::as_spiffe);
+        let domain = id.map(SpiffeId::trust_domain);
+        let (accepted, wanted) = match &self.accepted {
+            Accepted::Any => return Ok(()),
+            Accepted::OwnTrustDomain => {
+                let own = self.trust.trust_domain();
+                (own.is_some() && own == domain, listed(own.into_iter()))
+            }
+            Accepted::TrustDomains(domains) => (
+                domain.is_some_and(|domain| domains.contains(domain)),
+                listed(domains.iter()),
+            ),
+            Accepted::OneOf(ids) => (id.is_some_and(|id| ids.contains(id)), listed(ids.iter())),
+            Accepted::Named(name, server_name) => (
+                EndEntityCert::try_from(leaf)
+                    .and_then(|leaf| leaf.verify_is_valid_for_subject_name(server_name))
+                    .is_ok(),
+                format!("dns:{name}"),
+            ),
+        };
+        if accepted {
+            return Ok(());
+        }
         let rejection = Rejection::new(Reason::WrongIdentity, format!("expected {wanted}"));
-        match peer.primary() {
+        match peer {
             Some(identity) => Err(rejection.with_claimed_peer(identity.clone())),
             None => Err(rejection),
         }
     }
 
-    /// Keeps the library's own kinds where there is one, because they choose the alert that tells
-    /// the peer what is wrong.
-    fn path_error(&self, error: webpki::Error) -> rustls::Error {
-        use webpki::Error as Path;
+    /// Why there is no path, which the path validation does not always know.
+    fn path_rejection(
+        &self,
+        error: webpki::Error,
+        leaf: &Leaf<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Rejection {
+        use webpki::Error::{CaUsedAsEndEntity, InvalidSignatureForPublicKey};
 
-        let error = match error {
-            Path::CertExpired { time, not_after } => {
-                CertificateError::ExpiredContext { time, not_after }
+        let is_spiffe = self.trust.trust_domain().is_some();
+        match error {
+            CaUsedAsEndEntity if is_spiffe => {
+                Rejection::new(Reason::NotAnSvid, "it is an authority's, not a workload's")
             }
-            Path::CertNotValidYet { time, not_before } => {
-                CertificateError::NotValidYetContext { time, not_before }
+            // Too short a key counts as a signature that is not its own.
+            InvalidSignatureForPublicKey if self.has_weak_issuer(leaf, intermediates) => {
+                let detail = format!("an issuer is weak: {WEAK_KEY}");
+                Rejection::new(Reason::BadCertificate, detail)
             }
-            // Another authority under the name of a root: to us it is as unknown as any other.
-            Path::UnknownIssuer | Path::InvalidSignatureForPublicKey => {
-                CertificateError::UnknownIssuer
-            }
-            Path::BadDer | Path::BadDerTime | Path::TrailingData(_) => {
-                CertificateError::BadEncoding
-            }
-            Path::CaUsedAsEndEntity if self.trust.trust_domain().is_some() => {
-                let detail = "the certificate is an authority's, not a workload's";
-                return rejected(Rejection::new(Reason::NotAnSvid, detail));
-            }
-            other => return rejected(Rejection::new(Reason::BadCertificate, other.to_string())),
+            error => Rejection::from_path(&error),
+        }
+    }
+
+    fn has_weak_issuer(&self, leaf: &Leaf<'_>, intermediates: &[CertificateDer<'_>]) -> bool {
+        let bundle = self.bundle(leaf).ok().map(|(bundle, _)| bundle);
+        let mut issuers = intermediates.iter().filter_map(|one| Issuer::read(one));
+        issuers.any(|issuer| issuer.is_weak()) || bundle.is_some_and(TrustBundle::has_weak_root)
+    }
+
+    fn purpose(&self) -> KeyUsage {
+        match self.role {
+            Role::Server => KeyUsage::server_auth(),
+            Role::Client { .. } => KeyUsage::client_auth(),
+        }
+    }
+
+    /// Leaves the verdict for the handshake, and tells the library what to tell the peer.
+    fn pass(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let verdict = self.verify(leaf, intermediates, now);
+        let answer = match &verdict {
+            Ok(_) => Ok(()),
+            Err(rejection) => Err(rejection.to_tls()),
         };
-        error.into()
+        verdict::leave(verdict);
+        answer
     }
 }
 
@@ -140,17 +253,17 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.verify(end_entity, intermediates, now, KeyUsage::server_auth())
+        self.pass(end_entity, intermediates, now)
             .map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(tls12())
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -169,7 +282,7 @@ impl ServerCertVerifier for PeerVerifier {
 
 impl ClientCertVerifier for PeerVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        true
+        self.role != Role::Client { required: false }
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -182,17 +295,17 @@ impl ClientCertVerifier for PeerVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        self.verify(end_entity, intermediates, now, KeyUsage::client_auth())
+        self.pass(end_entity, intermediates, now)
             .map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(tls12())
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -209,27 +322,11 @@ impl ClientCertVerifier for PeerVerifier {
     }
 }
 
-/// The path validation ignores the key usage of issuers, so it is checked on each candidate.
-fn issuers_may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
-    let mut issuers = path.intermediate_certificates();
-    match issuers.all(|issuer| may_sign_certificates(&issuer.der())) {
-        true => Ok(()),
-        false => Err(webpki::Error::EndEntityUsedAsCa),
-    }
-}
-
-fn rejected(rejection: Rejection) -> rustls::Error {
-    CertificateError::Other(OtherError(Arc::new(rejection))).into()
-}
-
-fn tls12() -> rustls::Error {
-    rustls::Error::General("TLS 1.2 is not offered".to_owned())
-}
-
-fn listed(ids: &[SpiffeId]) -> String {
-    let shown = ids.iter().take(MAX_LISTED).map(SpiffeId::as_str);
+fn listed<'a, T: AsRef<str> + 'a>(names: impl ExactSizeIterator<Item = &'a T>) -> String {
+    let more = names.len().saturating_sub(MAX_LISTED);
+    let shown = names.take(MAX_LISTED).map(AsRef::as_ref);
     let mut list = shown.collect::<Vec<_>>().join(" or ");
-    if let Some(more) = ids.len().checked_sub(MAX_LISTED).filter(|more| *more > 0) {
+    if more > 0 {
         list.push_str(&format!(" or {more} others"));
     }
     list

@@ -6,17 +6,18 @@ mod support;
 
 use support::{API_ID, WEB_ID, fixture_peers};
 use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task::spawn};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_mtls::{
     BoxError, Identity, PeerIdentity,
-    authorize::{AllowList, AuthorizeLayer},
-    error::Denied,
+    authorize::{AllowList, AuthorizeLayer, Live, Policy, RespondWith},
+    error::{Denied, DenyReason},
 };
 use tower_test::mock;
 
 #[tokio::test]
 async fn the_list_permits_exactly_whom_it_names() {
     let (_, web) = fixture_peers().await;
-    let lists: [(&[&str], bool); 7] = [
+    let lists: [(&[&str], bool); 16] = [
         (&[], false),
         (&[WEB_ID], true),
         (&[API_ID], false),
@@ -24,36 +25,64 @@ async fn the_list_permits_exactly_whom_it_names() {
         (&["spiffe://example.org/ns/shop/sa/web2"], false),
         (&["spiffe://elsewhere.org/ns/shop/sa/web"], false),
         (&["dns:web.example.org"], false),
+        (&["spiffe://example.org/*"], true),
+        (&["spiffe://elsewhere.org/*"], false),
+        (&["spiffe://example.org/ns/shop/*"], true),
+        (&["spiffe://example.org/ns/shop/sa/*"], true),
+        (&["spiffe://example.org/ns/shop/sa/web/*"], false),
+        (&["spiffe://example.org/ns/sho/*"], false),
+        (&["spiffe://example.org/ns/shop/sa/we/*"], false),
+        (&["spiffe://example.or/*"], false),
+        (
+            &[
+                API_ID,
+                "spiffe://elsewhere.org/*",
+                "spiffe://example.org/ns/*",
+            ],
+            true,
+        ),
     ];
     for (entries, permitted) in lists {
         let list = AllowList::parse(entries).unwrap();
         assert_eq!(list.permits(&web), permitted, "{entries:?}");
-        let same: AllowList = entries
-            .iter()
-            .map(|entry| entry.parse::<Identity>().unwrap())
-            .collect();
-        assert_eq!(list, same);
     }
+    let same: AllowList = [WEB_ID, API_ID]
+        .iter()
+        .map(|entry| entry.parse::<Identity>().unwrap())
+        .collect();
+    assert_eq!(AllowList::parse([API_ID, WEB_ID]).unwrap(), same);
     assert!(!AllowList::default().permits(&web));
     assert!(AllowList::any_verified().permits(&web));
 }
 
 #[test]
 fn a_bad_entry_is_an_error_and_no_smaller_list() {
-    let error = AllowList::parse([WEB_ID, "spiffe://example.org/*"]).unwrap_err();
-    assert_eq!(error.input(), "spiffe://example.org/*");
-    assert!(AllowList::parse(["*"]).is_err());
-    assert!(AllowList::parse([""]).is_err());
-    assert!(AllowList::parse(["dns:*.example.org"]).is_err());
+    for entry in [
+        "",
+        "*",
+        "/*",
+        "spiffe://*",
+        "spiffe:///*",
+        "spiffe://example.org/*/web",
+        "spiffe://example.org/ns//*",
+        "spiffe://example.org/ns/*/*",
+        "spiffe://example.org/ns/shop*",
+        "spiffe://Example.org/*",
+        "https://example.org/*",
+        "dns:*.example.org",
+        "dns:example.org/*",
+    ] {
+        let error = AllowList::parse([WEB_ID, entry]).unwrap_err();
+        assert_eq!(error.input(), entry);
+    }
 }
 
 #[tokio::test]
 async fn every_request_on_a_connection_is_checked_by_itself() {
     let (api, web) = fixture_peers().await;
     let layer = layer(AllowList::parse([WEB_ID]).unwrap());
-    let (mut service, mut handle) = mock::spawn_with(|inner: mock::Mock<Request, &'static str>| {
-        tower::Layer::layer(&layer, inner)
-    });
+    let (mut service, mut handle) =
+        mock::spawn_with(|inner: mock::Mock<Request, &'static str>| layer.layer(inner));
 
     for round in 0..3 {
         assert_ready_ok!(service.poll_ready());
@@ -71,7 +100,9 @@ async fn every_request_on_a_connection_is_checked_by_itself() {
             assert_eq!(denied_peer(&error), peer);
         }
         assert_eq!(layer.stats().permitted(), round + 1);
-        assert_eq!(layer.stats().denied(), 2 * (round + 1));
+        assert_eq!(layer.stats().denied_total(), 2 * (round + 1));
+        assert_eq!(layer.stats().denied(DenyReason::NoPeer), round + 1);
+        assert_eq!(layer.stats().denied(DenyReason::NotAllowed), round + 1);
     }
     // Nothing but the three permitted requests reached the service.
     drop(service);
@@ -81,9 +112,8 @@ async fn every_request_on_a_connection_is_checked_by_itself() {
 #[tokio::test]
 async fn a_refusal_leaves_the_service_ready() {
     let layer = layer(AllowList::default());
-    let (mut service, mut handle) = mock::spawn_with(|inner: mock::Mock<Request, &'static str>| {
-        tower::Layer::layer(&layer, inner)
-    });
+    let (mut service, mut handle) =
+        mock::spawn_with(|inner: mock::Mock<Request, &'static str>| layer.layer(inner));
     handle.allow(1);
     for _ in 0..3 {
         assert_ready_ok!(service.poll_ready(), "the one permit is not used up");
@@ -95,9 +125,8 @@ async fn a_refusal_leaves_the_service_ready() {
 #[tokio::test]
 async fn not_ready_and_broken_services_stay_what_they_are() {
     let layer = layer(AllowList::any_verified());
-    let (mut service, mut handle) = mock::spawn_with(|inner: mock::Mock<Request, &'static str>| {
-        tower::Layer::layer(&layer, inner)
-    });
+    let (mut service, mut handle) =
+        mock::spawn_with(|inner: mock::Mock<Request, &'static str>| layer.layer(inner));
     handle.allow(0);
     assert_pending!(service.poll_ready());
     handle.send_error("broken");
@@ -109,12 +138,74 @@ async fn not_ready_and_broken_services_stay_what_they_are() {
 async fn the_error_tells_who_was_refused() {
     let (_, web) = fixture_peers().await;
     let layer = layer(AllowList::default());
-    let (mut service, _handle) = mock::spawn_with(|inner: mock::Mock<Request, &'static str>| {
-        tower::Layer::layer(&layer, inner)
-    });
+    let (mut service, _handle) =
+        mock::spawn_with(|inner: mock::Mock<Request, &'static str>| layer.layer(inner));
     assert_ready_ok!(service.poll_ready());
     let error = assert_ready_err!(spawn(service.call(Request(Some(web)))).poll());
     assert!(error.to_string().contains(WEB_ID), "{error}");
+}
+
+#[tokio::test]
+async fn a_replaced_policy_judges_the_next_request() {
+    let (api, web) = fixture_peers().await;
+    let policy = Live::new(AllowList::parse([WEB_ID]).unwrap());
+    let service = layer(policy.clone()).layer(service_fn(async |_: Request| Ok::<_, BoxError>(())));
+    let call = |peer: &PeerIdentity| service.clone().oneshot(Request(Some(peer.clone())));
+
+    assert!(call(&web).await.is_ok());
+    assert!(call(&api).await.is_err());
+    policy.replace(AllowList::parse([API_ID]).unwrap());
+    assert!(call(&web).await.is_err());
+    assert!(call(&api).await.is_ok());
+    policy.replace(AllowList::default());
+    assert!(call(&web).await.is_err());
+    assert!(call(&api).await.is_err());
+    assert_eq!(*policy.current(), AllowList::default());
+}
+
+#[tokio::test]
+async fn a_closure_decides_by_peer_and_request() {
+    let (api, web) = fixture_peers().await;
+    let web_may_read = |peer: &PeerIdentity, request: &(Option<PeerIdentity>, &str)| {
+        peer.to_string() == WEB_ID && request.1 == "read"
+    };
+    let layer = AuthorizeLayer::new(web_may_read, |request: &(Option<PeerIdentity>, &str)| {
+        request.0.as_ref()
+    });
+    let service = layer.layer(service_fn(async |_| Ok::<_, BoxError>(())));
+    for (peer, deed, permitted) in [
+        (Some(&web), "read", true),
+        (Some(&web), "write", false),
+        (Some(&api), "read", false),
+        (None, "read", false),
+    ] {
+        let outcome = service.clone().oneshot((peer.cloned(), deed)).await;
+        assert_eq!(outcome.is_ok(), permitted, "{peer:?} {deed}");
+    }
+}
+
+#[tokio::test]
+async fn an_audit_counts_whom_it_lets_through() {
+    let (api, web) = fixture_peers().await;
+    let layer = layer(AllowList::parse([WEB_ID]).unwrap()).audit(true);
+    let service = layer.layer(service_fn(async |_: Request| Ok::<_, BoxError>(())));
+    for peer in [Some(web), Some(api), None] {
+        assert!(service.clone().oneshot(Request(peer)).await.is_ok());
+    }
+    let stats = layer.stats();
+    assert_eq!((stats.permitted(), stats.denied_total()), (1, 0));
+    assert_eq!(stats.audited(DenyReason::NotAllowed), 1);
+    assert_eq!(stats.audited(DenyReason::NoPeer), 1);
+    assert_eq!(stats.audited_total(), 2);
+}
+
+#[tokio::test]
+async fn a_closure_answers_in_place_of_the_error() {
+    let layer = layer(AllowList::default()).respond(RespondWith(|denied: Denied, _: &Request| {
+        denied.reason().as_str()
+    }));
+    let service = layer.layer(service_fn(async |_: Request| Ok::<_, BoxError>("welcome")));
+    assert_eq!(service.oneshot(Request(None)).await.unwrap(), "no_peer");
 }
 
 #[derive(Debug)]
@@ -122,8 +213,8 @@ struct Request(Option<PeerIdentity>);
 
 type PeerOf = fn(&Request) -> Option<&PeerIdentity>;
 
-fn layer(allow: AllowList) -> AuthorizeLayer<PeerOf> {
-    AuthorizeLayer::new::<Request>(allow, |request| request.0.as_ref())
+fn layer<P: Policy<Request>>(policy: P) -> AuthorizeLayer<PeerOf, P> {
+    AuthorizeLayer::new(policy, |request: &Request| request.0.as_ref())
 }
 
 fn denied_peer(error: &BoxError) -> Option<PeerIdentity> {
@@ -138,7 +229,9 @@ fn denied_peer(error: &BoxError) -> Option<PeerIdentity> {
 mod in_extensions {
     use std::convert::Infallible;
 
-    use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+    use http::{Response, StatusCode};
+    use tower::ServiceBuilder;
+    use tower_mtls::{authorize::Forbidden, http::AddPeerLayer};
 
     use super::*;
 
@@ -176,5 +269,59 @@ mod in_extensions {
                 .await
                 .is_err()
         );
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_403_or_permission_denied() {
+        let service = ServiceBuilder::new()
+            .layer(AuthorizeLayer::from_extensions(AllowList::default()).respond(Forbidden))
+            .service_fn(async |_: http::Request<()>| {
+                Ok::<_, Infallible>(Response::new(String::new()))
+            });
+        let request = |content_type: &str| {
+            let builder = http::Request::builder().header("content-type", content_type);
+            builder.body(()).unwrap()
+        };
+        for content_type in ["text/plain", "application/grpc-web", "application/grp"] {
+            let response = service
+                .clone()
+                .oneshot(request(content_type))
+                .await
+                .unwrap();
+            assert_eq!(response.status(), StatusCode::FORBIDDEN, "{content_type}");
+            assert_eq!(response.headers().get("grpc-status"), None);
+        }
+        for content_type in [
+            "application/grpc",
+            "application/grpc+proto",
+            "Application/gRPC",
+        ] {
+            let response = service
+                .clone()
+                .oneshot(request(content_type))
+                .await
+                .unwrap();
+            assert_eq!(response.status(), StatusCode::OK, "{content_type}");
+            assert_eq!(response.headers()["grpc-status"], "7");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_peer_of_the_connection_is_in_each_request() {
+        let (api, web) = fixture_peers().await;
+        let authorize = AuthorizeLayer::from_extensions(AllowList::parse([WEB_ID]).unwrap());
+        let inner = authorize.layer(service_fn(|_: http::Request<()>| async {
+            Ok::<_, Infallible>("welcome")
+        }));
+        for (peer, permitted) in [(Some(&web), true), (Some(&api), false), (None, false)] {
+            let service = AddPeerLayer::new(peer.cloned()).layer(inner.clone());
+            for _ in 0..2 {
+                // What another layer has put there is not this connection's.
+                let mut request = http::Request::new(());
+                request.extensions_mut().insert(web.clone());
+                let outcome = service.clone().oneshot(request).await;
+                assert_eq!(outcome.is_ok(), permitted, "{peer:?}");
+            }
+        }
     }
 }

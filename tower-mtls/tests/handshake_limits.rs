@@ -7,33 +7,28 @@ mod support;
 
 use std::time::Duration;
 
-use support::{accept, api, connect, handshake, handshake_error, layer, trust, web};
+use support::{
+    accept, api, connect, handshake, handshake_error, layer, succeeds, task::stalled, trust, web,
+};
 use tokio::{
     io::{AsyncReadExt, DuplexStream, duplex},
     time::advance,
 };
 use tokio_test::{assert_pending, assert_ready, task::spawn};
 use tower::{Layer, Service};
-use tower_mtls::{
-    Expected, MtlsLayer,
-    accept::Acceptor,
-    error::{HandshakeError, Reason},
-    future::AcceptFuture,
-};
+use tower_mtls::{Expected, MtlsLayer, accept::Acceptor, error::Reason};
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_client_is_dropped_after_the_timeout_and_frees_its_slot() {
+async fn a_client_that_stops_is_dropped_after_the_timeout_and_frees_its_slot() {
     let mut acceptor = narrow(1);
-    let (_silent, far) = duplex(1024);
-    let mut handshake = spawn(acceptor.call(far));
-    assert_pending!(handshake.poll());
+    let (_silent, mut handshake) = stalled(&mut acceptor);
     assert_eq!(acceptor.stats().in_progress(), 1);
 
     advance(TIMEOUT - TICK).await;
     assert_pending!(handshake.poll());
     advance(2 * TICK).await;
     assert!(handshake.is_woken());
-    let error = assert_ready!(handshake.poll()).expect_err("silent");
+    let error = assert_ready!(handshake.poll()).expect_err("stopped");
     assert_eq!(error.reason(), Reason::Timeout);
     assert!(error.to_string().contains("5.000501s"), "{error}");
 
@@ -146,52 +141,11 @@ async fn the_clock_of_a_client_starts_when_the_connection_is_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handshakes_beyond_the_limit_wait_for_a_slot_in_order() {
-    let mut acceptor = narrow(2);
-    let (_first, mut one) = silent(&mut acceptor);
-    let (_second, _two) = silent(&mut acceptor);
-    let (_third, mut three) = silent(&mut acceptor);
-    let (_fourth, four) = silent(&mut acceptor);
-    assert_eq!(
-        (acceptor.stats().in_progress(), acceptor.stats().waiting()),
-        (2, 2)
-    );
-    assert!(format!("{three:?}").contains("waiting"), "{three:?}");
-
-    // A client that is good and quick waits none the less.
-    let layer = layer(trust(), web(), Expected::TrustDomain);
-    let (near, far) = duplex(1 << 16);
-    let mut client = spawn(connect(&layer, near));
-    let mut server = spawn(acceptor.call(far));
-    for _ in 0..10 {
-        assert_pending!(client.poll());
-        assert_pending!(server.poll());
-    }
-
-    drop(std::mem::replace(
-        &mut one,
-        spawn(acceptor.call(duplex(1).1)),
-    ));
-    assert!(three.is_woken(), "first come, first served");
-    assert!(!four.is_woken());
-    assert!(!server.is_woken());
-    assert_pending!(three.poll());
-    assert_eq!(acceptor.stats().in_progress(), 2);
-
-    drop(three);
-    assert!(four.is_woken());
-    drop(four);
-    assert!(server.is_woken(), "each waiter has its own waker");
-    let (client, server) = tokio::join!(client, server);
-    assert!(client.is_ok() && server.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_wait_for_a_slot_is_bounded_by_the_same_timeout() {
     let mut acceptor = narrow(1);
-    let (_first, _held) = silent(&mut acceptor);
+    let (_first, _held) = stalled(&mut acceptor);
     advance(3 * TICK).await;
-    let (_second, mut waiting) = silent(&mut acceptor);
+    let (_second, mut waiting) = stalled(&mut acceptor);
 
     advance(TIMEOUT - TICK).await;
     assert_pending!(waiting.poll());
@@ -208,8 +162,9 @@ async fn the_wait_for_a_slot_is_bounded_by_the_same_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_handshake_frees_its_slot_and_is_no_failure() {
     let mut acceptor = narrow(1);
-    let (_first, held) = silent(&mut acceptor);
-    let (_second, waiting) = silent(&mut acceptor);
+    let (_first, held) = stalled(&mut acceptor);
+    let (_second, waiting) = stalled(&mut acceptor);
+    assert_eq!(acceptor.stats().waiting(), 1);
     drop(waiting);
     assert_eq!(acceptor.stats().waiting(), 0);
     assert_eq!(acceptor.stats().cancelled(), 1);
@@ -269,36 +224,20 @@ async fn a_refused_client_frees_its_slot() {
 #[tokio::test(start_paused = true)]
 async fn an_acceptor_is_always_ready() {
     let mut acceptor = narrow(1);
-    let _held = silent(&mut acceptor);
+    let _held = stalled(&mut acceptor);
     let mut task = spawn(());
     let ready = task.enter(|cx, _| Service::<DuplexStream>::poll_ready(&mut acceptor, cx));
     assert_ready!(ready).unwrap();
 }
-
-type Handshake = tokio_test::task::Spawn<AcceptFuture<DuplexStream>>;
 
 fn narrow(max_handshakes: usize) -> Acceptor {
     Acceptor::builder(api())
         .require_client(trust())
         .handshake_timeout(TIMEOUT)
         .max_handshakes(max_handshakes)
+        .patience(Duration::from_secs(3600))
         .build()
         .unwrap()
-}
-
-/// A client that says nothing, and its handshake.
-fn silent(acceptor: &mut Acceptor) -> (DuplexStream, Handshake) {
-    let (near, far) = duplex(1024);
-    let mut handshake = spawn(acceptor.call(far));
-    assert_pending!(handshake.poll());
-    (near, handshake)
-}
-
-async fn succeeds(acceptor: &Acceptor) {
-    let layer = layer(trust(), web(), Expected::TrustDomain);
-    let done = handshake(&layer, acceptor).await;
-    let _: Result<_, HandshakeError> = done.server.map_err(|error| panic!("{error}"));
-    done.client.expect("client");
 }
 
 const TIMEOUT: Duration = Duration::from_micros(5_000_501);

@@ -87,6 +87,77 @@ async fn other_outcomes_are_debug() {
     }
 }
 
+#[cfg(feature = "dev")]
+#[tokio::test]
+async fn a_certificate_that_was_not_renewed_is_one_warning_and_then_one_error() {
+    use std::time::{Duration, SystemTime};
+    use tower_mtls::dev::Authority;
+
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let authority = Authority::new("example.org".parse().unwrap()).unwrap();
+    let (now, second) = (SystemTime::now(), Duration::from_secs(1));
+    // Credentials that never change are watched from the first handshake on.
+    let issued = authority.valid(now - 9 * second, now + 3 * second);
+    let acceptor = acceptor(issued.svid("/api").unwrap().credentials(), trust());
+    for _ in 0..3 {
+        let (near, far) = duplex(1024);
+        drop(near);
+        assert!(accept(&acceptor, far).await.is_err());
+    }
+    tokio::task::yield_now().await;
+    assert!(log.only(Level::WARN).contains("a third of its life left"));
+    assert!(log.lines(Level::ERROR).is_empty());
+    while log.lines(Level::ERROR).is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(SystemTime::now() < now + 20 * second);
+    }
+    assert!(SystemTime::now() >= now + 2 * second);
+    assert!(log.only(Level::ERROR).contains("has expired"));
+    assert_eq!(log.lines(Level::WARN).len(), 1);
+}
+
+#[cfg(all(feature = "dev", feature = "files"))]
+#[tokio::test]
+async fn a_bad_file_is_one_warning_and_its_repair_one_line() {
+    use support::folder::{FAST, Folder, KEY, until};
+
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let folder = Folder::new();
+    let files = folder.files().interval(FAST).build().unwrap();
+    let source = files.load().await.unwrap();
+    let key = folder.path.join(KEY);
+    let good = std::fs::read_to_string(&key).unwrap();
+    std::fs::write(&key, good.replace("-----END", "!")).unwrap();
+    until(|| source.failure().is_some()).await;
+    tokio::time::sleep(4 * FAST).await;
+    let line = log.only(Level::WARN);
+    assert!(line.contains("reason=\"malformed\""), "{line}");
+    assert!(line.contains(KEY), "{line}");
+
+    std::fs::write(&key, &good).unwrap();
+    until(|| source.failure().is_none()).await;
+    tokio::time::sleep(2 * FAST).await;
+    let recovered = log.lines(Level::INFO);
+    let recovered = recovered.iter().filter(|line| line.contains("works again"));
+    assert_eq!(recovered.count(), 1);
+    let all = log
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(_, line)| line.clone())
+        .collect::<String>();
+    let body = good
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect::<String>();
+    for start in 0..body.len() - 8 {
+        assert!(!all.contains(&body[start..start + 8]), "{all}");
+    }
+}
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<(Level, String)>>>);
 

@@ -81,7 +81,7 @@ async fn a_listener_lets_in_whom_it_lists_and_says_why_it_refuses_the_others() {
             Some(elsewhere.authority.svid("/frontend").unwrap()),
         ),
         (
-            "wrong_trust_domain",
+            "unknown_trust_domain",
             Some(pki.authority.svid("spiffe://example.com/frontend").unwrap()),
         ),
     ];

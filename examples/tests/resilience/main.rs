@@ -22,3 +22,4 @@ mod limits;
 mod operate;
 mod shown;
 mod start;
+mod ten_minutes;

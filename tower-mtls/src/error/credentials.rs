@@ -6,7 +6,7 @@ use std::{
 
 use crate::error::BoxError;
 
-/// A certificate chain, private key or trust bundle that cannot be used.
+/// A certificate chain, private key, trust bundle or revocation list that cannot be used.
 #[derive(Debug)]
 pub struct CredentialsError {
     source_name: Source,
@@ -34,6 +34,10 @@ pub enum CredentialsProblem {
     KeyMismatch,
     /// A certificate of the trust bundle is not one of a certificate authority.
     NotAnAuthority,
+    /// There is no revocation list in it.
+    NoRevocationList,
+    /// A revocation list is damaged, or of a kind that is not supported (delta or indirect).
+    MalformedRevocationList,
     /// No cryptography is compiled in.
     NoProvider,
 }
@@ -42,6 +46,8 @@ pub enum CredentialsProblem {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Memory,
+    #[cfg(feature = "spiffe")]
+    WorkloadApi,
     File(PathBuf),
 }
 
@@ -67,8 +73,8 @@ impl CredentialsError {
     /// The file that it is about; `None` for a text in memory.
     pub fn path(&self) -> Option<&Path> {
         match &self.source_name {
-            Source::Memory => None,
             Source::File(path) => Some(path),
+            _ => None,
         }
     }
 }
@@ -111,6 +117,11 @@ impl CredentialsProblem {
                 "holds a certificate that is not a certificate authority's: \
                  a trust bundle holds roots, not leaves"
             }
+            Self::NoRevocationList => "holds no revocation list: it needs a `BEGIN X509 CRL` block",
+            Self::MalformedRevocationList => {
+                "holds a revocation list that cannot be used: \
+                 it must be whole, neither a delta nor an indirect list"
+            }
             Self::NoProvider => {
                 "cannot be used: tower-mtls is compiled without cryptography; \
                  enable its feature `aws-lc-rs` or `ring`"
@@ -123,6 +134,8 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("PEM in memory"),
+            #[cfg(feature = "spiffe")]
+            Self::WorkloadApi => f.write_str("the answer of the SPIFFE Workload API"),
             Self::File(path) => path.display().fmt(f),
         }
     }

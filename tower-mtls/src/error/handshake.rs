@@ -1,11 +1,15 @@
 use std::{error::Error, fmt, io};
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::AlertDescription;
 
 use crate::{
     Identity,
     error::{BoxError, Reason},
 };
+
+mod rejection;
+
+pub(crate) use self::rejection::Rejection;
 
 /// A handshake that ended without a verified connection.
 ///
@@ -73,15 +77,17 @@ impl HandshakeError {
         self.claimed_peer.as_ref()
     }
 
-    fn from_rustls(error: rustls::Error) -> Self {
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(crate) fn from_rustls(error: rustls::Error) -> Self {
         use rustls::Error::{AlertReceived, InvalidCertificate, NoCertificatesPresented};
 
-        if let Some(rejection) = Rejection::of(&error) {
-            return rejection.to_error();
-        }
         let reason = match &error {
             NoCertificatesPresented => Reason::NoCertificate,
-            InvalidCertificate(error) => reason_of(error),
+            // Verdicts on the certificate come another way: this one is on the signature of the handshake.
+            InvalidCertificate(_) => Reason::BadCertificate,
             AlertReceived(alert) if is_refusal(*alert) => Reason::RejectedByPeer,
             _ => Reason::Protocol,
         };
@@ -107,69 +113,6 @@ impl fmt::Display for HandshakeError {
 impl Error for HandshakeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|error| error as _)
-    }
-}
-
-/// A verdict of this crate's verifier, on its way through the TLS library.
-#[derive(Clone, Debug)]
-pub(crate) struct Rejection {
-    reason: Reason,
-    detail: Box<str>,
-    claimed_peer: Option<Identity>,
-}
-
-impl Rejection {
-    pub(crate) fn new(reason: Reason, detail: impl Into<Box<str>>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-            claimed_peer: None,
-        }
-    }
-
-    pub(crate) fn with_claimed_peer(mut self, peer: impl Into<Identity>) -> Self {
-        self.claimed_peer = Some(peer.into());
-        self
-    }
-
-    pub(crate) fn to_error(&self) -> HandshakeError {
-        HandshakeError {
-            reason: self.reason,
-            detail: self.detail.clone(),
-            claimed_peer: self.claimed_peer.clone(),
-            source: None,
-        }
-    }
-
-    fn of(error: &rustls::Error) -> Option<&Self> {
-        match error {
-            rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {
-                other.0.downcast_ref()
-            }
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.reason, self.detail)
-    }
-}
-
-impl Error for Rejection {}
-
-fn reason_of(error: &CertificateError) -> Reason {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Reason::Expired,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            Reason::NotYetValid
-        }
-        CertificateError::UnknownIssuer => Reason::UnknownIssuer,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            Reason::WrongIdentity
-        }
-        _ => Reason::BadCertificate,
     }
 }
 

@@ -8,19 +8,23 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{AcquireError, OwnedSemaphorePermit},
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
+use super::linger::Linger;
 use crate::{
     MtlsStream,
     accept::Server,
+    admission::{Slot, Ticket},
+    attempt::Attempt,
     error::{HandshakeError, Reason},
-    stats::Attempt,
+    handshake::{Accepting, Handshake},
 };
 
 pin_project! {
-    /// Waits for a slot, then verifies the peer: the future of [`Acceptor`](crate::accept::Acceptor).
+    /// Waits for the client's first message and for a slot, then verifies the peer: the future of
+    /// [`Acceptor`](crate::accept::Acceptor).
     ///
     /// # Cancel safety
     ///
@@ -38,45 +42,39 @@ pin_project! {
         expires: Instant,
         // Made by the first poll that needs it, because only that is sure to be in a runtime.
         #[pin]
-        deadline: Option<Sleep>,
+        timer: Option<Sleep>,
     }
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "almost every handshake is in the large one from the start"
-)]
 enum State<IO> {
-    Waiting(IO, Slot),
-    Handshaking {
-        handshake: tokio_rustls::Accept<IO>,
-        _slot: OwnedSemaphorePermit,
-    },
+    /// There are no credentials to begin with.
+    Failed(HandshakeError),
+    /// Reads the client's first message.
+    Greeting(Box<LazyConfigAcceptor<IO>>, Ticket),
+    /// Asks for a slot, and again at the time given.
+    Wanting(Box<StartHandshake<IO>>, Ticket, Option<Instant>),
+    Handshaking(Box<Handshake<Accepting<IO>>>, Ticket),
+    /// Refused, and the client may still read why.
+    Refusing(Linger<IO>, HandshakeError),
     Done,
 }
-
-/// A box only where there was no slot at once.
-type Slot = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send + Sync>>;
 
 impl<IO> AcceptFuture<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     pub(crate) fn new(io: IO, server: Arc<Server>) -> Self {
-        let mut attempt = Attempt::waiting(&server.counters);
-        let state = match server.slots.clone().try_acquire_owned() {
-            Ok(slot) => {
-                attempt.start();
-                State::handshaking(io, &server, slot)
-            }
-            Err(_) => State::Waiting(io, Box::pin(server.slots.clone().acquire_owned())),
+        server.tls.source().attend();
+        let state = match server.tls.load() {
+            Ok(_) => State::greeting(io, &server),
+            Err(error) => State::Failed(error),
         };
         Self {
-            expires: Instant::now() + server.handshake_timeout,
-            deadline: None,
-            server,
-            attempt,
+            attempt: Attempt::waiting(&server.counters),
             state,
+            expires: Instant::now() + server.handshake_timeout,
+            timer: None,
+            server,
         }
     }
 }
@@ -89,21 +87,31 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let outcome = match this.state.poll(cx, this.server, this.attempt) {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => {
-                if this.deadline.is_none() {
-                    this.deadline.set(Some(sleep_until(*this.expires)));
-                }
-                if let Some(deadline) = this.deadline.as_pin_mut() {
-                    ready!(deadline.poll(cx));
-                }
-                Err(this.state.timed_out(this.server))
+        if matches!(this.state, State::Done) {
+            return Poll::Pending;
+        }
+        let outcome = loop {
+            if let Poll::Ready(outcome) = this.state.poll(cx, this.server, this.attempt) {
+                break outcome;
+            }
+            let until = this.state.wake_at(*this.expires);
+            match this.timer.as_mut().as_pin_mut() {
+                None => this.timer.set(Some(sleep_until(until))),
+                Some(timer) if timer.deadline() != until => timer.reset(until),
+                Some(_) => {}
+            }
+            if let Some(timer) = this.timer.as_mut().as_pin_mut() {
+                ready!(timer.poll(cx));
+            }
+            if until == *this.expires && !matches!(this.state, State::Refusing(..)) {
+                break Err(this.state.timed_out(this.server));
             }
         };
         // The slot is free before the caller learns of the outcome.
         *this.state = State::Done;
-        super::conclude("server", this.attempt, &outcome);
+        if !this.attempt.is_ended() {
+            this.attempt.end(&outcome);
+        }
         Poll::Ready(outcome)
     }
 }
@@ -112,11 +120,9 @@ impl<IO> State<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    fn handshaking(io: IO, server: &Server, slot: OwnedSemaphorePermit) -> Self {
-        Self::Handshaking {
-            handshake: server.tls.accept(io),
-            _slot: slot,
-        }
+    fn greeting(io: IO, server: &Server) -> Self {
+        let greeting = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), io);
+        Self::Greeting(Box::new(greeting), server.admission.enter())
     }
 
     fn poll(
@@ -125,44 +131,102 @@ where
         server: &Server,
         attempt: &mut Attempt,
     ) -> Poll<Result<MtlsStream<IO>, HandshakeError>> {
-        if let Self::Waiting(_, slot) = self {
-            let slot = ready!(slot.as_mut().poll(cx));
-            let waiting = std::mem::replace(self, Self::Done);
-            if let (Self::Waiting(io, _), Ok(slot)) = (waiting, slot) {
-                attempt.start();
-                *self = Self::handshaking(io, server, slot);
+        let failed = |error| Poll::Ready(Err(HandshakeError::from_tls(error)));
+        let shed = || Poll::Ready(Err(made_room(server)));
+        loop {
+            *self = match std::mem::replace(self, Self::Done) {
+                Self::Failed(error) => return Poll::Ready(Err(error)),
+                Self::Greeting(mut greeting, ticket) => match Pin::new(&mut *greeting).poll(cx) {
+                    Poll::Ready(Ok(start)) => Self::Wanting(Box::new(start), ticket, None),
+                    Poll::Ready(Err(error)) => return failed(error),
+                    Poll::Pending if ticket.is_shed(cx) => return shed(),
+                    Poll::Pending => {
+                        *self = Self::Greeting(greeting, ticket);
+                        return Poll::Pending;
+                    }
+                },
+                Self::Wanting(start, ticket, _) => match ticket.poll_slot(cx, Instant::now()) {
+                    Slot::Granted => {
+                        attempt.start();
+                        match server.accept(*start) {
+                            Ok(handshake) => Self::Handshaking(Box::new(handshake), ticket),
+                            Err(error) => return Poll::Ready(Err(error)),
+                        }
+                    }
+                    Slot::Wait(until) => {
+                        *self = Self::Wanting(start, ticket, Some(until));
+                        return Poll::Pending;
+                    }
+                    Slot::Shed => return shed(),
+                },
+                Self::Handshaking(mut handshake, ticket) => match handshake.poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        drop(ticket);
+                        match handshake.get_mut().take_refused() {
+                            Some(io) if error.reason() != Reason::Io => {
+                                attempt.fail(&error);
+                                Self::Refusing(Linger::new(io), error)
+                            }
+                            _ => return Poll::Ready(Err(error)),
+                        }
+                    }
+                    Poll::Pending if ticket.is_shed(cx) => return shed(),
+                    Poll::Pending => {
+                        *self = Self::Handshaking(handshake, ticket);
+                        return Poll::Pending;
+                    }
+                },
+                Self::Refusing(mut linger, error) => {
+                    if linger.poll(cx).is_ready() || Instant::now() >= linger.until() {
+                        return Poll::Ready(Err(error));
+                    }
+                    *self = Self::Refusing(linger, error);
+                    return Poll::Pending;
+                }
+                Self::Done => return Poll::Pending,
             }
         }
+    }
+
+    /// When there is something to do again, whoever wakes the task before; `expires` is the last of it.
+    fn wake_at(&self, expires: Instant) -> Instant {
         match self {
-            Self::Handshaking { handshake, .. } => match ready!(Pin::new(handshake).poll(cx)) {
-                Ok(stream) => Poll::Ready(server.tls.finish(stream)),
-                Err(error) => Poll::Ready(Err(HandshakeError::from_tls(error))),
-            },
-            // Polled after its end, or the slots are closed, which nobody does.
-            Self::Waiting(..) | Self::Done => Poll::Pending,
+            Self::Wanting(.., Some(ask_again)) => expires.min(*ask_again),
+            Self::Refusing(linger, _) => linger.until(),
+            _ => expires,
         }
     }
 
     fn timed_out(&self, server: &Server) -> HandshakeError {
         let limit = server.handshake_timeout;
         let detail = match self {
-            Self::Waiting(..) => format!(
+            Self::Wanting(..) => format!(
                 "no slot was free within {limit:?}: {} handshakes (max_handshakes) went on",
-                server.max_handshakes
+                server.admission.max_handshakes
             ),
-            Self::Handshaking { .. } | Self::Done => {
-                format!("the client did not finish it within {limit:?}")
-            }
+            _ => format!("the client did not finish it within {limit:?}"),
         };
         HandshakeError::new(Reason::Timeout, detail)
     }
 }
 
+fn made_room(server: &Server) -> HandshakeError {
+    let detail = format!(
+        "it made room for others: max_handshakes is {}, max_waiting {}",
+        server.admission.max_handshakes, server.admission.max_waiting
+    );
+    HandshakeError::new(Reason::Overloaded, detail)
+}
+
 impl<IO> fmt::Debug for AcceptFuture<IO> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Waiting(..) => "waiting for a slot",
-            State::Handshaking { .. } => "handshaking",
+            State::Failed(_) => "failed",
+            State::Greeting(..) => "waiting for the client",
+            State::Wanting(..) => "waiting for a slot",
+            State::Handshaking(..) => "handshaking",
+            State::Refusing(..) => "refusing",
             State::Done => "done",
         };
         f.debug_tuple("AcceptFuture").field(&state).finish()

@@ -13,9 +13,10 @@ use tokio::{
 
 use crate::{
     MtlsStream,
+    attempt::Attempt,
     error::{BoxError, HandshakeError, Reason},
+    handshake::Handshake,
     layer::Client,
-    stats::Attempt,
 };
 
 pin_project! {
@@ -42,7 +43,7 @@ pin_project! {
     enum State<F, IO> {
         Connecting { #[pin] connect: F },
         Handshaking {
-            handshake: tokio_rustls::Connect<IO>,
+            handshake: Handshake<tokio_rustls::Connect<IO>>,
             attempt: Attempt,
             #[pin]
             deadline: Sleep,
@@ -81,9 +82,19 @@ where
                         }
                     };
                     let client = &**this.client;
+                    let mut attempt = Attempt::running(&client.counters);
+                    let handshake = match client.connect(io) {
+                        Ok(handshake) => handshake,
+                        Err(error) => {
+                            this.state.set(State::Done);
+                            let outcome = Err(error);
+                            attempt.end(&outcome);
+                            return Poll::Ready(outcome.map_err(Into::into));
+                        }
+                    };
                     this.state.set(State::Handshaking {
-                        handshake: client.tls.connect(io),
-                        attempt: Attempt::running(&client.counters),
+                        handshake,
+                        attempt,
                         deadline: sleep(client.handshake_timeout),
                     });
                 }
@@ -92,9 +103,8 @@ where
                     attempt,
                     deadline,
                 } => {
-                    let outcome = match Pin::new(handshake).poll(cx) {
-                        Poll::Ready(Ok(stream)) => this.client.tls.finish(stream),
-                        Poll::Ready(Err(error)) => Err(HandshakeError::from_tls(error)),
+                    let outcome = match handshake.poll(cx) {
+                        Poll::Ready(outcome) => outcome,
                         Poll::Pending => {
                             ready!(deadline.poll(cx));
                             let limit = this.client.handshake_timeout;
@@ -102,7 +112,7 @@ where
                             Err(HandshakeError::new(Reason::Timeout, detail))
                         }
                     };
-                    super::conclude("client", attempt, &outcome);
+                    attempt.end(&outcome);
                     this.state.set(State::Done);
                     return Poll::Ready(outcome.map_err(Into::into));
                 }

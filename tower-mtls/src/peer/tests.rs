@@ -1,4 +1,4 @@
-//! The reader of names on whatever bytes there are.
+//! The reader of certificates on whatever bytes there are.
 
 use proptest::prelude::*;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -10,30 +10,35 @@ const CA: &[u8] = include_bytes!("../../tests/support/fixtures/ca.pem");
 
 #[test]
 fn the_names_of_a_good_leaf_are_read() {
-    let leaf = der(WEB);
-    let peer = examine(&leaf, Some(&domain("example.org"))).unwrap();
-    assert_eq!(peer.to_string(), "spiffe://example.org/ns/shop/sa/web");
-    let peer = examine(&leaf, None).unwrap();
-    assert_eq!(peer.identities(), ["dns:web.example.org".parse().unwrap()]);
-    let rejection = examine(&leaf, Some(&domain("elsewhere.org"))).unwrap_err();
-    assert_eq!(rejection.to_error().reason(), Reason::WrongTrustDomain);
+    let der = der(WEB);
+    let leaf = Leaf::read(&der).unwrap();
+    let id = leaf.spiffe_id().unwrap();
+    assert_eq!(id.as_str(), "spiffe://example.org/ns/shop/sa/web");
+    assert_eq!(leaf.check_svid(), Ok(()));
+    let names = leaf.dns_names().unwrap();
+    assert_eq!(*names, ["dns:web.example.org".parse().unwrap()]);
+    assert_eq!(
+        leaf.check_key(&[]).unwrap_err(),
+        "its key is of a kind or on a curve that is not accepted"
+    );
 }
 
 #[test]
 fn an_authority_is_no_workload_but_may_sign() {
-    let ca = der(CA);
-    let rejection = examine(&ca, Some(&domain("example.org"))).unwrap_err();
-    assert_eq!(rejection.to_error().reason(), Reason::NotAnSvid);
-    assert!(may_sign_certificates(&ca));
-    assert!(!may_sign_certificates(&der(WEB)));
-    assert!(!may_sign_certificates(b""));
+    let (ca, web) = (der(CA), der(WEB));
+    assert!(Leaf::read(&ca).unwrap().spiffe_id().is_err());
+    assert!(Leaf::read(&ca).unwrap().check_svid().is_err());
+    let issuer = Issuer::read(&ca).unwrap();
+    assert!(issuer.may_sign_certificates() && issuer.is_self_issued() && !issuer.is_weak());
+    assert!(!Issuer::read(&web).unwrap().may_sign_certificates());
+    assert!(Issuer::read(b"").is_none());
 }
 
 #[test]
 fn bytes_behind_the_certificate_are_refused() {
     let mut leaf = der(WEB);
     leaf.push(0);
-    assert!(examine(&leaf, None).is_err());
+    assert!(Leaf::read(&leaf).is_none());
 }
 
 proptest! {
@@ -60,12 +65,9 @@ proptest! {
             leaf.truncate(length.index(leaf.len()));
         }
         read_all(&leaf);
-        let trust_domain = domain("example.org");
-        if let Ok(peer) = examine(&leaf, Some(&trust_domain)) {
-            prop_assert_eq!(peer.identities().len(), 1);
-            let id = peer.spiffe_id().unwrap();
-            prop_assert_eq!(id.trust_domain(), &trust_domain);
-            prop_assert_eq!(id.as_str().parse::<SpiffeId>(), Ok(id.clone()));
+        if let Some(Ok(id)) = Leaf::read(&leaf).map(|leaf| leaf.spiffe_id()) {
+            let again = id.as_str().parse::<SpiffeId>();
+            prop_assert_eq!(again, Ok(id));
         }
     }
 
@@ -81,16 +83,17 @@ proptest! {
 }
 
 fn read_all(bytes: &[u8]) {
-    let _ = examine(bytes, Some(&domain("example.org")));
-    let _ = examine(bytes, None);
-    let _ = may_sign_certificates(bytes);
-    let _ = validity_end(bytes);
+    if let Some(leaf) = Leaf::read(bytes) {
+        let _ = (leaf.spiffe_id(), leaf.dns_names(), leaf.uris());
+        let _ = (leaf.check_svid(), leaf.check_key(&[]), leaf.not_after());
+    }
+    if let Some(issuer) = Issuer::read(bytes) {
+        let _ = (issuer.may_sign_certificates(), issuer.is_self_issued());
+        let _ = (issuer.uris(), issuer.is_weak(), issuer.not_after());
+    }
+    let _ = validity(bytes);
 }
 
 fn der(pem: &[u8]) -> Vec<u8> {
     CertificateDer::from_pem_slice(pem).unwrap().to_vec()
-}
-
-fn domain(name: &str) -> TrustDomain {
-    name.parse().unwrap()
 }

@@ -1,8 +1,9 @@
 //! An authority that makes whatever certificate it is asked for, right or wrong.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType,
 };
 use tower_mtls::{Credentials, TrustBundle};
 
@@ -70,7 +71,31 @@ impl Ca {
         (leaf.pem(), key.serialize_pem())
     }
 
-    fn issuer(&self) -> &Issuer<'static, KeyPair> {
+    /// A list that revokes the certificates of these serial numbers, in PEM. It is current for a day.
+    pub fn revoke(&self, serials: &[u64]) -> String {
+        let now = rcgen::date_time_ymd(1970, 1, 1)
+            + std::time::SystemTime::UNIX_EPOCH.elapsed().expect("clock");
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        CertificateRevocationListParams {
+            this_update: now - std::time::Duration::from_secs(60),
+            next_update: now + std::time::Duration::from_secs(86_400),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        }
+        .signed_by(self.issuer())
+        .expect("list")
+        .pem()
+        .expect("list")
+    }
+
+    pub fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.0
     }
 }

@@ -1,16 +1,19 @@
 //! What the tests share: fixtures that work with every cryptography, and handshakes in memory.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 #[cfg(feature = "dev")]
 pub mod ca;
+#[cfg(all(feature = "dev", feature = "files"))]
+pub mod folder;
+pub mod task;
 
 use std::{convert::Infallible, io};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_mtls::{
-    BoxError, Credentials, Expected, MtlsLayer, MtlsStream, PeerIdentity, TrustBundle,
+    BoxError, Credentials, Expected, MtlsLayer, MtlsStream, PeerIdentity, Trust, TrustBundle,
     accept::Acceptor,
     error::{HandshakeError, Reason},
 };
@@ -55,7 +58,7 @@ pub fn trust() -> TrustBundle {
     plain_trust().with_trust_domain("example.org".parse().expect("trust domain"))
 }
 
-pub fn layer(trust: TrustBundle, credentials: Credentials, expected: Expected) -> MtlsLayer {
+pub fn layer(trust: impl Into<Trust>, credentials: Credentials, expected: Expected) -> MtlsLayer {
     MtlsLayer::builder(trust)
         .credentials(credentials)
         .expect(expected)
@@ -63,7 +66,7 @@ pub fn layer(trust: TrustBundle, credentials: Credentials, expected: Expected) -
         .expect("settings")
 }
 
-pub fn acceptor(credentials: Credentials, clients: TrustBundle) -> Acceptor {
+pub fn acceptor(credentials: Credentials, clients: impl Into<Trust>) -> Acceptor {
     Acceptor::builder(credentials)
         .require_client(clients)
         .build()
@@ -88,6 +91,12 @@ pub async fn handshake(layer: &MtlsLayer, acceptor: &Acceptor) -> Outcome {
     let (near, far) = duplex(64 * 1024);
     let (client, server) = tokio::join!(connect(layer, near), accept(acceptor, far));
     Outcome { client, server }
+}
+
+/// A good client gets through.
+pub async fn succeeds(acceptor: &Acceptor) {
+    let layer = layer(trust(), web(), Expected::TrustDomain);
+    handshake(&layer, acceptor).await.both();
 }
 
 /// The verified peers that the client and the server of a connection between the fixtures see.
