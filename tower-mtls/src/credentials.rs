@@ -93,6 +93,16 @@ impl Credentials {
         self.key.clone()
     }
 
+    /// Takes what is already decoded, as the SPIFFE Workload API sends it.
+    #[cfg(feature = "spiffe")]
+    pub(crate) fn from_der(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        source: &Source,
+    ) -> Result<Self, CredentialsError> {
+        Self::new(chain, source, key, source)
+    }
+
     pub(crate) fn parse(
         chain: &[u8],
         chain_source: &Source,

@@ -53,6 +53,8 @@ use crate::error::SourceError;
 
 #[cfg(feature = "files")]
 pub use self::files::{Files, FilesBuilder};
+#[cfg(feature = "spiffe")]
+pub use self::workload::{WorkloadApi, WorkloadApiBuilder};
 pub use self::{
     observer::{Event, Observer},
     snapshot::Snapshot,
@@ -69,6 +71,8 @@ mod shared;
 mod snapshot;
 mod stats;
 mod updater;
+#[cfg(feature = "spiffe")]
+mod workload;
 
 /// Credentials that may change: the [module](self) tells how. Cheap to clone.
 #[derive(Clone)]

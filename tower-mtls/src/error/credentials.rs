@@ -46,6 +46,8 @@ pub enum CredentialsProblem {
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Memory,
+    #[cfg(feature = "spiffe")]
+    WorkloadApi,
     File(PathBuf),
 }
 
@@ -71,8 +73,8 @@ impl CredentialsError {
     /// The file that it is about; `None` for a text in memory.
     pub fn path(&self) -> Option<&Path> {
         match &self.source_name {
-            Source::Memory => None,
             Source::File(path) => Some(path),
+            _ => None,
         }
     }
 }
@@ -132,6 +134,8 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("PEM in memory"),
+            #[cfg(feature = "spiffe")]
+            Self::WorkloadApi => f.write_str("the answer of the SPIFFE Workload API"),
             Self::File(path) => path.display().fmt(f),
         }
     }

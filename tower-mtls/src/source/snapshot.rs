@@ -40,7 +40,7 @@ impl Snapshot {
         }
     }
 
-    #[cfg(feature = "files")]
+    #[cfg(any(feature = "files", feature = "spiffe"))]
     pub(super) fn of(credentials: Option<Credentials>, trust: Option<Trust>) -> Self {
         Self { credentials, trust }
     }
