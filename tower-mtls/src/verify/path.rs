@@ -157,6 +157,7 @@ impl PathRules<'_> {
             true => leaf.uris().ok_or(Error::BadDer)?,
             false => Vec::new(),
         };
+        self.check_listed(leaf.issuer_without_point(), true)?;
         let mut first_to_expire = leaf.not_after();
         let mut path_length = 0;
         for issuer in path.intermediate_certificates() {
@@ -165,6 +166,7 @@ impl PathRules<'_> {
             if !issuer.may_sign_certificates() {
                 return Err(Error::EndEntityUsedAsCa);
             }
+            self.check_listed(issuer.issuer_without_point(), false)?;
             constrain(cuts.constraints(&der), &uris)?;
             // Those with the name of their issuer are not counted, and their names not bound: RFC 5280, 6.1.3 (b)
             // and 6.1.4 (l).
@@ -181,6 +183,19 @@ impl PathRules<'_> {
             return Err(Error::PathLenConstraintViolated);
         }
         Ok(first_to_expire)
+    }
+
+    /// Whether a list of its issuer is about a certificate that names no distribution point, if there must be one.
+    fn check_listed(&self, issuer: Option<&[u8]>, is_leaf: bool) -> Result<(), Error> {
+        match (self.trust.revocation_lists(), self.trust.unknown(), issuer) {
+            (Some(lists), UnknownStatus::Refuse, Some(issuer)) => {
+                match lists.cover(issuer, is_leaf) {
+                    true => Ok(()),
+                    false => Err(Error::UnknownRevocationStatus),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 }
 

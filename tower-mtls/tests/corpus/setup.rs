@@ -157,6 +157,7 @@ impl<'a> Setup<'a> {
             revoked: vec![vec![0x66]],
             key: issuer.key.clone(),
             hash: Hash::Sha256,
+            point: None,
         };
         let issuers = [&self.root].into_iter().chain(&self.intermediates);
         self.lists = issuers.map(list).collect();
