@@ -1,8 +1,10 @@
 //! An authority that makes whatever certificate it is asked for, right or wrong.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationList,
+    CertificateRevocationListParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    date_time_ymd,
 };
 use tower_mtls::{Credentials, TrustBundle};
 
@@ -70,9 +72,28 @@ impl Ca {
         (leaf.pem(), key.serialize_pem())
     }
 
-    pub fn issuer(&self) -> &Issuer<'static, KeyPair> {
+    fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.0
     }
+}
+
+/// A list of this authority that revokes these serial numbers.
+pub fn revocation_list(ca: &Ca, serials: &[u64]) -> CertificateRevocationList {
+    let revoked = serials.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2024, 1, 1),
+        reason_code: None,
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2024, 1, 1),
+        next_update: date_time_ymd(2040, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: revoked.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    params.signed_by(ca.issuer()).expect("list")
 }
 
 pub fn uri(uri: &str) -> SanType {
