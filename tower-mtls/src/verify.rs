@@ -2,6 +2,8 @@
 
 pub(crate) mod constraints;
 mod path;
+#[cfg(test)]
+mod pkits;
 pub(crate) mod verdict;
 
 use std::time::{Duration, SystemTime};

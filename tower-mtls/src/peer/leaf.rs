@@ -4,8 +4,13 @@ use std::time::SystemTime;
 
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate,
-    prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo,
+    certificate::X509Certificate,
+    extensions::{GeneralName, X509Extension},
+    oid_registry::OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
+    parse_x509_certificate,
+    prelude::FromDer,
+    public_key::PublicKey,
+    x509::SubjectPublicKeyInfo,
 };
 
 use crate::{
@@ -57,6 +62,11 @@ impl<'a> Leaf<'a> {
     /// All of its URI names.
     pub(crate) fn uris(&self) -> Option<Vec<Box<str>>> {
         uris(&self.0).map(|uris| uris.map(Into::into).collect())
+    }
+
+    /// The name of its issuer in DER, if it names no distribution point of revocation lists.
+    pub(crate) fn issuer_without_point(&self) -> Option<&[u8]> {
+        issuer_without_point(&self.0)
     }
 
     /// The rules of X.509-SVID for a leaf (sections 4 and 5.2), but for its ID and what the path validation
@@ -148,6 +158,11 @@ impl<'a> Issuer<'a> {
         self.0.validity().not_after.timestamp()
     }
 
+    /// The name of its issuer in DER, if it names no distribution point of revocation lists.
+    pub(crate) fn issuer_without_point(&self) -> Option<&[u8]> {
+        issuer_without_point(&self.0)
+    }
+
     /// Whether its key is an RSA key of less than 2,048 bits.
     pub(crate) fn is_weak(&self) -> bool {
         is_weak(self.0.public_key())
@@ -174,6 +189,12 @@ fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
         Ok(([], certificate)) => Some(certificate),
         _ => None,
     }
+}
+
+fn issuer_without_point<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    let mut extensions = certificate.extensions().iter();
+    let point = |one: &X509Extension<'_>| one.oid == OID_X509_EXT_CRL_DISTRIBUTION_POINTS;
+    (!extensions.any(point)).then(|| certificate.issuer().as_raw())
 }
 
 fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Option<impl Iterator<Item = &'a str>> {

@@ -9,7 +9,7 @@ use crate::{
     credentials::{certificates, read},
     der::{self, SEQUENCE},
     error::{CredentialsError, CredentialsProblem, Source},
-    peer::is_weak_key,
+    peer::{Issuer, is_weak_key},
     verify::constraints::{Cut, UriConstraints},
 };
 
@@ -23,13 +23,23 @@ use crate::{
 ///
 /// Every certificate of the text must be one of an authority (a version 1 certificate, which cannot
 /// say, passes too). A leaf among the roots would trust nobody, and is an error when it is loaded.
-/// The validity of a root is not checked: being in the bundle is what makes it trusted.
+/// The validity of a root is not checked: being in the bundle is what makes it trusted. What it says about the
+/// paths below it holds: path length, name constraints, and a key usage that must have `keyCertSign`, if there is one.
 #[derive(Clone)]
 pub struct TrustBundle {
     roots: Arc<[TrustAnchor<'static>]>,
     // One for each root, in the same order.
-    uri_constraints: Arc<[Option<UriConstraints>]>,
+    limits: Arc<[RootLimits]>,
     trust_domain: Option<TrustDomain>,
+}
+
+/// What a root says of itself that the path validation does not ask it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RootLimits {
+    pub(crate) uri_constraints: Option<UriConstraints>,
+    /// How many intermediates may stand below, those that are self-issued not counted.
+    pub(crate) path_length: Option<u32>,
+    pub(crate) may_sign: bool,
 }
 
 impl TrustBundle {
@@ -64,18 +74,17 @@ impl TrustBundle {
 
     /// Whether they hold the same roots, in the same order, for the same domain.
     pub(crate) fn same(&self, other: &Self) -> bool {
-        let constraints = || self.uri_constraints.iter().zip(&*other.uri_constraints);
         self.trust_domain == other.trust_domain
             && self.roots == other.roots
-            && constraints().all(|(one, other)| one == other)
+            && self.limits == other.limits
     }
 
-    /// What this root, which is one of ours, says about URI names.
-    pub(crate) fn uri_constraints(&self, root: &TrustAnchor<'_>) -> Option<&UriConstraints> {
-        let mut roots = self.roots.iter().zip(&*self.uri_constraints);
-        // By address, because two roots may differ in nothing but their constraints.
-        let (_, constraints) = roots.find(|(one, _)| std::ptr::eq(*one, root))?;
-        constraints.as_ref()
+    /// The limits of this root, which is one of ours.
+    pub(crate) fn limits(&self, root: &TrustAnchor<'_>) -> Option<&RootLimits> {
+        let mut roots = self.roots.iter().zip(&*self.limits);
+        // By address, because two roots may differ in nothing but their limits.
+        let (_, limits) = roots.find(|(one, _)| std::ptr::eq(*one, root))?;
+        Some(limits)
     }
 
     /// Whether a root has an RSA key that is too short to vouch for anybody.
@@ -101,7 +110,7 @@ impl TrustBundle {
         };
         Self {
             roots: vec![root; roots].into(),
-            uri_constraints: vec![None; roots].into(),
+            limits: vec![RootLimits::default(); roots].into(),
             trust_domain: None,
         }
     }
@@ -118,10 +127,10 @@ impl TrustBundle {
             .iter()
             .map(|certificate| root(certificate, source))
             .collect::<Result<Vec<_>, _>>()?;
-        let (roots, uri_constraints): (Vec<_>, Vec<_>) = roots.into_iter().unzip();
+        let (roots, limits): (Vec<_>, Vec<_>) = roots.into_iter().unzip();
         Ok(Self {
             roots: roots.into(),
-            uri_constraints: uri_constraints.into(),
+            limits: limits.into(),
             trust_domain: None,
         })
     }
@@ -139,7 +148,7 @@ impl fmt::Debug for TrustBundle {
 fn root(
     certificate: &CertificateDer<'static>,
     source: &Source,
-) -> Result<(TrustAnchor<'static>, Option<UriConstraints>), CredentialsError> {
+) -> Result<(TrustAnchor<'static>, RootLimits), CredentialsError> {
     let malformed = || CredentialsError::new(source, CredentialsProblem::MalformedCertificate);
 
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| malformed())?;
@@ -148,9 +157,24 @@ fn root(
         let problem = CredentialsProblem::NotAnAuthority;
         return Err(CredentialsError::new(source, problem));
     }
+    let path_length = match parsed.basic_constraints() {
+        Ok(Some(constraints)) => constraints.value.path_len_constraint,
+        Ok(None) => None,
+        Err(_) => return Err(malformed()),
+    };
+    let may_sign = Issuer::read(certificate).is_some_and(|root| root.may_sign_certificates());
     let cut = Cut::of(certificate);
-    let certificate = cut.as_ref().map_or(certificate, |cut| &cut.certificate);
-    let anchor = webpki::anchor_from_trusted_cert(certificate)
-        .map_err(|error| malformed().with_source(error))?;
-    Ok((anchor.to_owned(), cut.map(|cut| cut.constraints)))
+    let anchor = {
+        let certificate = cut.as_ref().map_or(certificate, |cut| &cut.certificate);
+        let anchor = webpki::anchor_from_trusted_cert(certificate);
+        anchor
+            .map_err(|error| malformed().with_source(error))?
+            .to_owned()
+    };
+    let limits = RootLimits {
+        uri_constraints: cut.map(|cut| cut.constraints),
+        path_length,
+        may_sign,
+    };
+    Ok((anchor, limits))
 }

@@ -2,7 +2,12 @@ use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
-use x509_parser::{parse_x509_crl, revocation_list::CertificateRevocationList};
+use x509_parser::{
+    extensions::{ParsedExtension, X509Extension},
+    oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT,
+    parse_x509_crl,
+    revocation_list::CertificateRevocationList,
+};
 
 use crate::{
     credentials::read,
@@ -13,11 +18,21 @@ use crate::{
 /// Certificate revocation lists of any number of authorities; cheap to clone.
 ///
 /// Whether a list is signed by the authority that it names is checked when it is used, and so is whether it is
-/// past its next update. Delta and indirect lists are refused when they are loaded.
+/// past its next update. Delta and indirect lists are refused when they are loaded. There may be several lists of one
+/// issuer: the newest one that its key has signed counts, so an authority may change its key and keep its name.
 #[derive(Clone)]
 pub struct RevocationLists {
-    lists: Arc<[Arc<CertRevocationList<'static>>]>,
+    // By issuer; for each those of no distribution point, then the others; of either the newest first.
+    lists: Arc<[List]>,
     next_update: Option<SystemTime>,
+}
+
+#[derive(Clone)]
+struct List {
+    issuer: Box<[u8]>,
+    scope: Scope,
+    this_update: i64,
+    list: Arc<CertRevocationList<'static>>,
 }
 
 /// What becomes of a certificate that no current list of its issuer tells about.
@@ -30,6 +45,15 @@ pub enum UnknownStatus {
     /// It is accepted where there is no list of its issuer, or an outdated one that does not revoke it. A
     /// list with a bad signature is refused all the same.
     Accept,
+}
+
+/// Which certificates of its issuer a list is about: RFC 5280, 5.2.5.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scope {
+    /// Only those that name the same distribution point.
+    of_a_point: bool,
+    only_leaves: bool,
+    only_authorities: bool,
 }
 
 impl RevocationLists {
@@ -63,14 +87,8 @@ impl RevocationLists {
     /// These lists and others.
     #[must_use]
     pub fn and(&self, others: &Self) -> Self {
-        let next_update = match (self.next_update, others.next_update) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
-        Self {
-            lists: self.lists.iter().chain(&*others.lists).cloned().collect(),
-            next_update,
-        }
+        Self::sorted(self.lists.iter().chain(&*others.lists).cloned().collect())
+            .due(self.next_update.into_iter().chain(others.next_update).min())
     }
 
     /// How many lists these are: at least one.
@@ -84,14 +102,60 @@ impl RevocationLists {
         self.next_update
     }
 
-    pub(crate) fn as_slice(&self) -> &[Arc<CertRevocationList<'static>>] {
-        &self.lists
+    /// The orders in which to offer the lists to the path validation, which takes the first of an issuer and no
+    /// other, whoever signed it. At most 16: that is two issuers with four lists each.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = Vec<&CertRevocationList<'static>>> {
+        let issuers = || self.lists.chunk_by(List::is_alike);
+        let sizes = issuers().map(<[_]>::len);
+        let orders = sizes.fold(1, usize::saturating_mul).min(MAX_ORDERS);
+        (0..orders).map(move |mut order| {
+            let mut lists = Vec::with_capacity(self.lists.len());
+            for of_issuer in issuers() {
+                let (older, newer) = of_issuer.split_at(order % of_issuer.len());
+                lists.extend(newer.iter().chain(older).map(|one| &*one.list));
+                order /= of_issuer.len();
+            }
+            lists
+        })
+    }
+
+    /// Whether there is a list about the certificates of this issuer that name no distribution point.
+    ///
+    /// The path validation would take a list of some point for it, which need not be about them: RFC 5280, 6.3.3.
+    pub(crate) fn cover(&self, issuer: &[u8], is_leaf: bool) -> bool {
+        self.lists.iter().any(|list| {
+            let of_role = match is_leaf {
+                true => !list.scope.only_authorities,
+                false => !list.scope.only_leaves,
+            };
+            *list.issuer == *issuer && of_role && !list.scope.of_a_point
+        })
+    }
+
+    fn sorted(mut lists: Vec<List>) -> Self {
+        lists.sort_by(|one, other| {
+            let issuers = one.issuer.cmp(&other.issuer);
+            let points = one.scope.of_a_point.cmp(&other.scope.of_a_point);
+            let newest_first = other.this_update.cmp(&one.this_update);
+            issuers.then(points).then(newest_first)
+        });
+        Self {
+            lists: lists.into(),
+            next_update: None,
+        }
+    }
+
+    fn due(self, next_update: Option<SystemTime>) -> Self {
+        Self {
+            next_update,
+            ..self
+        }
     }
 
     /// Whether they are the very same lists, in the same order.
     pub(crate) fn same(&self, other: &Self) -> bool {
         let mut lists = self.lists.iter().zip(&*other.lists);
-        self.len() == other.len() && lists.all(|(one, other)| Arc::ptr_eq(one, other))
+        self.len() == other.len() && lists.all(|(one, other)| Arc::ptr_eq(&one.list, &other.list))
     }
 
     fn load_pem(pem: &[u8], source: &Source) -> Result<Self, CredentialsError> {
@@ -117,17 +181,19 @@ impl RevocationLists {
                 return Err(malformed());
             };
             next_update = next_update.into_iter().chain(update_of(&parsed)).min();
-            loaded.push(Arc::new(CertRevocationList::from(list)));
+            loaded.push(List {
+                issuer: parsed.issuer().as_raw().into(),
+                scope: scope_of(&parsed).ok_or_else(malformed)?,
+                this_update: parsed.last_update().timestamp(),
+                list: Arc::new(CertRevocationList::from(list)),
+            });
         }
         match loaded.is_empty() {
             true => Err(CredentialsError::new(
                 source,
                 CredentialsProblem::NoRevocationList,
             )),
-            false => Ok(Self {
-                lists: loaded.into(),
-                next_update,
-            }),
+            false => Ok(Self::sorted(loaded).due(next_update)),
         }
     }
 }
@@ -141,8 +207,30 @@ impl fmt::Debug for RevocationLists {
     }
 }
 
+impl List {
+    /// Whether one list may stand for the other, if it is signed by the right key.
+    fn is_alike(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.scope.of_a_point == other.scope.of_a_point
+    }
+}
+
+fn scope_of(list: &CertificateRevocationList<'_>) -> Option<Scope> {
+    let mut extensions = list.extensions().iter();
+    let point = extensions.find(|one| one.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);
+    match point.map(X509Extension::parsed_extension) {
+        None => Some(Scope::default()),
+        Some(ParsedExtension::IssuingDistributionPoint(point)) => Some(Scope {
+            of_a_point: point.distribution_point.is_some(),
+            only_leaves: point.only_contains_user_certs,
+            only_authorities: point.only_contains_ca_certs,
+        }),
+        Some(_) => None,
+    }
+}
+
 fn update_of(list: &CertificateRevocationList<'_>) -> Option<SystemTime> {
     system_time(list.next_update()?.timestamp())
 }
 
 const SEQUENCE: u8 = 0x30;
+const MAX_ORDERS: usize = 16;

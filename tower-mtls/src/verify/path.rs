@@ -4,7 +4,7 @@ use std::{cell::Cell, time::Duration};
 
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{
-    EndEntityCert, Error, ExpirationPolicy, KeyUsage, RevocationOptionsBuilder,
+    EndEntityCert, Error, ExpirationPolicy, KeyUsage, RevocationOptions, RevocationOptionsBuilder,
     UnknownStatusPolicy, VerifiedPath,
 };
 
@@ -55,17 +55,18 @@ impl PathRules<'_> {
         let certificate = EndEntityCert::try_from(certificate)?;
         self.within_skew(now, |time| {
             self.with_revocation(|revocation| {
-                certificate.verify_for_usage(
-                    algorithms,
-                    self.bundle.roots(),
-                    &intermediates,
-                    time,
-                    self.purpose,
-                    revocation,
-                    Some(&check),
-                )
+                certificate
+                    .verify_for_usage(
+                        algorithms,
+                        self.bundle.roots(),
+                        &intermediates,
+                        time,
+                        self.purpose,
+                        revocation,
+                        Some(&check),
+                    )
+                    .map(drop)
             })
-            .map(drop)
         })?;
         Ok(first_to_expire.get())
     }
@@ -110,25 +111,31 @@ impl PathRules<'_> {
         Err(Error::MaximumPathBuildCallsExceeded)
     }
 
-    fn with_revocation<T>(
+    fn with_revocation(
         &self,
-        attempt: impl FnOnce(Option<webpki::RevocationOptions<'_>>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+        attempt: impl Fn(Option<RevocationOptions<'_>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let Some(lists) = self.trust.revocation_lists() else {
             return attempt(None);
         };
-        let lists = lists.as_slice().iter().map(|list| &**list);
-        let lists = lists.collect::<Vec<_>>();
         let (unknown, expired) = match self.trust.unknown() {
             UnknownStatus::Refuse => (UnknownStatusPolicy::Deny, ExpirationPolicy::Enforce),
             UnknownStatus::Accept => (UnknownStatusPolicy::Allow, ExpirationPolicy::Ignore),
         };
-        let options = RevocationOptionsBuilder::new(&lists)
-            .map_err(|_| Error::UnknownRevocationStatus)?
-            .with_status_policy(unknown)
-            .with_expiration_policy(expired)
-            .build();
-        attempt(Some(options))
+        let mut outcome = Err(Error::UnknownRevocationStatus);
+        for lists in lists.orders() {
+            let options = RevocationOptionsBuilder::new(&lists)
+                .map_err(|_| Error::UnknownRevocationStatus)?
+                .with_status_policy(unknown)
+                .with_expiration_policy(expired)
+                .build();
+            outcome = attempt(Some(options));
+            // Perhaps another list of the same issuer is signed by the key that it has here.
+            if !matches!(outcome, Err(Error::InvalidCrlSignatureForPublicKey)) {
+                break;
+            }
+        }
+        outcome
     }
 
     /// The path validation ignores the key usage of issuers and the constraints on URIs.
@@ -138,28 +145,57 @@ impl PathRules<'_> {
         path: &VerifiedPath<'_>,
         cuts: &Cuts,
     ) -> Result<i64, Error> {
-        let of_root = self.bundle.uri_constraints(path.anchor());
-        let constrained = of_root.is_some() || !cuts.is_empty();
+        let root = self
+            .bundle
+            .limits(path.anchor())
+            .ok_or(Error::UnknownIssuer)?;
+        if !root.may_sign {
+            return Err(Error::EndEntityUsedAsCa);
+        }
+        let constrained = root.uri_constraints.is_some() || !cuts.is_empty();
         let mut uris = match constrained {
             true => leaf.uris().ok_or(Error::BadDer)?,
             false => Vec::new(),
         };
+        self.check_listed(leaf.issuer_without_point(), true)?;
         let mut first_to_expire = leaf.not_after();
+        let mut path_length = 0;
         for issuer in path.intermediate_certificates() {
             let der = issuer.der();
             let issuer = Issuer::read(&der).ok_or(Error::BadDer)?;
             if !issuer.may_sign_certificates() {
                 return Err(Error::EndEntityUsedAsCa);
             }
+            self.check_listed(issuer.issuer_without_point(), false)?;
             constrain(cuts.constraints(&der), &uris)?;
-            // Only the names of the others are bound: RFC 5280, 6.1.3 (b).
-            if constrained && !issuer.is_self_issued() {
-                uris.extend(issuer.uris().ok_or(Error::BadDer)?);
+            // Those with the name of their issuer are not counted, and their names not bound: RFC 5280, 6.1.3 (b)
+            // and 6.1.4 (l).
+            if !issuer.is_self_issued() {
+                path_length += 1;
+                if constrained {
+                    uris.extend(issuer.uris().ok_or(Error::BadDer)?);
+                }
             }
             first_to_expire = first_to_expire.min(issuer.not_after());
         }
-        constrain(of_root, &uris)?;
+        constrain(root.uri_constraints.as_ref(), &uris)?;
+        if root.path_length.is_some_and(|most| path_length > most) {
+            return Err(Error::PathLenConstraintViolated);
+        }
         Ok(first_to_expire)
+    }
+
+    /// Whether a list of its issuer is about a certificate that names no distribution point, if there must be one.
+    fn check_listed(&self, issuer: Option<&[u8]>, is_leaf: bool) -> Result<(), Error> {
+        match (self.trust.revocation_lists(), self.trust.unknown(), issuer) {
+            (Some(lists), UnknownStatus::Refuse, Some(issuer)) => {
+                match lists.cover(issuer, is_leaf) {
+                    true => Ok(()),
+                    false => Err(Error::UnknownRevocationStatus),
+                }
+            }
+            _ => Ok(()),
+        }
     }
 }
 

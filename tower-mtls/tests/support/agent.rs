@@ -68,7 +68,7 @@ impl Agent {
     }
 
     pub fn say(&self, answer: Answer) {
-        self.answers.send_replace(answer);
+        drop(self.answers.send_replace(answer));
     }
 
     /// How many streams are open.

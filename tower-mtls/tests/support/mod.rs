@@ -14,7 +14,7 @@ use std::{convert::Infallible, io};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_mtls::{
-    BoxError, Credentials, Expected, MtlsLayer, MtlsStream, PeerIdentity, TrustBundle,
+    BoxError, Credentials, Expected, MtlsLayer, MtlsStream, PeerIdentity, Trust, TrustBundle,
     accept::Acceptor,
     error::{HandshakeError, Reason},
 };
@@ -59,7 +59,7 @@ pub fn trust() -> TrustBundle {
     plain_trust().with_trust_domain("example.org".parse().expect("trust domain"))
 }
 
-pub fn layer(trust: TrustBundle, credentials: Credentials, expected: Expected) -> MtlsLayer {
+pub fn layer(trust: impl Into<Trust>, credentials: Credentials, expected: Expected) -> MtlsLayer {
     MtlsLayer::builder(trust)
         .credentials(credentials)
         .expect(expected)
@@ -67,7 +67,7 @@ pub fn layer(trust: TrustBundle, credentials: Credentials, expected: Expected) -
         .expect("settings")
 }
 
-pub fn acceptor(credentials: Credentials, clients: TrustBundle) -> Acceptor {
+pub fn acceptor(credentials: Credentials, clients: impl Into<Trust>) -> Acceptor {
     Acceptor::builder(credentials)
         .require_client(clients)
         .build()

@@ -1,0 +1,128 @@
+//! Name constraints: RFC 5280, 4.2.1.10.
+
+use super::*;
+use crate::pki::certificate::*;
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        case(
+            "constraints that are not critical hold too",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                setup.both_names();
+                let value = constraints(&[], &[Name::Dns("example.org")]);
+                setup.intermediate().set(NAME_CONSTRAINTS, value);
+                setup.intermediate().set_critical(NAME_CONSTRAINTS, false);
+            },
+        ),
+        case(
+            "what an authority above excludes",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                setup.both_names();
+                setup.second_intermediate();
+                let value = constraints(&[], &[Name::Uri("example.org")]);
+                setup.intermediates[0].set(NAME_CONSTRAINTS, value);
+            },
+        ),
+        case("what an authority above permits", RULE, GOOD, |setup| {
+            setup.both_names();
+            let value = constraints(&[Name::Uri("example.org")], &[]);
+            setup
+                .second_intermediate()
+                .set(NAME_CONSTRAINTS, value.clone());
+            setup.intermediates[0].set(NAME_CONSTRAINTS, value);
+        }),
+        case(
+            "a URI name of an intermediate that is not permitted",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                setup.both_names();
+                setup
+                    .second_intermediate()
+                    .names(&[Name::Uri("spiffe://elsewhere.org")]);
+                let value = constraints(&[Name::Uri("example.org")], &[]);
+                setup.intermediates[0].set(NAME_CONSTRAINTS, value);
+            },
+        ),
+        case(
+            "a copy of the intermediate without its constraint",
+            "RFC 5280, 6.1.3 (a)(1)",
+            bad("an extension"),
+            |setup| {
+                // The signature is that of the constrained one: it would hold if the verifier mistook the copy for
+                // what it makes of the original.
+                setup.both_names();
+                let value = constraints(&[], &[Name::Uri("example.org")]);
+                setup.intermediate().set(NAME_CONSTRAINTS, value);
+                setup.copy_without = Some(NAME_CONSTRAINTS);
+            },
+        ),
+    ];
+    for (name, verdict, change) in OF_AN_ISSUER {
+        cases.push(case(name, RULE, *verdict, *change));
+    }
+    cases
+}
+
+impl Setup<'_> {
+    /// A leaf with a SPIFFE ID and a DNS name, so that constraints on either bind it in both modes.
+    fn both_names(&mut self) {
+        self.leaf.names(&[
+            Name::Uri("spiffe://example.org/peer"),
+            Name::Dns("peer.example.org"),
+        ]);
+    }
+}
+
+macro_rules! of_an_issuer {
+    ($($name:literal, $issuer:ident, $verdict:expr, $permitted:expr, $excluded:expr;)*) => {
+        &[$(($name, $verdict, |setup| {
+            setup.both_names();
+            let value = constraints(&$permitted, &$excluded);
+            of_an_issuer!($issuer, setup).set(NAME_CONSTRAINTS, value);
+        })),*]
+    };
+    (root, $setup:ident) => { $setup.root };
+    (intermediate, $setup:ident) => { $setup.intermediate() };
+}
+
+type Change = fn(&mut Setup<'_>);
+
+const OF_AN_ISSUER: &[(&str, Verdict, Change)] = of_an_issuer! {
+    "the URI's host is permitted", intermediate, GOOD, [Name::Uri("example.org")], [];
+    "the URI's host is permitted in upper case", intermediate, GOOD, [Name::Uri("EXAMPLE.org")], [];
+    "the URI's host is permitted by the root", root, GOOD, [Name::Uri("example.org")], [];
+    "the URI's host is permitted among others", intermediate, GOOD, [Name::Uri("a.org"), Name::Uri("example.org")], [];
+    "the URI's host is below a permitted domain", intermediate, GOOD, [Name::Uri(".org")], [];
+    "the URI's host is the permitted domain, not below", intermediate, NOT_PERMITTED, [Name::Uri(".example.org")], [];
+    "another host is permitted", intermediate, NOT_PERMITTED, [Name::Uri("elsewhere.org")], [];
+    "another host is permitted by the root", root, NOT_PERMITTED, [Name::Uri("elsewhere.org")], [];
+    "a host that ends alike is permitted", intermediate, NOT_PERMITTED, [Name::Uri("ple.org")], [];
+    "the URI's host is excluded", intermediate, NOT_PERMITTED, [], [Name::Uri("example.org")];
+    "the URI's host is excluded by the root", root, NOT_PERMITTED, [], [Name::Uri("example.org")];
+    "the URI's host is below an excluded domain", intermediate, NOT_PERMITTED, [], [Name::Uri(".org")];
+    "the URI's host is permitted and excluded", intermediate, NOT_PERMITTED, [Name::Uri("example.org")], [Name::Uri(".org")];
+    "another host is excluded", intermediate, GOOD, [], [Name::Uri("elsewhere.org")];
+    "a whole URI where a host belongs", intermediate, NOT_PERMITTED, [Name::Uri("spiffe://example.org")], [];
+    "an address where a host belongs", intermediate, NOT_PERMITTED, [], [Name::Uri("10.0.0.1")];
+    "an empty host", intermediate, NOT_PERMITTED, [Name::Uri("")], [];
+    "the DNS name is permitted", intermediate, GOOD, [Name::Dns("example.org")], [];
+    "the DNS name is permitted by the root", root, GOOD, [Name::Dns("example.org")], [];
+    "another DNS name is permitted", intermediate, NOT_PERMITTED, [Name::Dns("elsewhere.org")], [];
+    "another DNS name is permitted by the root", root, NOT_PERMITTED, [Name::Dns("elsewhere.org")], [];
+    "the DNS name is excluded", intermediate, NOT_PERMITTED, [], [Name::Dns("example.org")];
+    "another DNS name is excluded", intermediate, GOOD, [], [Name::Dns("elsewhere.org")];
+    "both names are permitted", intermediate, GOOD, [Name::Uri("example.org"), Name::Dns("example.org")], [];
+    "the URI's host is permitted, the DNS name is not", intermediate, NOT_PERMITTED, [Name::Uri("example.org"), Name::Dns("a.org")], [];
+    "the DNS name is permitted, the URI's host is not", intermediate, NOT_PERMITTED, [Name::Uri("a.org"), Name::Dns("example.org")], [];
+    "addresses are constrained, and there is none", intermediate, GOOD, [Name::Ip(&[10, 0, 0, 0, 255, 0, 0, 0])], [];
+    "mail addresses are constrained, and there is none", intermediate, GOOD, [Name::Email("example.org")], [];
+    "directory names are constrained, which is not evaluated", intermediate, NOT_PERMITTED, [Name::Directory("peer")], [];
+};
+
+const RULE: &str = "RFC 5280, 4.2.1.10";
+const NOT_PERMITTED: Verdict = Verdict::Refuse(Reason::BadCertificate, 42, "name constraints");
