@@ -1,6 +1,7 @@
 //! The verdict on a peer's certificate, called by the TLS library in the middle of a handshake.
 
 pub(crate) mod constraints;
+pub(crate) mod cut;
 mod path;
 #[cfg(test)]
 mod pkits;
@@ -152,9 +153,9 @@ impl PeerVerifier {
         id: Option<SpiffeId>,
     ) -> Result<Box<[Identity]>, Rejection> {
         let Some(id) = id else {
-            return leaf
-                .dns_names()
-                .map_err(|broken| Rejection::new(Reason::BadCertificate, broken));
+            let bad = |broken: String| Rejection::new(Reason::BadCertificate, broken);
+            leaf.check_subject().map_err(|broken| bad(broken.into()))?;
+            return leaf.dns_names().map_err(bad);
         };
         match leaf.check_svid() {
             Ok(()) => Ok(Box::new([Identity::Spiffe(id)])),

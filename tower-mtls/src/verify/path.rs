@@ -11,7 +11,10 @@ use webpki::{
 use crate::{
     Trust, TrustBundle, UnknownStatus,
     peer::{Issuer, Leaf},
-    verify::constraints::{Cuts, UriConstraints},
+    verify::{
+        constraints::{Constraints, Names},
+        cut::Cuts,
+    },
 };
 
 /// What a path is verified against.
@@ -152,11 +155,11 @@ impl PathRules<'_> {
         if !root.may_sign {
             return Err(Error::EndEntityUsedAsCa);
         }
-        let constrained = root.uri_constraints.is_some() || !cuts.is_empty();
-        let mut uris = match constrained {
-            true => leaf.uris().ok_or(Error::BadDer)?,
-            false => Vec::new(),
-        };
+        let constrained = root.constraints.is_some() || !cuts.is_empty();
+        let mut names = Names::default();
+        if constrained {
+            leaf.add_names(&mut names).ok_or(Error::BadDer)?;
+        }
         self.check_listed(leaf.issuer_without_point(), true)?;
         let mut first_to_expire = leaf.not_after();
         let mut path_length = 0;
@@ -167,18 +170,18 @@ impl PathRules<'_> {
                 return Err(Error::EndEntityUsedAsCa);
             }
             self.check_listed(issuer.issuer_without_point(), false)?;
-            constrain(cuts.constraints(&der), &uris)?;
+            constrain(cuts.constraints(&der), &names)?;
             // Those with the name of their issuer are not counted, and their names not bound: RFC 5280, 6.1.3 (b)
             // and 6.1.4 (l).
             if !issuer.is_self_issued() {
                 path_length += 1;
                 if constrained {
-                    uris.extend(issuer.uris().ok_or(Error::BadDer)?);
+                    issuer.add_names(&mut names).ok_or(Error::BadDer)?;
                 }
             }
             first_to_expire = first_to_expire.min(issuer.not_after());
         }
-        constrain(root.uri_constraints.as_ref(), &uris)?;
+        constrain(root.constraints.as_ref(), &names)?;
         if root.path_length.is_some_and(|most| path_length > most) {
             return Err(Error::PathLenConstraintViolated);
         }
@@ -199,8 +202,8 @@ impl PathRules<'_> {
     }
 }
 
-fn constrain(constraints: Option<&UriConstraints>, uris: &[Box<str>]) -> Result<(), Error> {
-    let allowed = |constraints: &UriConstraints| uris.iter().all(|uri| constraints.allow(uri));
+fn constrain(constraints: Option<&Constraints>, names: &Names) -> Result<(), Error> {
+    let allowed = |constraints: &Constraints| constraints.allow(names);
     match constraints.is_none_or(allowed) {
         true => Ok(()),
         false => Err(Error::NameConstraintViolation),
