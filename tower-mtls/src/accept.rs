@@ -118,6 +118,11 @@ impl Acceptor {
     pub fn stats(&self) -> Stats {
         self.server.counters.snapshot()
     }
+
+    /// Where the credentials come from, and how long they last: fixed ones are a source that never changes.
+    pub fn source(&self) -> &Source {
+        self.server.tls.source()
+    }
 }
 
 impl<IO> Service<IO> for Acceptor

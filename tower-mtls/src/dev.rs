@@ -12,6 +12,8 @@
 //! # Ok::<(), tower_mtls::BoxError>(())
 //! ```
 
+mod judge;
+
 use std::{
     fmt,
     sync::Arc,
@@ -24,6 +26,8 @@ use rcgen::{
 };
 
 use crate::{Credentials, SpiffeId, TrustBundle, TrustDomain, error::BoxError};
+
+pub use self::judge::{Side, judge};
 
 /// A certificate authority in memory; cheap to clone.
 #[derive(Clone)]
@@ -171,6 +175,12 @@ impl Issued {
     /// The certificate chain, leaf first, as PEM.
     pub fn chain_pem(&self) -> &str {
         &self.chain_pem
+    }
+
+    /// The certificate chain, leaf first, in DER.
+    pub fn chain_der(&self) -> Vec<Vec<u8>> {
+        let chain = self.credentials.certified_key();
+        chain.cert.iter().map(|one| one.to_vec()).collect()
     }
 
     /// The private key, as PEM.

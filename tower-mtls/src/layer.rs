@@ -98,6 +98,11 @@ impl MtlsLayer {
     pub fn stats(&self) -> Stats {
         self.client.counters.snapshot()
     }
+
+    /// Where the credentials come from, and how long they last: fixed ones are a source that never changes.
+    pub fn source(&self) -> &Source {
+        self.client.tls.source()
+    }
 }
 
 impl<C> Layer<C> for MtlsLayer {

@@ -96,7 +96,8 @@ impl Source {
         Self::new(Arc::new(shared))
     }
 
-    /// Waits for the first snapshot. It returns at once if there has been one.
+    /// Waits for the first snapshot. It returns at once if there has been one. There may never be one: put a
+    /// timeout around it, and see [`failure`](Self::failure) for why.
     ///
     /// # Cancel safety
     ///

@@ -1,7 +1,10 @@
 //! The verdict on a peer's certificate, called by the TLS library in the middle of a handshake.
 
 pub(crate) mod constraints;
+pub(crate) mod cut;
 mod path;
+#[cfg(test)]
+mod pkits;
 pub(crate) mod verdict;
 
 use std::time::{Duration, SystemTime};
@@ -150,9 +153,9 @@ impl PeerVerifier {
         id: Option<SpiffeId>,
     ) -> Result<Box<[Identity]>, Rejection> {
         let Some(id) = id else {
-            return leaf
-                .dns_names()
-                .map_err(|broken| Rejection::new(Reason::BadCertificate, broken));
+            let bad = |broken: String| Rejection::new(Reason::BadCertificate, broken);
+            leaf.check_subject().map_err(|broken| bad(broken.into()))?;
+            return leaf.dns_names().map_err(bad);
         };
         match leaf.check_svid() {
             Ok(()) => Ok(Box::new([Identity::Spiffe(id)])),

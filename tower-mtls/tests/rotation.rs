@@ -214,6 +214,11 @@ async fn a_source_of_one_side_leaves_the_other_fixed() {
     let (_, server) = handshake(&layer, &acceptor).await.both();
     assert_eq!(id(&server), "spiffe://example.org/web");
 
+    assert_eq!(layer.source().stats(), source.stats());
+    let fixed = Acceptor::builder(one.svid("/api").unwrap().credentials());
+    let fixed = fixed.no_client_auth().build().unwrap();
+    assert!(fixed.source().stats().not_after() > Some(SystemTime::now()));
+
     let anyone = Acceptor::rotating(&source)
         .no_client_auth()
         .build()

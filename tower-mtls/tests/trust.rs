@@ -11,12 +11,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use rcgen::{
-    CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber, date_time_ymd,
-};
+use rcgen::{SerialNumber, date_time_ymd};
 use support::{acceptor, first_read, handshake, handshake_error, layer, ping_pong};
 use support::{
-    ca::{Ca, uri},
+    ca::{Ca, revocation_list, uri},
     in_memory,
 };
 use tokio::io::duplex;
@@ -327,24 +325,6 @@ async fn a_connection_inside_of_a_connection_has_a_peer_of_its_own() {
     ];
     let paths = peers.map(|peer| peer.unwrap().spiffe_id().unwrap().path().to_owned());
     assert_eq!(paths, ["/d", "/b", "/c", "/a"]);
-}
-
-fn revocation_list(ca: &Ca, serials: &[u64]) -> rcgen::CertificateRevocationList {
-    let revoked = serials.iter().map(|serial| RevokedCertParams {
-        serial_number: SerialNumber::from(*serial),
-        revocation_time: date_time_ymd(2024, 1, 1),
-        reason_code: None,
-        invalidity_date: None,
-    });
-    let params = CertificateRevocationListParams {
-        this_update: date_time_ymd(2024, 1, 1),
-        next_update: date_time_ymd(2040, 1, 1),
-        crl_number: SerialNumber::from(1),
-        issuing_distribution_point: None,
-        revoked_certs: revoked.collect(),
-        key_identifier_method: KeyIdMethod::Sha256,
-    };
-    params.signed_by(ca.issuer()).unwrap()
 }
 
 fn openssl(arguments: &[&str], input: &[u8]) -> String {

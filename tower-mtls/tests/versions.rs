@@ -8,7 +8,8 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use rustls::{
-    ProtocolVersion, ServerConfig, SupportedProtocolVersion,
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig,
+    SupportedProtocolVersion,
     version::{TLS12, TLS13},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -53,20 +54,6 @@ async fn tls_1_3_comes_first_where_both_are_allowed() {
 
 #[tokio::test]
 async fn both_sides_verify_each_other_in_tls_1_2_too() {
-    let old_client = || {
-        let config = rustls::ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS12])
-            .unwrap()
-            .with_root_certificates({
-                let mut roots = rustls::RootCertStore::empty();
-                let root = CertificateDer::from_pem_slice(support::CA).unwrap();
-                roots.add(root).unwrap();
-                roots
-            });
-        let chain = vec![CertificateDer::from_pem_slice(support::WEB).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(support::WEB_KEY).unwrap();
-        Arc::new(config.with_client_auth_cert(chain, key).unwrap())
-    };
     for (allowed, good) in [(true, true), (false, false)] {
         let acceptor = server().allow_tls12(allowed).build().unwrap();
         let (near, far) = duplex(1 << 16);
@@ -78,6 +65,31 @@ async fn both_sides_verify_each_other_in_tls_1_2_too() {
             Ok(stream) => assert_eq!(stream.peer().unwrap().to_string(), support::WEB_ID),
             Err(error) => assert_eq!(error.reason(), Reason::Protocol),
         }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_resumed_in_tls_1_2_either() {
+    let (layer, acceptor) = (
+        client().allow_tls12(true).build().unwrap(),
+        server().allow_tls12(true).build().unwrap(),
+    );
+    // The other side is the TLS library with all that it resumes by default.
+    let theirs = tokio_rustls::TlsConnector::from(old_client());
+    let server = TlsAcceptor::from(server_of(&[&TLS12]));
+    for _ in 0..3 {
+        let (near, far) = duplex(1 << 16);
+        let name = "api.example.org".try_into().unwrap();
+        let (theirs, ours) = tokio::join!(theirs.connect(name, near), accept(&acceptor, far));
+        let kind = theirs.unwrap().get_ref().1.handshake_kind();
+        assert_eq!(kind, Some(HandshakeKind::Full));
+        assert!(ours.unwrap().peer().is_some());
+
+        let (near, far) = duplex(1 << 16);
+        let (ours, theirs) = tokio::join!(connect(&layer, near), server.accept(far));
+        let kind = theirs.unwrap().get_ref().1.handshake_kind();
+        assert_eq!(kind, Some(HandshakeKind::Full));
+        assert!(ours.unwrap().peer().is_some());
     }
 }
 
@@ -164,6 +176,15 @@ async fn against_server_of(
     Result<support::Stream, Reason>,
     Option<TlsStream<DuplexStream>>,
 ) {
+    let acceptor = TlsAcceptor::from(server_of(versions));
+    let (near, far) = duplex(1 << 16);
+    let (ours, theirs) = tokio::join!(connect(layer, near), acceptor.accept(far));
+    let ours = ours.map_err(|error| support::handshake_error(&error).reason());
+    (ours, theirs.ok())
+}
+
+/// The TLS library's server, which does not ask for a certificate.
+fn server_of(versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
         .unwrap()
@@ -171,13 +192,23 @@ async fn against_server_of(
         .with_single_cert(
             vec![CertificateDer::from_pem_slice(API).unwrap()],
             PrivateKeyDer::from_pem_slice(API_KEY).unwrap(),
-        )
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let (near, far) = duplex(1 << 16);
-    let (ours, theirs) = tokio::join!(connect(layer, near), acceptor.accept(far));
-    let ours = ours.map_err(|error| support::handshake_error(&error).reason());
-    (ours, theirs.ok())
+        );
+    Arc::new(config.unwrap())
+}
+
+/// The TLS library's client of TLS 1.2.
+fn old_client() -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let root = CertificateDer::from_pem_slice(support::CA).unwrap();
+    roots.add(root).unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(support::WEB).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(support::WEB_KEY).unwrap();
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS12])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key);
+    Arc::new(config.unwrap())
 }
 
 fn client() -> MtlsBuilder {

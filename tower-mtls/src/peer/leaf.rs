@@ -4,14 +4,20 @@ use std::time::SystemTime;
 
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate,
-    prelude::FromDer, public_key::PublicKey, x509::SubjectPublicKeyInfo,
+    certificate::X509Certificate,
+    extensions::{GeneralName, X509Extension},
+    oid_registry::OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
+    parse_x509_certificate,
+    prelude::FromDer,
+    public_key::PublicKey,
+    x509::SubjectPublicKeyInfo,
 };
 
 use crate::{
     DnsName, Identity, SpiffeId,
     der::{self, SEQUENCE},
     peer::system_time,
+    verify::constraints::Names,
 };
 
 /// A certificate that a peer presents as its own.
@@ -54,14 +60,30 @@ impl<'a> Leaf<'a> {
         Ok(names.collect())
     }
 
-    /// All of its URI names.
-    pub(crate) fn uris(&self) -> Option<Vec<Box<str>>> {
-        uris(&self.0).map(|uris| uris.map(Into::into).collect())
+    /// Adds the names that constraints may be about; `None` where they are damaged.
+    pub(crate) fn add_names(&self, to: &mut Names) -> Option<()> {
+        add_names(&self.0, to)
+    }
+
+    /// The name of its issuer in DER, if it names no distribution point of revocation lists.
+    pub(crate) fn issuer_without_point(&self) -> Option<&[u8]> {
+        issuer_without_point(&self.0)
+    }
+
+    /// Without a subject, the alternative names must be there and critical: RFC 5280, 4.1.2.6; X.509-SVID, 3.1.
+    pub(crate) fn check_subject(&self) -> Result<(), &'static str> {
+        let has_subject = self.0.subject().iter().next().is_some();
+        match self.0.subject_alternative_name() {
+            _ if has_subject => Ok(()),
+            Ok(Some(names)) if names.critical => Ok(()),
+            _ => Err("it has no subject, and no critical alternative names"),
+        }
     }
 
     /// The rules of X.509-SVID for a leaf (sections 4 and 5.2), but for its ID and what the path validation
     /// and [`check_key`](Self::check_key) see to.
     pub(crate) fn check_svid(&self) -> Result<(), &'static str> {
+        self.check_subject()?;
         match self.0.basic_constraints() {
             Ok(Some(constraints)) if !constraints.value.ca => {}
             // An extension that cannot be read counts as absent in the parser, hence no mercy for that.
@@ -138,14 +160,19 @@ impl<'a> Issuer<'a> {
         self.0.subject().as_raw() == self.0.issuer().as_raw()
     }
 
-    /// All of its URI names.
-    pub(crate) fn uris(&self) -> Option<Vec<Box<str>>> {
-        uris(&self.0).map(|uris| uris.map(Into::into).collect())
+    /// Adds the names that constraints may be about; `None` where they are damaged.
+    pub(crate) fn add_names(&self, to: &mut Names) -> Option<()> {
+        add_names(&self.0, to)
     }
 
     /// When it expires, in seconds since 1970.
     pub(crate) fn not_after(&self) -> i64 {
         self.0.validity().not_after.timestamp()
+    }
+
+    /// The name of its issuer in DER, if it names no distribution point of revocation lists.
+    pub(crate) fn issuer_without_point(&self) -> Option<&[u8]> {
+        issuer_without_point(&self.0)
     }
 
     /// Whether its key is an RSA key of less than 2,048 bits.
@@ -174,6 +201,28 @@ fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
         Ok(([], certificate)) => Some(certificate),
         _ => None,
     }
+}
+
+fn add_names(certificate: &X509Certificate<'_>, to: &mut Names) -> Option<()> {
+    let subject = certificate.subject();
+    if subject.iter().next().is_some() {
+        to.directories.push(subject.as_raw().into());
+        to.mail |= subject.iter_email().next().is_some();
+    }
+    for name in names(certificate)? {
+        match name {
+            GeneralName::URI(uri) => to.uris.push((*uri).into()),
+            GeneralName::DirectoryName(name) => to.directories.push(name.as_raw().into()),
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+fn issuer_without_point<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    let mut extensions = certificate.extensions().iter();
+    let point = |one: &X509Extension<'_>| one.oid == OID_X509_EXT_CRL_DISTRIBUTION_POINTS;
+    (!extensions.any(point)).then(|| certificate.issuer().as_raw())
 }
 
 fn uris<'a>(certificate: &'a X509Certificate<'_>) -> Option<impl Iterator<Item = &'a str>> {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::*;
+use crate::verify::constraints::Names;
 
 const WEB: &[u8] = include_bytes!("../../tests/support/fixtures/web.pem");
 const CA: &[u8] = include_bytes!("../../tests/support/fixtures/ca.pem");
@@ -84,12 +85,20 @@ proptest! {
 
 fn read_all(bytes: &[u8]) {
     if let Some(leaf) = Leaf::read(bytes) {
-        let _ = (leaf.spiffe_id(), leaf.dns_names(), leaf.uris());
+        let _ = (
+            leaf.spiffe_id(),
+            leaf.dns_names(),
+            leaf.add_names(&mut Names::default()),
+        );
         let _ = (leaf.check_svid(), leaf.check_key(&[]), leaf.not_after());
     }
     if let Some(issuer) = Issuer::read(bytes) {
         let _ = (issuer.may_sign_certificates(), issuer.is_self_issued());
-        let _ = (issuer.uris(), issuer.is_weak(), issuer.not_after());
+        let _ = (
+            issuer.add_names(&mut Names::default()),
+            issuer.is_weak(),
+            issuer.not_after(),
+        );
     }
     let _ = validity(bytes);
 }

@@ -10,7 +10,7 @@ use crate::{
     der::{self, SEQUENCE},
     error::{CredentialsError, CredentialsProblem, Source},
     peer::{Issuer, is_weak_key},
-    verify::constraints::{Cut, UriConstraints},
+    verify::{constraints::Constraints, cut::Cut},
 };
 
 /// The root certificates of one trust domain, or of a plain PKI; cheap to clone.
@@ -36,7 +36,7 @@ pub struct TrustBundle {
 /// What a root says of itself that the path validation does not ask it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RootLimits {
-    pub(crate) uri_constraints: Option<UriConstraints>,
+    pub(crate) constraints: Option<Constraints>,
     /// How many intermediates may stand below, those that are self-issued not counted.
     pub(crate) path_length: Option<u32>,
     pub(crate) may_sign: bool,
@@ -172,7 +172,7 @@ fn root(
             .to_owned()
     };
     let limits = RootLimits {
-        uri_constraints: cut.map(|cut| cut.constraints),
+        constraints: cut.map(|cut| cut.constraints),
         path_length,
         may_sign,
     };

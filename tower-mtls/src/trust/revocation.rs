@@ -2,7 +2,12 @@ use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
-use x509_parser::{parse_x509_crl, revocation_list::CertificateRevocationList};
+use x509_parser::{
+    extensions::{ParsedExtension, X509Extension},
+    oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT,
+    parse_x509_crl,
+    revocation_list::CertificateRevocationList,
+};
 
 use crate::{
     credentials::read,
@@ -17,7 +22,7 @@ use crate::{
 /// issuer: the newest one that its key has signed counts, so an authority may change its key and keep its name.
 #[derive(Clone)]
 pub struct RevocationLists {
-    // By issuer, and for each the newest first.
+    // By issuer; for each those of no distribution point, then the others; of either the newest first.
     lists: Arc<[List]>,
     next_update: Option<SystemTime>,
 }
@@ -25,6 +30,7 @@ pub struct RevocationLists {
 #[derive(Clone)]
 struct List {
     issuer: Box<[u8]>,
+    scope: Scope,
     this_update: i64,
     list: Arc<CertRevocationList<'static>>,
 }
@@ -39,6 +45,15 @@ pub enum UnknownStatus {
     /// It is accepted where there is no list of its issuer, or an outdated one that does not revoke it. A
     /// list with a bad signature is refused all the same.
     Accept,
+}
+
+/// Which certificates of its issuer a list is about: RFC 5280, 5.2.5.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scope {
+    /// Only those that name the same distribution point.
+    of_a_point: bool,
+    only_leaves: bool,
+    only_authorities: bool,
 }
 
 impl RevocationLists {
@@ -90,7 +105,7 @@ impl RevocationLists {
     /// The orders in which to offer the lists to the path validation, which takes the first of an issuer and no
     /// other, whoever signed it. At most 16: that is two issuers with four lists each.
     pub(crate) fn orders(&self) -> impl Iterator<Item = Vec<&CertRevocationList<'static>>> {
-        let issuers = || self.lists.chunk_by(|one, other| one.issuer == other.issuer);
+        let issuers = || self.lists.chunk_by(List::is_alike);
         let sizes = issuers().map(<[_]>::len);
         let orders = sizes.fold(1, usize::saturating_mul).min(MAX_ORDERS);
         (0..orders).map(move |mut order| {
@@ -104,10 +119,25 @@ impl RevocationLists {
         })
     }
 
+    /// Whether there is a list about the certificates of this issuer that name no distribution point.
+    ///
+    /// The path validation would take a list of some point for it, which need not be about them: RFC 5280, 6.3.3.
+    pub(crate) fn cover(&self, issuer: &[u8], is_leaf: bool) -> bool {
+        self.lists.iter().any(|list| {
+            let of_role = match is_leaf {
+                true => !list.scope.only_authorities,
+                false => !list.scope.only_leaves,
+            };
+            *list.issuer == *issuer && of_role && !list.scope.of_a_point
+        })
+    }
+
     fn sorted(mut lists: Vec<List>) -> Self {
         lists.sort_by(|one, other| {
+            let issuers = one.issuer.cmp(&other.issuer);
+            let points = one.scope.of_a_point.cmp(&other.scope.of_a_point);
             let newest_first = other.this_update.cmp(&one.this_update);
-            one.issuer.cmp(&other.issuer).then(newest_first)
+            issuers.then(points).then(newest_first)
         });
         Self {
             lists: lists.into(),
@@ -153,6 +183,7 @@ impl RevocationLists {
             next_update = next_update.into_iter().chain(update_of(&parsed)).min();
             loaded.push(List {
                 issuer: parsed.issuer().as_raw().into(),
+                scope: scope_of(&parsed).ok_or_else(malformed)?,
                 this_update: parsed.last_update().timestamp(),
                 list: Arc::new(CertRevocationList::from(list)),
             });
@@ -173,6 +204,27 @@ impl fmt::Debug for RevocationLists {
             .field("lists", &self.lists.len())
             .field("next_update", &self.next_update)
             .finish()
+    }
+}
+
+impl List {
+    /// Whether one list may stand for the other, if it is signed by the right key.
+    fn is_alike(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.scope.of_a_point == other.scope.of_a_point
+    }
+}
+
+fn scope_of(list: &CertificateRevocationList<'_>) -> Option<Scope> {
+    let mut extensions = list.extensions().iter();
+    let point = extensions.find(|one| one.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);
+    match point.map(X509Extension::parsed_extension) {
+        None => Some(Scope::default()),
+        Some(ParsedExtension::IssuingDistributionPoint(point)) => Some(Scope {
+            of_a_point: point.distribution_point.is_some(),
+            only_leaves: point.only_contains_user_certs,
+            only_authorities: point.only_contains_ca_certs,
+        }),
+        Some(_) => None,
     }
 }
 

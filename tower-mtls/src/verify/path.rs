@@ -11,7 +11,10 @@ use webpki::{
 use crate::{
     Trust, TrustBundle, UnknownStatus,
     peer::{Issuer, Leaf},
-    verify::constraints::{Cuts, UriConstraints},
+    verify::{
+        constraints::{Constraints, Names},
+        cut::Cuts,
+    },
 };
 
 /// What a path is verified against.
@@ -152,11 +155,12 @@ impl PathRules<'_> {
         if !root.may_sign {
             return Err(Error::EndEntityUsedAsCa);
         }
-        let constrained = root.uri_constraints.is_some() || !cuts.is_empty();
-        let mut uris = match constrained {
-            true => leaf.uris().ok_or(Error::BadDer)?,
-            false => Vec::new(),
-        };
+        let constrained = root.constraints.is_some() || !cuts.is_empty();
+        let mut names = Names::default();
+        if constrained {
+            leaf.add_names(&mut names).ok_or(Error::BadDer)?;
+        }
+        self.check_listed(leaf.issuer_without_point(), true)?;
         let mut first_to_expire = leaf.not_after();
         let mut path_length = 0;
         for issuer in path.intermediate_certificates() {
@@ -165,27 +169,41 @@ impl PathRules<'_> {
             if !issuer.may_sign_certificates() {
                 return Err(Error::EndEntityUsedAsCa);
             }
-            constrain(cuts.constraints(&der), &uris)?;
+            self.check_listed(issuer.issuer_without_point(), false)?;
+            constrain(cuts.constraints(&der), &names)?;
             // Those with the name of their issuer are not counted, and their names not bound: RFC 5280, 6.1.3 (b)
             // and 6.1.4 (l).
             if !issuer.is_self_issued() {
                 path_length += 1;
                 if constrained {
-                    uris.extend(issuer.uris().ok_or(Error::BadDer)?);
+                    issuer.add_names(&mut names).ok_or(Error::BadDer)?;
                 }
             }
             first_to_expire = first_to_expire.min(issuer.not_after());
         }
-        constrain(root.uri_constraints.as_ref(), &uris)?;
+        constrain(root.constraints.as_ref(), &names)?;
         if root.path_length.is_some_and(|most| path_length > most) {
             return Err(Error::PathLenConstraintViolated);
         }
         Ok(first_to_expire)
     }
+
+    /// Whether a list of its issuer is about a certificate that names no distribution point, if there must be one.
+    fn check_listed(&self, issuer: Option<&[u8]>, is_leaf: bool) -> Result<(), Error> {
+        match (self.trust.revocation_lists(), self.trust.unknown(), issuer) {
+            (Some(lists), UnknownStatus::Refuse, Some(issuer)) => {
+                match lists.cover(issuer, is_leaf) {
+                    true => Ok(()),
+                    false => Err(Error::UnknownRevocationStatus),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
-fn constrain(constraints: Option<&UriConstraints>, uris: &[Box<str>]) -> Result<(), Error> {
-    let allowed = |constraints: &UriConstraints| uris.iter().all(|uri| constraints.allow(uri));
+fn constrain(constraints: Option<&Constraints>, names: &Names) -> Result<(), Error> {
+    let allowed = |constraints: &Constraints| constraints.allow(names);
     match constraints.is_none_or(allowed) {
         true => Ok(()),
         false => Err(Error::NameConstraintViolation),

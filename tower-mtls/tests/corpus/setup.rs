@@ -48,8 +48,8 @@ pub struct Setup<'a> {
     pub presented: usize,
     /// Certificates that are presented in front of the intermediates.
     pub extra: Vec<Certificate>,
-    /// Presents a copy of the last intermediate too, without this extension, but with the same signature.
-    pub copy_without: Option<&'static [u32]>,
+    /// Presents a copy of the last intermediate too, changed like this, but with the same signature.
+    pub copy: Option<fn(&mut Certificate)>,
     pub lists: Vec<RevocationList>,
     pub unknown_status: UnknownStatus,
     pub clock_skew: Duration,
@@ -115,7 +115,7 @@ impl<'a> Setup<'a> {
             leaf_issuer: None,
             presented: usize::MAX,
             extra: Vec::new(),
-            copy_without: None,
+            copy: None,
             lists: Vec::new(),
             unknown_status: UnknownStatus::Refuse,
             clock_skew: Duration::ZERO,
@@ -157,6 +157,7 @@ impl<'a> Setup<'a> {
             revoked: vec![vec![0x66]],
             key: issuer.key.clone(),
             hash: Hash::Sha256,
+            point: None,
         };
         let issuers = [&self.root].into_iter().chain(&self.intermediates);
         self.lists = issuers.map(list).collect();
@@ -171,9 +172,9 @@ impl<'a> Setup<'a> {
             issuer = &intermediate.key;
         }
         chain.truncate(self.presented);
-        if let (Some(extension), Some(original)) = (self.copy_without, self.intermediates.last()) {
+        if let (Some(change), Some(original)) = (self.copy, self.intermediates.last()) {
             let mut copy = original.clone();
-            copy.remove(extension);
+            change(&mut copy);
             let [copy, original] = [&copy.sign(issuer), &chain[0]].map(|whole| der::parts(whole));
             let copy = der::sequence(&[&copy[0], &original[1], &original[2]]);
             chain.insert(0, copy);

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+#[cfg(all(feature = "dev", feature = "spiffe"))]
+pub mod agent;
 #[cfg(feature = "dev")]
 pub mod ca;
 #[cfg(all(feature = "dev", feature = "files"))]

@@ -7,9 +7,12 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, uri::PathAndQuery};
-use hyper::{body::Incoming, client::conn::http2::SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use http::{Request, Response, Uri, uri::PathAndQuery};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{SendRequest, handshake},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::UnixStream, time::timeout};
 use tonic::{Code, Status, Streaming, body::Body, client::Grpc, metadata::MetadataValue};
 use tonic_prost::ProstCodec;
@@ -23,12 +26,8 @@ pub(super) async fn open(socket: &Path) -> Result<Streaming<X509SvidResponse>, S
     let opened = timeout(PATIENCE, async {
         let io = UnixStream::connect(socket).await;
         let io = io.map_err(|error| unavailable(socket, error))?;
-        let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(PATIENCE);
-        let connected = builder.handshake::<_, Body>(TokioIo::new(io)).await;
+        // Without pings: the kernel tells when the other end of a Unix socket is gone, and agents refuse frequent ones.
+        let connected = handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(io)).await;
         let (send, connection) = connected.map_err(|error| unavailable(socket, error))?;
         // It ends with the stream, whose end tells of its errors.
         drop(tokio::spawn(connection));
@@ -52,7 +51,10 @@ pub(super) fn refused(status: &Status) -> SourceError {
 }
 
 async fn ask(send: SendRequest<Body>) -> Result<Streaming<X509SvidResponse>, Status> {
-    let mut grpc = Grpc::new(Agent(send)).max_decoding_message_size(MAX_MESSAGE);
+    // HTTP/2 asks for the name of a host, and a socket in the file system has none.
+    let origin = Uri::from_static("http://localhost");
+    let grpc = Grpc::with_origin(Agent(send), origin);
+    let mut grpc = grpc.max_decoding_message_size(MAX_MESSAGE);
     grpc.ready()
         .await
         .map_err(|error| Status::unavailable(error.to_string()))?;
@@ -95,5 +97,4 @@ fn unavailable(
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_MESSAGE: usize = 4 << 20;

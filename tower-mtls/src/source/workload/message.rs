@@ -58,6 +58,9 @@ impl X509SvidResponse {
         let own = bundle(&svid.bundle, id.trust_domain().clone())?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(svid.x509_svid_key));
         let chain = certificates(&svid.x509_svid)?;
+        if chain.is_empty() {
+            return Err(malformed(format!("there is no certificate for {id}")));
+        }
         let credentials = Credentials::from_der(chain, key, &Source::WorkloadApi)?;
         if credentials.spiffe_id() != Some(&id) {
             let detail = format!("the certificate that the agent sent for {id} does not name it");

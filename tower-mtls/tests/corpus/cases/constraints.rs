@@ -1,7 +1,10 @@
 //! Name constraints: RFC 5280, 4.2.1.10.
 
 use super::*;
-use crate::pki::certificate::*;
+use crate::pki::{
+    certificate::*,
+    der::{element, identifier, sequence},
+};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![
@@ -58,7 +61,36 @@ pub fn cases() -> Vec<Case> {
                 setup.both_names();
                 let value = constraints(&[], &[Name::Uri("example.org")]);
                 setup.intermediate().set(NAME_CONSTRAINTS, value);
-                setup.copy_without = Some(NAME_CONSTRAINTS);
+                setup.copy = Some(|copy| copy.remove(NAME_CONSTRAINTS));
+            },
+        ),
+        case(
+            "a copy of the intermediate with another constraint",
+            "RFC 5280, 6.1.3 (a)(1)",
+            bad("an extension"),
+            |setup| {
+                setup.both_names();
+                let value = constraints(&[], &[Name::Uri("example.org")]);
+                setup.intermediate().set(NAME_CONSTRAINTS, value);
+                setup.copy = Some(|copy| {
+                    let value = constraints(&[], &[Name::Uri("elsewhere.org")]);
+                    copy.set(NAME_CONSTRAINTS, value);
+                });
+            },
+        ),
+        case(
+            "a mail address in the subject, which is constrained",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                let mail = [
+                    identifier(&[1, 2, 840, 113_549, 1, 9, 1]),
+                    element(0x16, "root@example.org"),
+                ];
+                let attribute = sequence(&[&mail.concat()]);
+                setup.leaf.subject = sequence(&[&element(0x31, attribute)]);
+                let value = constraints(&[], &[Name::Email("elsewhere.org")]);
+                setup.intermediate().set(NAME_CONSTRAINTS, value);
             },
         ),
     ];
@@ -121,7 +153,14 @@ const OF_AN_ISSUER: &[(&str, Verdict, Change)] = of_an_issuer! {
     "the DNS name is permitted, the URI's host is not", intermediate, NOT_PERMITTED, [Name::Uri("a.org"), Name::Dns("example.org")], [];
     "addresses are constrained, and there is none", intermediate, GOOD, [Name::Ip(&[10, 0, 0, 0, 255, 0, 0, 0])], [];
     "mail addresses are constrained, and there is none", intermediate, GOOD, [Name::Email("example.org")], [];
-    "directory names are constrained, which is not evaluated", intermediate, NOT_PERMITTED, [Name::Directory("peer")], [];
+    "the subject is permitted", intermediate, GOOD, [Name::Directory("peer")], [];
+    "the subject is permitted by the root", root, GOOD, [Name::Directory("peer"), Name::Directory("intermediate")], [];
+    "all subjects are permitted", intermediate, GOOD, [Name::Directory("")], [];
+    "another subject is permitted", intermediate, NOT_PERMITTED, [Name::Directory("elsewhere")], [];
+    "the subject of the leaf alone is permitted by the root", root, NOT_PERMITTED, [Name::Directory("peer")], [];
+    "the subject is permitted, the URI's host is not", intermediate, NOT_PERMITTED, [Name::Directory("peer"), Name::Uri("a.org")], [];
+    "the subject is excluded", intermediate, NOT_PERMITTED, [], [Name::Directory("peer")];
+    "another subject is excluded, which is not evaluated", intermediate, NOT_PERMITTED, [], [Name::Directory("elsewhere")];
 };
 
 const RULE: &str = "RFC 5280, 4.2.1.10";

@@ -130,6 +130,20 @@ pub fn cases() -> Vec<Case> {
             },
         ),
         case(
+            "no subject, and names that are not critical",
+            "X.509-SVID, 3.1",
+            no_svid("no critical alternative"),
+            |setup| setup.leaf.subject = crate::pki::der::name(""),
+        )
+        .spiffe(),
+        case(
+            "no subject, and names that are not critical",
+            "RFC 5280, 4.1.2.6",
+            bad("no critical alternative"),
+            |setup| setup.leaf.subject = crate::pki::der::name(""),
+        )
+        .plain(),
+        case(
             "bytes behind the certificate",
             "X.690, 8.1",
             bad("damaged"),

@@ -5,7 +5,12 @@ use std::time::Duration;
 use tower_mtls::UnknownStatus;
 
 use super::*;
-use crate::pki::{certificate::*, der::named_bits, key::Hash};
+use crate::pki::{
+    certificate::*,
+    der::{named_bits, sequence},
+    key::Hash,
+    list::point_name,
+};
 use crate::setup::HOUR;
 
 pub fn cases() -> Vec<Case> {
@@ -161,8 +166,82 @@ pub fn cases() -> Vec<Case> {
                 setup.lists.insert(0, list);
             },
         ),
+        case(
+            "a list of the leaf's distribution point",
+            POINT,
+            GOOD,
+            |setup| {
+                setup.lists()[1].point = Some(HERE);
+                at_point(setup, HERE);
+            },
+        ),
+        case(
+            "revoked by the list of the leaf's distribution point",
+            POINT,
+            REVOKED,
+            |setup| {
+                let serial = setup.leaf.serial.clone();
+                setup.lists()[1].revoked.push(serial);
+                setup.lists[1].point = Some(HERE);
+                at_point(setup, HERE);
+            },
+        ),
+        case(
+            "a list of another distribution point alone",
+            POINT,
+            status_unknown("no revocation list"),
+            |setup| {
+                setup.lists()[1].point = Some(HERE);
+                at_point(setup, "http://elsewhere.example/list");
+            },
+        ),
+        case(
+            "a list of some distribution point alone, and a leaf of none",
+            POINT,
+            status_unknown("no revocation list"),
+            |setup| {
+                setup.lists()[1].point = Some(HERE);
+            },
+        ),
+        case(
+            "an intermediate of no distribution point",
+            POINT,
+            status_unknown("no revocation list"),
+            |setup| {
+                setup.lists()[0].point = Some(HERE);
+            },
+        ),
+        case(
+            "revoked, with a newer list of some distribution point beside",
+            POINT,
+            REVOKED,
+            |setup| {
+                let (now, serial) = (setup.now, setup.leaf.serial.clone());
+                let mut list = setup.lists()[1].clone();
+                setup.lists[1].revoked.push(serial);
+                list.point = Some(HERE);
+                list.updates.0 = now - 60;
+                setup.lists.insert(0, list);
+            },
+        ),
+        case("revoked by a newer list", RULE, REVOKED, |setup| {
+            let (now, serial) = (setup.now, setup.leaf.serial.clone());
+            let mut list = setup.lists()[1].clone();
+            list.revoked.push(serial);
+            list.updates.0 = now - 60;
+            setup.lists.push(list);
+        }),
     ]
 }
 
+/// Lets the leaf name a distribution point.
+fn at_point(setup: &mut Setup<'_>, uri: &str) {
+    let point = sequence(&[&point_name(uri)]);
+    let extension = Extension::new(DISTRIBUTION_POINTS, false, sequence(&[&point]));
+    setup.leaf.extensions.push(extension);
+}
+
+const HERE: &str = "http://ca.example/list";
+const POINT: &str = "RFC 5280, 5.2.5 and 6.3.3 (b)(2)";
 const RULE: &str = "RFC 5280, 6.3.3";
 const UNKNOWN: &str = "setting `unknown_status`";

@@ -214,6 +214,7 @@ pub const KEY_USAGE: &[u32] = &[2, 5, 29, 15];
 pub const EXTENDED_KEY_USAGE: &[u32] = &[2, 5, 29, 37];
 pub const ALTERNATIVE_NAMES: &[u32] = &[2, 5, 29, 17];
 pub const NAME_CONSTRAINTS: &[u32] = &[2, 5, 29, 30];
+pub const DISTRIBUTION_POINTS: &[u32] = &[2, 5, 29, 31];
 pub const UNKNOWN_EXTENSION: &[u32] = &[1, 3, 6, 1, 4, 1, 99_999, 1];
 
 pub const SERVER_AUTH: &[u32] = &[1, 3, 6, 1, 5, 5, 7, 3, 1];

@@ -14,6 +14,8 @@ pub struct RevocationList {
     pub revoked: Vec<Vec<u8>>,
     pub key: Key,
     pub hash: Hash,
+    /// The distribution point, a URI, outside of which the list says nothing.
+    pub point: Option<&'static str>,
 }
 
 impl RevocationList {
@@ -28,6 +30,11 @@ impl RevocationList {
             false => sequence(&[&revoked]),
         };
         let number = sequence(&[&identifier(&[2, 5, 29, 20]), &octets(integer(&[1]))]);
+        let point = self.point.map(|uri| {
+            let value = sequence(&[&point_name(uri)]);
+            let id = identifier(&[2, 5, 29, 28]);
+            sequence(&[&id, &der::boolean(true), &octets(value)])
+        });
         let signed = sequence(&[
             &integer(&[1]),
             &algorithm,
@@ -35,9 +42,14 @@ impl RevocationList {
             &der::time(this),
             &der::time(next),
             &revoked,
-            &element(0xa0, sequence(&[&number])),
+            &element(0xa0, sequence(&[&number, &point.unwrap_or_default()])),
         ]);
         let signature = self.key.sign(self.hash, &signed);
         sequence(&[&signed, &algorithm, &der::bits(&signature)])
     }
+}
+
+/// The name of a distribution point, as lists and certificates have it.
+pub fn point_name(uri: &str) -> Vec<u8> {
+    element(0xa0, element(0xa0, element(0x86, uri)))
 }
