@@ -144,6 +144,70 @@ pub fn cases() -> Vec<Case> {
         )
         .plain(),
         case(
+            "name constraints in a leaf",
+            "RFC 5280, 4.2.1.10",
+            bad("only authorities have"),
+            |setup| {
+                let value = constraints(&[], &[Name::Dns("elsewhere.org")]);
+                setup.leaf.set(NAME_CONSTRAINTS, value);
+            },
+        )
+        .plain(),
+        case(
+            "name constraints in a leaf",
+            "RFC 5280, 4.2.1.10",
+            no_svid("only authorities have"),
+            |setup| {
+                let value = constraints(&[], &[Name::Dns("elsewhere.org")]);
+                setup.leaf.set(NAME_CONSTRAINTS, value);
+            },
+        )
+        .spiffe(),
+        case(
+            "a leaf of version 1",
+            "RFC 5280, 4.1.2.1",
+            bad("version 3"),
+            |setup| {
+                setup.leaf.version = 0;
+                setup.leaf.extensions.clear();
+            },
+        )
+        .plain(),
+        case(
+            "a leaf of version 1",
+            "X.509-SVID, 2",
+            no_svid("no URI name"),
+            |setup| {
+                setup.leaf.version = 0;
+                setup.leaf.extensions.clear();
+            },
+        )
+        .spiffe(),
+        case(
+            "a serial number of zero",
+            "RFC 5280, 4.1.2.2: users should handle it",
+            GOOD,
+            |setup| {
+                setup.leaf.serial = vec![0];
+            },
+        ),
+        case(
+            "a serial number of 21 bytes",
+            "RFC 5280, 4.1.2.2: a rule for issuers",
+            GOOD,
+            |setup| {
+                setup.leaf.serial = vec![0x11; 21];
+            },
+        ),
+        case(
+            "a negative serial number",
+            "RFC 5280, 4.1.2.2: users should handle it",
+            GOOD,
+            |setup| {
+                setup.leaf.serial = vec![0x80];
+            },
+        ),
+        case(
             "bytes behind the certificate",
             "X.690, 8.1",
             bad("damaged"),
