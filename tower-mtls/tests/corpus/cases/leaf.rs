@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.set(EXTENDED_KEY_USAGE, purposes(&[]));
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "both purposes and one more",
             "RFC 5280, 4.2.1.12",
@@ -119,7 +119,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.extensions.push(again);
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "no subject, and critical names",
             "RFC 5280, 4.1.2.6",
@@ -208,6 +208,15 @@ pub fn cases() -> Vec<Case> {
             },
         ),
         case(
+            "a certificate of somebody else",
+            "RFC 8446, 4.4.3",
+            NOT_ITS_KEY,
+            |setup| {
+                setup.presented_key = Some(setup.keys.other.clone());
+            },
+        )
+        .unpresentable(),
+        case(
             "bytes behind the certificate",
             "X.690, 8.1",
             bad("damaged"),
@@ -215,7 +224,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.damage = Some(|der| [der, vec![0]].concat());
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "a certificate cut short",
             "X.690, 8.1",
@@ -224,7 +233,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.damage = Some(|der| der[..der.len() - 7].to_vec());
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "a length in more bytes than it needs",
             "X.690, 10.1",
@@ -236,7 +245,7 @@ pub fn cases() -> Vec<Case> {
                 });
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "no certificate at all, but bytes",
             "RFC 5280, 4.1",
@@ -245,6 +254,9 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.damage = Some(|_| element(0x04, b"no certificate"));
             },
         )
-        .damaged(),
+        .unpresentable(),
     ]
 }
+
+/// The one alert that is about the signature of the handshake, not about the certificate.
+const NOT_ITS_KEY: Verdict = Verdict::Refuse(Reason::BadCertificate, 51, "BadSignature");

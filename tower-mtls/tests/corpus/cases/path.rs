@@ -110,7 +110,7 @@ pub fn cases() -> Vec<Case> {
                     Some(setup.keys.ed25519.algorithm(crate::pki::key::Hash::Sha256));
             },
         )
-        .damaged(),
+        .unpresentable(),
         case("expired", "RFC 5280, 6.1.3 (a)(2)", EXPIRED, |setup| {
             setup.leaf.validity = (setup.now - 2 * HOUR, setup.now - 60);
         }),
