@@ -147,7 +147,7 @@ impl<S> Pool<S> {
 
     /// Dials again after a loss that nobody's poll has seen, where a connection is always wanted.
     pub(super) fn go_on(self: &Arc<Self>) {
-        if self.policy.eager {
+        if self.settings.eager {
             // Without a runtime the next poll sees to it.
             let _ = self.driver.start(self);
         }
