@@ -28,7 +28,10 @@ fn chart(results: &Results<'_>) -> String {
          <text x=\"{LEFT}\" y=\"18\" font-size=\"14\">10,000 clients lose a server for 10 s</text>\n"
     );
     axes(&mut svg, results.scenario.back_at().unwrap_or(0.0));
-    for (index, measured) in results.policies.iter().enumerate() {
+    // Ours are one line when nobody has more than one connection.
+    let drawn = results.policies.iter();
+    let drawn = drawn.filter(|measured| measured.policy != PolicyKind::OursExclusive);
+    for (index, measured) in drawn.enumerate() {
         line(&mut svg, measured);
         label(&mut svg, index, measured.policy);
     }
@@ -136,7 +139,10 @@ fn y(rate: f64) -> f64 {
 /// Told apart by most eyes: the palette of Okabe and Ito.
 fn colour(policy: PolicyKind) -> &'static str {
     match policy {
-        PolicyKind::Ours | PolicyKind::OursPutOff | PolicyKind::OursTen => "#0072b2",
+        PolicyKind::Ours
+        | PolicyKind::OursPutOff
+        | PolicyKind::OursExclusive
+        | PolicyKind::OursTen => "#0072b2",
         PolicyKind::Tower => "#999999",
         PolicyKind::Linkerd => "#d55e00",
         PolicyKind::Grpc => "#009e73",

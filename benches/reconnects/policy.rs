@@ -13,6 +13,7 @@ pub(super) enum PolicyKind {
     Decorrelated,
     Ours,
     OursPutOff,
+    OursExclusive,
     OursTen,
     FullEight,
     EqualEight,
@@ -31,12 +32,14 @@ pub(super) enum Client {
         backoff: Option<(f64, f64)>,
         first_dial_jitter: f64,
     },
+    /// With the defaults.
+    OursExclusive,
     Model(Rule),
 }
 
 impl PolicyKind {
     /// Those that are compared.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Tower,
         Self::Linkerd,
         Self::Grpc,
@@ -45,6 +48,7 @@ impl PolicyKind {
         Self::Full,
         Self::Ours,
         Self::OursPutOff,
+        Self::OursExclusive,
     ];
 
     /// What else there is to ask for.
@@ -67,6 +71,7 @@ impl PolicyKind {
             Self::Decorrelated => "decorrelated",
             Self::Ours => "ours",
             Self::OursPutOff => "ours-put-off",
+            Self::OursExclusive => "ours-exclusive",
             Self::OursTen => "ours-10s",
             Self::FullEight => "full-8s",
             Self::EqualEight => "equal-8s",
@@ -90,6 +95,7 @@ impl PolicyKind {
             }
             Self::Ours => "tower-reconnect, default settings (125 ms to 8 s)",
             Self::OursPutOff => "the same with a `first_dial_jitter` of 8 s",
+            Self::OursExclusive => "tower-reconnect, exclusive connections, default settings",
             Self::OursTen => "tower-reconnect, 100 ms to 10 s",
             Self::FullEight => "full jitter to 8 s",
             Self::EqualEight => "equal jitter to 8 s",
@@ -119,6 +125,7 @@ impl PolicyKind {
             Self::Decorrelated => Client::Model(rule(60.0, Jitter::Decorrelated)),
             Self::Ours => ours(None, 0.0),
             Self::OursPutOff => ours(None, 8.0),
+            Self::OursExclusive => Client::OursExclusive,
             Self::OursTen => ours(Some((0.1, 10.0)), 0.0),
             Self::FullEight => Client::Model(rule(8.0, Jitter::Full)),
             Self::EqualEight => Client::Model(rule(8.0, Jitter::Equal)),

@@ -50,7 +50,11 @@ fn a_seed_says_all() {
 
 #[test]
 fn the_marks_are_held_by_the_defaults() {
-    let policies = [PolicyKind::Ours, PolicyKind::OursPutOff];
+    let policies = [
+        PolicyKind::Ours,
+        PolicyKind::OursPutOff,
+        PolicyKind::OursExclusive,
+    ];
     for scenario in scenarios::ALL {
         let results = runs::run_all(scenario, &policies, &[1], 2);
         for verdict in verdicts::judge(&results) {
