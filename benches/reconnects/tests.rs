@@ -50,16 +50,29 @@ fn a_seed_says_all() {
 
 #[test]
 fn the_marks_are_held_by_the_defaults() {
-    let policies = [
-        PolicyKind::Ours,
-        PolicyKind::OursPutOff,
-        PolicyKind::OursExclusive,
-    ];
+    let policies = [PolicyKind::Ours, PolicyKind::OursPutOff];
     for scenario in scenarios::ALL {
         let results = runs::run_all(scenario, &policies, &[1], 2);
         for verdict in verdicts::judge(&results) {
             assert!(verdict.met, "{verdict}");
         }
+    }
+}
+
+/// But where a connection is sent away after one answer.
+#[test]
+fn exclusive_connections_do_what_a_shared_one_does() {
+    for scenario in scenarios::ALL
+        .iter()
+        .filter(|scenario| !scenario.sends_away)
+    {
+        let scenario = Scenario {
+            clients: 100,
+            ..*scenario
+        };
+        let [shared, exclusive] = [PolicyKind::Ours, PolicyKind::OursExclusive]
+            .map(|policy| format!("{:?}", world::run(&scenario, policy, 1)));
+        assert_eq!(shared, exclusive, "{}", scenario.name);
     }
 }
 
