@@ -1,14 +1,14 @@
 //! The clients: each wants one connection, always.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Layer as _, Service, ServiceExt as _, reconnect::Reconnect as TowerReconnect};
-use tower_reconnect::ReconnectLayer;
+use tower_reconnect::{Builder, ReconnectLayer};
 
 use super::{
-    endpoint::{Endpoint, Link},
+    endpoint::{Endpoint, Link, SentAway},
     models::{Model, Rule},
     policy::Client,
 };
@@ -20,7 +20,7 @@ pub(super) async fn run(client: Client, endpoint: Endpoint, connected: bool, see
             backoff,
             first_dial_jitter,
         } => {
-            let layer = ReconnectLayer::builder(()).seed(seed);
+            let layer = builder(seed);
             let layer = layer.first_dial_jitter(Duration::from_secs_f64(first_dial_jitter));
             let layer = match backoff {
                 Some((base, max)) => {
@@ -32,6 +32,12 @@ pub(super) async fn run(client: Client, endpoint: Endpoint, connected: bool, see
             wait_for_zero(&endpoint, connected).await;
             hold(layer.layer(endpoint.clone()), &endpoint).await;
         }
+        Client::OursExclusive => {
+            let layer = builder(seed).build_exclusive();
+            let layer = layer.expect("the settings are within their ranges");
+            wait_for_zero(&endpoint, connected).await;
+            hold(layer.layer(endpoint.clone()), &endpoint).await;
+        }
         Client::Tower => {
             let service = TowerReconnect::new(endpoint.clone(), ());
             wait_for_zero(&endpoint, connected).await;
@@ -39,6 +45,12 @@ pub(super) async fn run(client: Client, endpoint: Endpoint, connected: bool, see
         }
         Client::Model(rule) => follow(rule, &endpoint, connected, seed).await,
     }
+}
+
+fn builder(seed: u64) -> Builder<()> {
+    ReconnectLayer::builder(())
+        .seed(seed)
+        .retired_when(<dyn Error>::is::<SentAway>)
 }
 
 /// Those who are connected before the trouble have to begin before.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep};
-use tower::Service;
+use tower::{BoxError, Service};
 
 use super::{record::Record, scenario::Scenario};
 
@@ -30,6 +30,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     dies_at: Instant,
+    /// Whether its clients are told to go.
+    sends_away: bool,
 }
 
 /// It does not accept.
@@ -39,6 +41,10 @@ pub(super) struct Refused;
 /// It has closed the connection.
 #[derive(Debug)]
 pub(super) struct Closed;
+
+/// It has told its client to go.
+#[derive(Debug)]
+pub(super) struct SentAway;
 
 impl Endpoint {
     pub(super) fn new(scenario: &Scenario, zero: Instant) -> Self {
@@ -68,14 +74,17 @@ impl Endpoint {
         let Inner { scenario, zero, .. } = &*self.0;
         let now = self.now();
         if now < 0.0 {
-            return Ok(Link { dies_at: *zero });
+            return Ok(Link {
+                dies_at: *zero,
+                sends_away: false,
+            });
         }
         self.record().dialled(now);
         if scenario.rejects {
             sleep(HANDSHAKE).await;
         }
         let dies_at = scenario.accepts(now).ok_or(Refused)?;
-        Ok(Link::until(*zero, dies_at))
+        Ok(Link::until(*zero, dies_at, scenario.sends_away))
     }
 
     pub(super) fn connected(&self) {
@@ -87,10 +96,11 @@ impl Endpoint {
 }
 
 impl Link {
-    fn until(zero: Instant, seconds: f64) -> Self {
+    fn until(zero: Instant, seconds: f64, sends_away: bool) -> Self {
         let lives = Duration::from_secs_f64(seconds.min(LONGEST));
         Self {
             dies_at: zero + lives,
+            sends_away,
         }
     }
 
@@ -117,14 +127,17 @@ impl Service<()> for Endpoint {
 /// Answers with itself.
 impl Service<()> for Link {
     type Response = Self;
-    type Error = Closed;
-    type Future = Ready<Result<Self, Closed>>;
+    type Error = BoxError;
+    type Future = Ready<Result<Self, BoxError>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        if Instant::now() >= self.dies_at {
-            return Poll::Ready(Err(Closed));
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if Instant::now() < self.dies_at {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(Err(match self.sends_away {
+            true => SentAway.into(),
+            false => Closed.into(),
+        }))
     }
 
     fn call(&mut self, (): ()) -> Self::Future {
@@ -147,6 +160,14 @@ impl fmt::Display for Closed {
 }
 
 impl Error for Closed {}
+
+impl fmt::Display for SentAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sent away")
+    }
+}
+
+impl Error for SentAway {}
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -38,7 +38,9 @@ fn chart(results: &Results<'_, Scenario>) -> String {
         chart.below(x(f64::from(seconds)), 0, format_args!("{seconds} s"));
     }
     chart.axis("dials a second");
-    for measured in &results.policies {
+    // Ours are one line when nobody has more than one connection.
+    let drawn = results.policies.iter();
+    for measured in drawn.filter(|one| one.policy != PolicyKind::OursExclusive) {
         line(&mut chart, measured);
     }
     chart.finish()
@@ -72,7 +74,10 @@ fn y(rate: f64) -> f64 {
 fn stroke(policy: PolicyKind) -> Stroke {
     Stroke {
         colour: match policy {
-            PolicyKind::Ours | PolicyKind::OursPutOff | PolicyKind::OursTen => BLUE,
+            PolicyKind::Ours
+            | PolicyKind::OursPutOff
+            | PolicyKind::OursExclusive
+            | PolicyKind::OursTen => BLUE,
             PolicyKind::Tower => GREY,
             PolicyKind::Linkerd => VERMILION,
             PolicyKind::Grpc => GREEN,

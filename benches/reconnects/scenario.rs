@@ -14,6 +14,8 @@ pub(super) struct Scenario {
     pub(super) rejects: bool,
     /// How long it keeps a connection.
     pub(super) keeps: f64,
+    /// Whether it says so when it ends one, as by a GOAWAY.
+    pub(super) sends_away: bool,
     /// How long is looked on.
     pub(super) duration: f64,
 }

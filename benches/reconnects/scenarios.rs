@@ -51,8 +51,9 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "flap-goes-away",
-        about: "1,000 clients, which are sent away after 1 s, for a minute",
+        about: "1,000 clients, which are sent away after a request and 1 s, for a minute",
         keeps: 1.0,
+        sends_away: true,
         ..FLAP
     },
     Scenario {
@@ -72,6 +73,7 @@ pub(super) const RESTART: Scenario = Scenario {
     up: &[(10.0, FOR_EVER)],
     rejects: false,
     keeps: FOR_EVER,
+    sends_away: false,
     duration: 90.0,
 };
 

@@ -56,6 +56,23 @@ fn the_marks_are_held_by_the_defaults() {
     }
 }
 
+/// But where a connection is sent away after one answer.
+#[test]
+fn exclusive_connections_do_what_a_shared_one_does() {
+    for scenario in scenarios::ALL
+        .iter()
+        .filter(|scenario| !scenario.sends_away)
+    {
+        let scenario = Scenario {
+            clients: 100,
+            ..*scenario
+        };
+        let [shared, exclusive] = [PolicyKind::Ours, PolicyKind::OursExclusive]
+            .map(|policy| format!("{:?}", world::run(&scenario, policy, 1)));
+        assert_eq!(shared, exclusive, "{}", scenario.name);
+    }
+}
+
 #[test]
 fn a_client_alone_is_back_soon_after_a_short_outage() {
     for up in [

@@ -4,7 +4,7 @@ use benches::simulation::{Figure as _, Policy as _, Results, Verdict};
 
 use super::{
     figure::Figure::{self, Late, P99, Peak},
-    policy::PolicyKind::{self, Ours, OursPutOff},
+    policy::PolicyKind::{self, Ours, OursExclusive, OursPutOff},
     scenario::Scenario,
 };
 
@@ -53,6 +53,12 @@ const MARKS: &[Mark] = &[
     // A client is back after no more than the outage, and a first step.
     mark(Ours, "restart-0s", P99, 0.0),
     mark(Ours, "restart-1s", P99, 1.25),
+    mark(OursExclusive, "restart-10s", Peak, 1500.0),
+    mark(OursExclusive, "restart-10s", P99, 8.0),
+    mark(OursExclusive, "restart-60s", Peak, 1500.0),
+    mark(OursExclusive, "restart-60s", P99, 8.0),
+    mark(OursExclusive, "crash", Peak, 1500.0),
+    mark(OursExclusive, "crash", P99, 8.0),
     mark(OursPutOff, "restart-0s", Peak, 1500.0),
     mark(OursPutOff, "restart-0s", P99, 8.0),
     mark(OursPutOff, "start", Peak, 1500.0),
@@ -61,6 +67,8 @@ const MARKS: &[Mark] = &[
     mark(Ours, "flap-closes", Late, 150.0),
     mark(Ours, "flap-goes-away", Late, 150.0),
     mark(Ours, "flap-rejects", Late, 150.0),
+    mark(OursExclusive, "flap-closes", Late, 150.0),
+    mark(OursExclusive, "flap-rejects", Late, 150.0),
 ];
 
 const fn mark(policy: PolicyKind, scenario: &'static str, figure: Figure, limit: f64) -> Mark {
