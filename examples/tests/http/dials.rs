@@ -90,25 +90,31 @@ async fn an_endpoint_that_has_answered_again_is_dialled_as_often_as_is_needed() 
     })
     .await;
     let address = front.endpoint().address;
-    let slow = |request: http::Request<hyper::body::Incoming>| async move {
-        if request.uri().path() == "/slow" {
-            sleep(Duration::from_millis(700)).await;
+    let open = Arc::new(Semaphore::new(0));
+    let held = open.clone();
+    let answer = move |request: http::Request<hyper::body::Incoming>| {
+        let held = held.clone();
+        async move {
+            if request.uri().path() == "/held" {
+                held.acquire().await.unwrap().forget();
+            }
+            http::Response::new(empty())
         }
-        http::Response::new(empty())
     };
-    let _upstream = Upstream::start_at(address, None, slow).await;
+    let _upstream = Upstream::start_at(address, None, answer).await;
     let mut client = front.client(Version::HTTP_11).await;
     let first = bounded(client.send(get("/"))).await.unwrap();
     assert_eq!(first.status(), 200);
     let mut clients = JoinSet::new();
     for _ in 0..30 {
         let mut client = front.client(Version::HTTP_11).await;
-        clients.spawn(async move { client.send(get("/slow")).await.unwrap().status() });
+        clients.spawn(async move { client.send(get("/held")).await.unwrap().status() });
     }
     eventually("each has its own connection", || {
         front.endpoint().connection.open == 30
     })
     .await;
+    open.add_permits(30);
     while let Some(status) = bounded(clients.join_next()).await {
         assert_eq!(status.unwrap(), 200);
     }
