@@ -154,7 +154,7 @@ impl PeerVerifier {
     ) -> Result<Box<[Identity]>, Rejection> {
         let Some(id) = id else {
             let bad = |broken: String| Rejection::new(Reason::BadCertificate, broken);
-            leaf.check_subject().map_err(|broken| bad(broken.into()))?;
+            leaf.check_form().map_err(|broken| bad(broken.into()))?;
             return leaf.dns_names().map_err(bad);
         };
         match leaf.check_svid() {

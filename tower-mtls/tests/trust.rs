@@ -295,6 +295,28 @@ async fn the_order_of_settings_does_not_matter() {
     }
 }
 
+/// The alert does not fit into the connection at once, so the handshake goes on after its verdict.
+#[tokio::test]
+async fn a_verdict_outlives_a_slow_connection() {
+    let (ours, other) = (Ca::new("root"), Ca::new("other"));
+    let acceptor = acceptor(ours.leaf(|_| {}), ours.trust());
+    for (credentials, reason) in [
+        (other.leaf(|_| {}), Some(Reason::UnknownIssuer)),
+        (ours.leaf(|_| {}), None),
+    ] {
+        let layer = layer(ours.trust(), credentials, Expected::TrustDomain);
+        let (near, far) = duplex(8);
+        let client = async {
+            let mut stream = support::connect(&layer, near).await.unwrap();
+            // It has to read, or else the alert never leaves.
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0]).await;
+        };
+        let server = async { support::accept(&acceptor, far).await.map(drop) };
+        let ((), outcome) = tokio::join!(client, server);
+        assert_eq!(outcome.err().map(|error| error.reason()), reason);
+    }
+}
+
 /// A handshake inside of another one: each has its own verdict.
 #[tokio::test]
 async fn a_connection_inside_of_a_connection_has_a_peer_of_its_own() {

@@ -6,7 +6,7 @@ use rustls_pki_types::SignatureVerificationAlgorithm;
 use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, X509Extension},
-    oid_registry::OID_X509_EXT_CRL_DISTRIBUTION_POINTS,
+    oid_registry::{OID_X509_EXT_CRL_DISTRIBUTION_POINTS, OID_X509_EXT_NAME_CONSTRAINTS},
     parse_x509_certificate,
     prelude::FromDer,
     public_key::PublicKey,
@@ -70,8 +70,13 @@ impl<'a> Leaf<'a> {
         issuer_without_point(&self.0)
     }
 
-    /// Without a subject, the alternative names must be there and critical: RFC 5280, 4.1.2.6; X.509-SVID, 3.1.
-    pub(crate) fn check_subject(&self) -> Result<(), &'static str> {
+    /// What holds in every PKI: without a subject, the alternative names must be there and critical (RFC 5280, 4.1.2.6;
+    /// X.509-SVID, 3.1), and only an authority constrains names (RFC 5280, 4.2.1.10).
+    pub(crate) fn check_form(&self) -> Result<(), &'static str> {
+        let mut extensions = self.0.extensions().iter();
+        if extensions.any(|one| one.oid == OID_X509_EXT_NAME_CONSTRAINTS) {
+            return Err("it has name constraints, which only authorities have");
+        }
         let has_subject = self.0.subject().iter().next().is_some();
         match self.0.subject_alternative_name() {
             _ if has_subject => Ok(()),
@@ -83,7 +88,7 @@ impl<'a> Leaf<'a> {
     /// The rules of X.509-SVID for a leaf (sections 4 and 5.2), but for its ID and what the path validation
     /// and [`check_key`](Self::check_key) see to.
     pub(crate) fn check_svid(&self) -> Result<(), &'static str> {
-        self.check_subject()?;
+        self.check_form()?;
         match self.0.basic_constraints() {
             Ok(Some(constraints)) if !constraints.value.ca => {}
             // An extension that cannot be read counts as absent in the parser, hence no mercy for that.

@@ -50,6 +50,8 @@ pub struct Setup<'a> {
     pub extra: Vec<Certificate>,
     /// Presents a copy of the last intermediate too, changed like this, but with the same signature.
     pub copy: Option<fn(&mut Certificate)>,
+    /// The key that signs the handshake, where it is not that of the leaf.
+    pub presented_key: Option<Key>,
     pub lists: Vec<RevocationList>,
     pub unknown_status: UnknownStatus,
     pub clock_skew: Duration,
@@ -116,6 +118,7 @@ impl<'a> Setup<'a> {
             presented: usize::MAX,
             extra: Vec::new(),
             copy: None,
+            presented_key: None,
             lists: Vec::new(),
             unknown_status: UnknownStatus::Refuse,
             clock_skew: Duration::ZERO,
@@ -184,7 +187,12 @@ impl<'a> Setup<'a> {
         let certificates = [leaf].into_iter().chain(extra).chain(chain);
         Chain {
             certificates: certificates.map(CertificateDer::from).collect(),
-            key: self.leaf.key.pem.clone(),
+            key: self
+                .presented_key
+                .as_ref()
+                .unwrap_or(&self.leaf.key)
+                .pem
+                .clone(),
             trust: self.trust(),
             clock_skew: self.clock_skew,
         }

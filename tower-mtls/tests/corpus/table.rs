@@ -85,6 +85,7 @@ fn alert_name(alert: u8) -> &'static str {
         45 => "certificate_expired",
         48 => "unknown_ca",
         49 => "access_denied",
+        51 => "decrypt_error",
         _ => "?",
     }
 }

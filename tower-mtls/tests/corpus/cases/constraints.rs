@@ -93,6 +93,75 @@ pub fn cases() -> Vec<Case> {
                 setup.intermediate().set(NAME_CONSTRAINTS, value);
             },
         ),
+        case("an address that is permitted", RULE, GOOD, |setup| {
+            setup.names_and_address();
+            let value = constraints(&[Name::Ip(&[192, 0, 2, 0, 255, 255, 255, 0])], &[]);
+            setup.intermediate().set(NAME_CONSTRAINTS, value);
+        }),
+        case(
+            "an address that is not permitted",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                setup.names_and_address();
+                let value = constraints(&[Name::Ip(&[10, 0, 0, 0, 255, 0, 0, 0])], &[]);
+                setup.intermediate().set(NAME_CONSTRAINTS, value);
+            },
+        ),
+        case(
+            "an address that is excluded",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                setup.names_and_address();
+                let value = constraints(&[], &[Name::Ip(&[192, 0, 2, 0, 255, 255, 255, 0])]);
+                setup.intermediate().set(NAME_CONSTRAINTS, value);
+            },
+        ),
+        case(
+            "a constraint with a mask that is none",
+            RULE,
+            bad("InvalidNetworkMask"),
+            |setup| {
+                setup.names_and_address();
+                let value = constraints(&[Name::Ip(&[192, 0, 2, 0, 255, 0, 255, 0])], &[]);
+                setup.intermediate().set(NAME_CONSTRAINTS, value);
+            },
+        ),
+        case(
+            "a DNS name of an intermediate that the root does not permit",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                setup.both_names();
+                setup.intermediate().names(&[Name::Dns("elsewhere.org")]);
+                let value = constraints(&[Name::Dns("example.org")], &[]);
+                setup.root.set(NAME_CONSTRAINTS, value);
+            },
+        ),
+        case(
+            "an intermediate that permits more than the root",
+            RULE,
+            NOT_PERMITTED,
+            |setup| {
+                setup.both_names();
+                let narrow = constraints(&[Name::Uri("a.org"), Name::Dns("a.org")], &[]);
+                let wide = constraints(&[Name::Uri(".org"), Name::Dns("org")], &[]);
+                setup.root.set(NAME_CONSTRAINTS, narrow);
+                setup.intermediate().set(NAME_CONSTRAINTS, wide);
+            },
+        ),
+        case(
+            "a constraint with a minimum",
+            RULE,
+            bad("damaged"),
+            |setup| {
+                setup.both_names();
+                let subtree = [element(0x86, "example.org"), element(0x80, [1])].concat();
+                let list = sequence(&[&element(0xa0, sequence(&[&subtree]))]);
+                setup.intermediate().set(NAME_CONSTRAINTS, list);
+            },
+        ),
     ];
     for (name, verdict, change) in OF_AN_ISSUER {
         cases.push(case(name, RULE, *verdict, *change));
@@ -106,6 +175,15 @@ impl Setup<'_> {
         self.leaf.names(&[
             Name::Uri("spiffe://example.org/peer"),
             Name::Dns("peer.example.org"),
+        ]);
+    }
+
+    /// The same with an address beside.
+    fn names_and_address(&mut self) {
+        self.leaf.names(&[
+            Name::Uri("spiffe://example.org/peer"),
+            Name::Dns("peer.example.org"),
+            Name::Ip(&[192, 0, 2, 1]),
         ]);
     }
 }

@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.set(EXTENDED_KEY_USAGE, purposes(&[]));
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "both purposes and one more",
             "RFC 5280, 4.2.1.12",
@@ -119,7 +119,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.extensions.push(again);
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "no subject, and critical names",
             "RFC 5280, 4.1.2.6",
@@ -144,6 +144,79 @@ pub fn cases() -> Vec<Case> {
         )
         .plain(),
         case(
+            "name constraints in a leaf",
+            "RFC 5280, 4.2.1.10",
+            bad("only authorities have"),
+            |setup| {
+                let value = constraints(&[], &[Name::Dns("elsewhere.org")]);
+                setup.leaf.set(NAME_CONSTRAINTS, value);
+            },
+        )
+        .plain(),
+        case(
+            "name constraints in a leaf",
+            "RFC 5280, 4.2.1.10",
+            no_svid("only authorities have"),
+            |setup| {
+                let value = constraints(&[], &[Name::Dns("elsewhere.org")]);
+                setup.leaf.set(NAME_CONSTRAINTS, value);
+            },
+        )
+        .spiffe(),
+        case(
+            "a leaf of version 1",
+            "RFC 5280, 4.1.2.1",
+            bad("version 3"),
+            |setup| {
+                setup.leaf.version = 0;
+                setup.leaf.extensions.clear();
+            },
+        )
+        .plain(),
+        case(
+            "a leaf of version 1",
+            "X.509-SVID, 2",
+            no_svid("no URI name"),
+            |setup| {
+                setup.leaf.version = 0;
+                setup.leaf.extensions.clear();
+            },
+        )
+        .spiffe(),
+        case(
+            "a serial number of zero",
+            "RFC 5280, 4.1.2.2: users should handle it",
+            GOOD,
+            |setup| {
+                setup.leaf.serial = vec![0];
+            },
+        ),
+        case(
+            "a serial number of 21 bytes",
+            "RFC 5280, 4.1.2.2: a rule for issuers",
+            GOOD,
+            |setup| {
+                setup.leaf.serial = vec![0x11; 21];
+            },
+        ),
+        case(
+            "a negative serial number",
+            "RFC 5280, 4.1.2.2: users should handle it",
+            GOOD,
+            |setup| {
+                setup.leaf.serial = vec![0x80];
+            },
+        ),
+        case(
+            "a certificate of somebody else",
+            "RFC 8446, 4.4.3",
+            NOT_ITS_KEY,
+            |setup| {
+                setup.presented_key = Some(setup.keys.other.clone());
+            },
+        )
+        .unpresentable(),
+        case(
             "bytes behind the certificate",
             "X.690, 8.1",
             bad("damaged"),
@@ -151,7 +224,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.damage = Some(|der| [der, vec![0]].concat());
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "a certificate cut short",
             "X.690, 8.1",
@@ -160,7 +233,7 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.damage = Some(|der| der[..der.len() - 7].to_vec());
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "a length in more bytes than it needs",
             "X.690, 10.1",
@@ -172,7 +245,7 @@ pub fn cases() -> Vec<Case> {
                 });
             },
         )
-        .damaged(),
+        .unpresentable(),
         case(
             "no certificate at all, but bytes",
             "RFC 5280, 4.1",
@@ -181,6 +254,9 @@ pub fn cases() -> Vec<Case> {
                 setup.leaf.damage = Some(|_| element(0x04, b"no certificate"));
             },
         )
-        .damaged(),
+        .unpresentable(),
     ]
 }
+
+/// The one alert that is about the signature of the handshake, not about the certificate.
+const NOT_ITS_KEY: Verdict = Verdict::Refuse(Reason::BadCertificate, 51, "BadSignature");

@@ -22,7 +22,7 @@ pub struct Case {
     pub verdict: Verdict,
     /// From the good chain to this one.
     pub change: fn(&mut Setup<'_>),
-    /// Whether the `openssl` command can present it: it loads no damaged certificate.
+    /// Whether the `openssl` command can present it: it loads no damaged certificate, and no key of somebody else.
     pub presentable: bool,
 }
 
@@ -102,7 +102,7 @@ impl Case {
         Self { roles, ..self }
     }
 
-    fn damaged(self) -> Self {
+    fn unpresentable(self) -> Self {
         Self {
             presentable: false,
             ..self

@@ -110,7 +110,7 @@ pub fn cases() -> Vec<Case> {
                     Some(setup.keys.ed25519.algorithm(crate::pki::key::Hash::Sha256));
             },
         )
-        .damaged(),
+        .unpresentable(),
         case("expired", "RFC 5280, 6.1.3 (a)(2)", EXPIRED, |setup| {
             setup.leaf.validity = (setup.now - 2 * HOUR, setup.now - 60);
         }),
@@ -343,6 +343,67 @@ pub fn cases() -> Vec<Case> {
                     setup.leaf.issuer = next.subject.clone();
                     setup.intermediates.push(next);
                 }
+            },
+        ),
+        case(
+            "an expired certificate of the intermediate beside a good one",
+            "RFC 4158, 3",
+            GOOD,
+            |setup| {
+                let mut old = setup.intermediate().clone();
+                old.validity = (setup.now - 2 * HOUR, setup.now - HOUR);
+                old.signed_by = Some(setup.keys.root.clone());
+                setup.extra.push(old);
+            },
+        ),
+        case(
+            "a certificate of the intermediate by a stranger beside a good one",
+            "RFC 4158, 2.4",
+            GOOD,
+            |setup| {
+                let mut cross = setup.intermediate().clone();
+                cross.issuer = der::name("stranger");
+                cross.signed_by = Some(setup.keys.other.clone());
+                setup.extra.push(cross);
+            },
+        ),
+        case(
+            "intermediates that sign each other",
+            "RFC 4158, 2.4.2",
+            unknown_issuer(NO_PATH),
+            |setup| {
+                setup.second_intermediate();
+                setup.intermediates[0].issuer = der::name("second");
+                setup.intermediates[0].signed_by = Some(setup.keys.second.clone());
+            },
+        ),
+        case(
+            "a new key of the root, certified by the old one",
+            "RFC 4210, 4.4",
+            GOOD,
+            |setup| {
+                let (name, old) = (setup.root.subject.clone(), setup.keys.root.clone());
+                let new = setup.intermediate();
+                (new.subject, new.signed_by) = (name.clone(), Some(old));
+                setup.leaf.issuer = name;
+            },
+        ),
+        case(
+            "a root without basic constraints",
+            "RFC 5280, 4.2.1.9",
+            GOOD,
+            |setup| {
+                // Of version 1, which cannot say what it is for. Of version 3 it cannot be loaded: `tests/credentials.rs`.
+                setup.root.version = 0;
+                setup.root.extensions.clear();
+            },
+        ),
+        case(
+            "a root whose basic constraints are not critical",
+            "RFC 5280, 4.2.1.9: a rule for issuers",
+            GOOD,
+            |setup| {
+                setup.root.set_critical(BASIC_CONSTRAINTS, false);
             },
         ),
     ]
