@@ -83,9 +83,7 @@ impl Register {
 
     /// Takes up a connection whose peer was just verified.
     pub(crate) fn open(&self, chain: &[CertificateDer<'static>], peer: PeerIdentity) -> Peer {
-        let validity = self
-            .connections
-            .open(chain, peer.not_after(), self.trust_serial);
+        let validity = self.connections.open(chain, &peer, self.trust_serial);
         Peer {
             identity: peer.with_validity(validity),
             _connections: self.connections.clone(),
@@ -114,6 +112,7 @@ struct Table {
 }
 
 struct Held {
+    peer: PeerIdentity,
     /// With which trust it was last verified.
     trust_serial: u64,
     /// When the first certificate of its path expires.
@@ -142,30 +141,31 @@ impl Connections {
     fn open(
         self: &Arc<Self>,
         chain: &[CertificateDer<'static>],
-        not_after: SystemTime,
+        peer: &PeerIdentity,
         trust_serial: u64,
     ) -> Validity {
+        let expires = self.refused_from(peer.not_after());
         let mut table = self.table();
         let id = table.next_id;
         table.next_id += 1;
 
         let shared = table.peers.get_key_value(chain).map(|(chain, _)| chain);
         let chain = shared.cloned().unwrap_or_else(|| chain.into());
-        let peer = table.peers.entry(chain.clone());
-        let expires = not_after.checked_add(self.leeway).unwrap_or(not_after);
-        let peer = peer.or_insert_with(|| Held {
+        let held = table.peers.entry(chain.clone());
+        let held = held.or_insert_with(|| Held {
+            peer: peer.clone(),
             trust_serial,
             due: expires,
             open: HashMap::new(),
         });
-        peer.trust_serial = peer.trust_serial.min(trust_serial);
+        held.trust_serial = held.trust_serial.min(trust_serial);
         let standing = Standing::new(chain, id, expires, self.closes, Arc::downgrade(self));
         let standing = Arc::new(standing);
-        peer.open.insert(id, Arc::downgrade(&standing));
+        held.open.insert(id, Arc::downgrade(&standing));
 
         // The trust may have changed while the handshake went on.
-        let stale = peer.trust_serial < self.judge.trust_serial();
-        let due = peer.due;
+        let stale = held.trust_serial < self.judge.trust_serial();
+        let due = held.due;
         let sooner = table.next_look.is_none_or(|look| due < look);
         if sooner {
             table.next_look = Some(due);
@@ -235,7 +235,7 @@ impl Connections {
     }
 
     fn confirm(&self, chain: &Chain, not_after: SystemTime, trust_serial: u64) {
-        let expires = not_after.checked_add(self.leeway).unwrap_or(not_after);
+        let expires = self.refused_from(not_after);
         let mut open = Vec::new();
         if let Some(peer) = self.table().peers.get_mut(chain) {
             peer.trust_serial = trust_serial;
@@ -252,18 +252,25 @@ impl Connections {
     }
 
     fn end(&self, chain: &Chain, ended: &PeerNoLongerValid) {
-        let peer = self.table().peers.remove(chain);
-        let open = peer.into_iter().flat_map(|peer| peer.open.into_values());
+        let Some(held) = self.table().peers.remove(chain) else {
+            return;
+        };
         // Not in the lock, which the last owner of a connection takes.
+        let open = held.open.into_values();
         let open = open.filter_map(|standing| standing.upgrade());
         let open = open.collect::<Vec<_>>();
         let (reason, connections) = (ended.reason(), open.len());
         self.counters.ended(reason, connections);
         let reason = reason.as_str();
-        info!(reason, connections, closed = self.closes, "{ended}");
+        info!(peer = %held.peer, reason, connections, closed = self.closes, "{ended}");
         for standing in open {
             standing.end(ended.clone());
         }
+    }
+
+    /// The first moment at which a certificate with this end is refused.
+    fn refused_from(&self, not_after: SystemTime) -> SystemTime {
+        not_after.checked_add(self.leeway).unwrap_or(not_after)
     }
 
     /// The task that looks after the connections has ended with its runtime.

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, process::Command};
 
 use support::{
     ca::Ca,
@@ -136,6 +136,31 @@ async fn federated_bundles_are_read_too() {
         server.peer().unwrap().to_string(),
         "spiffe://partner.example/web"
     );
+}
+
+#[tokio::test]
+async fn keys_of_each_format_are_read() {
+    let folder = Folder::new();
+    let openssl = |arguments: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(arguments.split(' ')).current_dir(&folder.path);
+        assert!(openssl.output().unwrap().status.success(), "{arguments}");
+    };
+    let formats = [
+        (
+            "EC PRIVATE KEY",
+            "ecparam -name prime256v1 -genkey -noout -out tls.key",
+        ),
+        ("RSA PRIVATE KEY", "genrsa -traditional -out tls.key 2048"),
+        ("PRIVATE KEY", "genpkey -algorithm ed25519 -out tls.key"),
+    ];
+    for (format, generate) in formats {
+        openssl(generate);
+        openssl("req -x509 -new -key tls.key -out tls.crt -days 2 -subj /CN=test");
+        let key = fs::read_to_string(folder.path.join(KEY)).unwrap();
+        assert!(key.starts_with(&format!("-----BEGIN {format}-----")));
+        folder.files().build().unwrap().load().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -60,22 +60,22 @@ async fn watch(shared: &Shared) {
 fn next(shared: &Shared, current: &Published, now: SystemTime) -> Option<Duration> {
     let credentials = current.snapshot.credentials()?;
     let not_after = credentials.not_after();
-    let stages = [
-        (alarm(credentials), Event::ExpiresSoon { not_after }),
-        (not_after, Event::Expired { not_after }),
-    ];
-    for (stage, (at, event)) in (1..).zip(stages) {
-        if let Ok(left) = at.duration_since(now)
-            && !left.is_zero()
-        {
-            // The clock of the wall may be set, and runs while the machine sleeps; a timer does neither.
-            return Some(left.min(LONGEST_SLEEP));
-        }
-        if current.told.fetch_max(stage, AcqRel) < stage {
-            shared.told.tell(&event);
-        }
+    let alarm = alarm(credentials);
+    let (stage, event, next) = match now {
+        now if now < alarm => return Some(wait(now, alarm)),
+        now if now < not_after => (1, Event::ExpiresSoon { not_after }, Some(not_after)),
+        _ => (2, Event::Expired { not_after }, None),
+    };
+    if current.told.fetch_max(stage, AcqRel) < stage {
+        shared.told.tell(&event);
     }
-    None
+    next.map(|next| wait(now, next))
+}
+
+fn wait(now: SystemTime, until: SystemTime) -> Duration {
+    let left = until.duration_since(now).unwrap_or_default();
+    // The clock of the wall may be set, and runs while the machine sleeps; a timer does neither.
+    left.min(LONGEST_SLEEP)
 }
 
 /// When a third of the certificate's life is left.

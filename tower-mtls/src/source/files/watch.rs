@@ -76,26 +76,28 @@ impl Watch {
 
     /// Reads them again and again, until nobody uses the source any more.
     pub(super) async fn run(mut self) {
+        let updater = self.updater.clone();
+        select! {
+            () = updater.closed() => {}
+            // Where the runtime ends.
+            _ = self.follow() => {}
+        }
+    }
+
+    async fn follow(&mut self) -> Result<(), SourceError> {
         loop {
             let interval = jittered(self.files.interval);
             let by_event = select! {
-                () = self.updater.closed() => return,
                 () = Events::next(self.events.as_ref()) => true,
                 () = sleep(interval) => false,
             };
-            let Ok(changed) = self.look().await else {
-                // The runtime ends.
-                return;
-            };
+            let changed = self.look().await?;
             if changed && !by_event {
                 // Of this change no event told: the folder may have been replaced.
                 self.listen().await;
             }
             // A file beside ours that is written all the time is no reason to read all the time.
-            select! {
-                () = self.updater.closed() => return,
-                () = sleep(self.files.settle) => {}
-            }
+            sleep(self.files.settle).await;
         }
     }
 
