@@ -85,7 +85,7 @@ fn report_on(arguments: &cli::Arguments) -> Result<(), Box<dyn Error>> {
 const PREAMBLE: &str = "\
 # How well timeouts are chosen
 
-Printed, and drawn, by one run of `cargo bench -p benches --bench timeouts -- --plots docs/evaluation`. What it means is in
+Printed, and drawn, by one run of `cargo bench -p benches --bench timeouts -- --seeds 10 --plots docs/evaluation`. What it means is in
 [the evaluation](../evaluation.md#timeouts).
 
 Poisson load in virtual time on a service that takes 15 ms in the median (log-normal, sigma 0.8: p99 96 ms, p99.9 178 ms) unless it says

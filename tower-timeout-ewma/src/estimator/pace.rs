@@ -55,9 +55,14 @@ impl Pace {
     /// It changes seldom: each time, the fast ones of the new kind are answered before the slow ones.
     pub(crate) fn adapt(&self, measured: f64, passed: u64, now: u64) {
         let word = self.word.load(Relaxed);
-        let octaves = if now < word { word & OCTAVES } else { 0 } as f64;
         let seconds = passed.max(SHORTEST) as f64 / 1e9;
-        let before = f64::from_bits(self.rate.load(Relaxed));
+        let (octaves, before) = match self.has_lapsed(now) {
+            true => (0.0, 0.0),
+            false => (
+                (word & OCTAVES) as f64,
+                f64::from_bits(self.rate.load(Relaxed)),
+            ),
+        };
         let rate = measured * octaves.exp2() / seconds;
         let rate = rate + (before - rate) * (-seconds / SMOOTHED).exp();
         self.rate.store(rate.to_bits(), Relaxed);

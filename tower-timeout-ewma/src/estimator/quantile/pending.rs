@@ -73,7 +73,9 @@ impl Pending {
             return None;
         }
         let ratio = self.ratio(counts, now, until, in_flight, survival);
-        let is_so = ratio > LEAST_RATIO && self.fits(counts, now, until, ratio, survival);
+        let is_so = ratio > LEAST_RATIO
+            && self.leaves_the_newest(counts, now, until, ratio, survival)
+            && self.is_likelier(counts, now, until, ratio, survival);
         is_so.then_some((ratio, (self.current - until) << SLOT_BITS))
     }
 
@@ -102,9 +104,34 @@ impl Pending {
         low.exp2()
     }
 
+    /// Whether not too many of the newest are answered for it: after an outage only the older ones hang.
+    fn leaves_the_newest(
+        &self,
+        counts: &Counts,
+        now: u64,
+        slots: u64,
+        ratio: f64,
+        survival: &Survival,
+    ) -> bool {
+        let (mut answered, mut expected) = (0.0, 0.0);
+        (1..=slots).all(|back| {
+            let (started, waiting) = self.of(counts, self.current - back);
+            answered += started - waiting;
+            expected += started * (1.0 - survival.at(self.age(now, back) / ratio));
+            answered <= expected + 3.0 * expected.sqrt() + 2.0
+        })
+    }
+
     /// Whether that all are slower explains what is in flight no worse than that some hang, and the
     /// others are as they were: by the logarithm of the ratio of the likelihoods.
-    fn fits(&self, counts: &Counts, now: u64, slots: u64, ratio: f64, survival: &Survival) -> bool {
+    fn is_likelier(
+        &self,
+        counts: &Counts,
+        now: u64,
+        slots: u64,
+        ratio: f64,
+        survival: &Survival,
+    ) -> bool {
         let slots = || {
             (1..=slots).map(|back| {
                 let (started, waiting) = self.of(counts, self.current - back);
