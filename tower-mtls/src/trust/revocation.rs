@@ -3,10 +3,8 @@ use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::{
-    extensions::{ParsedExtension, X509Extension},
-    oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT,
-    parse_x509_crl,
-    revocation_list::CertificateRevocationList,
+    extensions::X509Extension, oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT,
+    parse_x509_crl, revocation_list::CertificateRevocationList,
 };
 
 use crate::{
@@ -30,7 +28,8 @@ pub struct RevocationLists {
 #[derive(Clone)]
 struct List {
     issuer: Box<[u8]>,
-    scope: Scope,
+    /// Whether it is only about certificates that name the same distribution point: RFC 5280, 5.2.5.
+    of_a_point: bool,
     this_update: i64,
     list: Arc<CertRevocationList<'static>>,
 }
@@ -45,15 +44,6 @@ pub enum UnknownStatus {
     /// It is accepted where there is no list of its issuer, or an outdated one that does not revoke it. A
     /// list with a bad signature is refused all the same.
     Accept,
-}
-
-/// Which certificates of its issuer a list is about: RFC 5280, 5.2.5.
-#[derive(Clone, Copy, Debug, Default)]
-struct Scope {
-    /// Only those that name the same distribution point.
-    of_a_point: bool,
-    only_leaves: bool,
-    only_authorities: bool,
 }
 
 impl RevocationLists {
@@ -122,20 +112,15 @@ impl RevocationLists {
     /// Whether there is a list about the certificates of this issuer that name no distribution point.
     ///
     /// The path validation would take a list of some point for it, which need not be about them: RFC 5280, 6.3.3.
-    pub(crate) fn cover(&self, issuer: &[u8], is_leaf: bool) -> bool {
-        self.lists.iter().any(|list| {
-            let of_role = match is_leaf {
-                true => !list.scope.only_authorities,
-                false => !list.scope.only_leaves,
-            };
-            *list.issuer == *issuer && of_role && !list.scope.of_a_point
-        })
+    pub(crate) fn cover(&self, issuer: &[u8]) -> bool {
+        let covers = |list: &List| *list.issuer == *issuer && !list.of_a_point;
+        self.lists.iter().any(covers)
     }
 
     fn sorted(mut lists: Vec<List>) -> Self {
         lists.sort_by(|one, other| {
             let issuers = one.issuer.cmp(&other.issuer);
-            let points = one.scope.of_a_point.cmp(&other.scope.of_a_point);
+            let points = one.of_a_point.cmp(&other.of_a_point);
             let newest_first = other.this_update.cmp(&one.this_update);
             issuers.then(points).then(newest_first)
         });
@@ -183,7 +168,7 @@ impl RevocationLists {
             next_update = next_update.into_iter().chain(update_of(&parsed)).min();
             loaded.push(List {
                 issuer: parsed.issuer().as_raw().into(),
-                scope: scope_of(&parsed).ok_or_else(malformed)?,
+                of_a_point: is_of_a_point(&parsed),
                 this_update: parsed.last_update().timestamp(),
                 list: Arc::new(CertRevocationList::from(list)),
             });
@@ -210,22 +195,14 @@ impl fmt::Debug for RevocationLists {
 impl List {
     /// Whether one list may stand for the other, if it is signed by the right key.
     fn is_alike(&self, other: &Self) -> bool {
-        self.issuer == other.issuer && self.scope.of_a_point == other.scope.of_a_point
+        self.issuer == other.issuer && self.of_a_point == other.of_a_point
     }
 }
 
-fn scope_of(list: &CertificateRevocationList<'_>) -> Option<Scope> {
-    let mut extensions = list.extensions().iter();
-    let point = extensions.find(|one| one.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);
-    match point.map(X509Extension::parsed_extension) {
-        None => Some(Scope::default()),
-        Some(ParsedExtension::IssuingDistributionPoint(point)) => Some(Scope {
-            of_a_point: point.distribution_point.is_some(),
-            only_leaves: point.only_contains_user_certs,
-            only_authorities: point.only_contains_ca_certs,
-        }),
-        Some(_) => None,
-    }
+/// A list with this extension has a point in it, or else the path validation did not load it.
+fn is_of_a_point(list: &CertificateRevocationList<'_>) -> bool {
+    let point = |one: &X509Extension<'_>| one.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT;
+    list.extensions().iter().any(point)
 }
 
 fn update_of(list: &CertificateRevocationList<'_>) -> Option<SystemTime> {

@@ -160,7 +160,7 @@ impl PathRules<'_> {
         if constrained {
             leaf.add_names(&mut names).ok_or(Error::BadDer)?;
         }
-        self.check_listed(leaf.issuer_without_point(), true)?;
+        self.check_listed(leaf.issuer_without_point())?;
         let mut first_to_expire = leaf.not_after();
         let mut path_length = 0;
         for issuer in path.intermediate_certificates() {
@@ -169,7 +169,7 @@ impl PathRules<'_> {
             if !issuer.may_sign_certificates() {
                 return Err(Error::EndEntityUsedAsCa);
             }
-            self.check_listed(issuer.issuer_without_point(), false)?;
+            self.check_listed(issuer.issuer_without_point())?;
             constrain(cuts.constraints(&der), &names)?;
             // Those with the name of their issuer are not counted, and their names not bound: RFC 5280, 6.1.3 (b)
             // and 6.1.4 (l).
@@ -189,14 +189,12 @@ impl PathRules<'_> {
     }
 
     /// Whether a list of its issuer is about a certificate that names no distribution point, if there must be one.
-    fn check_listed(&self, issuer: Option<&[u8]>, is_leaf: bool) -> Result<(), Error> {
+    fn check_listed(&self, issuer: Option<&[u8]>) -> Result<(), Error> {
         match (self.trust.revocation_lists(), self.trust.unknown(), issuer) {
-            (Some(lists), UnknownStatus::Refuse, Some(issuer)) => {
-                match lists.cover(issuer, is_leaf) {
-                    true => Ok(()),
-                    false => Err(Error::UnknownRevocationStatus),
-                }
-            }
+            (Some(lists), UnknownStatus::Refuse, Some(issuer)) => match lists.cover(issuer) {
+                true => Ok(()),
+                false => Err(Error::UnknownRevocationStatus),
+            },
             _ => Ok(()),
         }
     }
