@@ -83,9 +83,8 @@ impl Register {
 
     /// Takes up a connection whose peer was just verified.
     pub(crate) fn open(&self, chain: &[CertificateDer<'static>], peer: PeerIdentity) -> Peer {
-        let validity = self.connections.open(chain, &peer, self.trust_serial);
         Peer {
-            identity: peer.with_validity(validity),
+            identity: self.connections.open(chain, peer, self.trust_serial),
             _connections: self.connections.clone(),
         }
     }
@@ -141,9 +140,9 @@ impl Connections {
     fn open(
         self: &Arc<Self>,
         chain: &[CertificateDer<'static>],
-        peer: &PeerIdentity,
+        peer: PeerIdentity,
         trust_serial: u64,
-    ) -> Validity {
+    ) -> PeerIdentity {
         let expires = self.refused_from(peer.not_after());
         let mut table = self.table();
         let id = table.next_id;
@@ -159,6 +158,11 @@ impl Connections {
             open: HashMap::new(),
         });
         held.trust_serial = held.trust_serial.min(trust_serial);
+        // Many connections of one peer keep one identity.
+        let identity = match held.peer == peer {
+            true => held.peer.clone(),
+            false => peer,
+        };
         let standing = Standing::new(chain, id, expires, self.closes, Arc::downgrade(self));
         let standing = Arc::new(standing);
         held.open.insert(id, Arc::downgrade(&standing));
@@ -175,7 +179,7 @@ impl Connections {
         if stale || sooner {
             self.look.notify_one();
         }
-        Validity::new(standing)
+        identity.with_validity(Validity::new(standing))
     }
 
     pub(crate) fn forget(&self, chain: &Chain, id: u64) {

@@ -34,6 +34,12 @@
 //! handshake takes the one in force when it starts, and keeps it to its end: a rotation fails no handshake, and
 //! none sees half of it. Nothing is locked for that.
 //!
+//! Snapshots come from one of these:
+//!
+//! - `Files` (feature `files`): files that are watched.
+//! - `WorkloadApi` (feature `spiffe`): an agent of SPIFFE.
+//! - [`Updater`]: whatever calls [`update`](Updater::update), such as a source of your own.
+//!
 //! # When a snapshot cannot be had
 //!
 //! Before the first one, handshakes fail with [`NoCredentials`](crate::error::Reason::NoCredentials). After that the

@@ -132,6 +132,23 @@ async fn the_old_files_put_back_are_a_recovery_and_no_rotation() {
 }
 
 #[tokio::test]
+async fn files_that_never_stay_the_same_are_told() {
+    let told = Told::default();
+    let files = Files::builder()
+        // It counts hundredths of seconds.
+        .trust("/proc/uptime")
+        .settle(Duration::from_millis(20))
+        .interval(FAST)
+        .observer(told.observer());
+    let source = files.build().unwrap().start();
+    let changing = || source.stats().failed(Failure::Changing);
+    until(|| changing() == 1).await;
+    // What it was at the first look, and then that it changes.
+    assert_eq!(told.all(), ["failed", "failed"]);
+    assert_eq!(source.failure().unwrap().failure(), Failure::Changing);
+}
+
+#[tokio::test]
 async fn without_good_files_there_is_no_source_or_it_waits() {
     let folder = Folder::new();
     fs::remove_file(folder.path.join(KEY)).unwrap();
