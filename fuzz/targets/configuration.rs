@@ -1,4 +1,4 @@
-//! The proxy's configuration: good, or an error that can be shown.
+//! The proxy's configuration: one that can be shown, or an error that can.
 #![no_main]
 
 use std::path::Path;
@@ -7,7 +7,8 @@ use examples::config::Config;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    if let Err(error) = Config::parse(text, Path::new("proxy.toml")) {
-        assert!(!error.to_string().is_empty());
+    match Config::parse(text, Path::new("proxy.toml")) {
+        Ok(config) => assert!(config.to_json().is_ok()),
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 });
