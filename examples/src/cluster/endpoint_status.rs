@@ -27,6 +27,9 @@ pub struct EndpointStatus {
     /// Why it is backing off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Who was met when it last connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// Connections tried.
     pub dials: u64,
     /// Those of them that failed.
@@ -97,6 +100,7 @@ impl EndpointStatus {
             share: stats.share,
             connection,
             cause,
+            peer: link.peer().map(|peer| peer.to_string()),
             dials: dials.dials,
             dial_failures: dials.failures,
             ready,

@@ -85,6 +85,7 @@ mod tests {
             share: 0.37,
             connection: "backing off",
             cause: None,
+            peer: None,
             dials: 1,
             dial_failures: 0,
             ready: true,

@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 use tower_layer::Layer;
-use tower_mtls::{Mtls, MtlsLayer, MtlsStream};
+use tower_mtls::{Mtls, MtlsLayer, MtlsStream, PeerIdentity};
 use tower_service::Service;
 
 use crate::BoxError;
@@ -111,6 +111,14 @@ impl Io {
     /// Whether TLS chose HTTP/2.
     pub fn is_http2(&self) -> bool {
         matches!(self, Self::Tls(tls) if tls.alpn() == Some(b"h2"))
+    }
+
+    /// Whom TLS has verified.
+    pub fn peer(&self) -> Option<&PeerIdentity> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.peer(),
+        }
     }
 
     /// Whether the bytes are encrypted.

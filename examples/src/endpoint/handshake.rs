@@ -15,10 +15,11 @@ use http::uri::Scheme;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tower_layer::Layer;
+use tower_mtls::PeerIdentity;
 use tower_service::Service;
 
 use super::{
-    Connection, Connector, Io,
+    Connection, Connector, Io, Met,
     connection::RequestBody,
     http1::Pool,
     http2::{self, Http2, Http2Parts},
@@ -43,6 +44,7 @@ pub struct Handshake<B> {
     settings: ReconnectConfig,
     /// Outlives the pools, whose connections it is learnt from.
     idle_limits: Arc<IdleLimits>,
+    met: Met,
     _body: PhantomData<fn(B)>,
 }
 
@@ -53,6 +55,7 @@ pub(super) struct Dialer {
     address: SocketAddr,
     timeout: Duration,
     keepalive: Duration,
+    met: Met,
 }
 
 impl<B> HandshakeLayer<B> {
@@ -75,8 +78,16 @@ impl<B> Layer<Connector> for HandshakeLayer<B> {
             protocol: self.protocol,
             settings: self.settings,
             idle_limits: Arc::new(IdleLimits::new()),
+            met: Met::default(),
             _body: PhantomData,
         }
+    }
+}
+
+impl<B> Handshake<B> {
+    /// Tells who is met.
+    pub(super) fn met(&self) -> Met {
+        self.met.clone()
     }
 }
 
@@ -93,14 +104,16 @@ impl<B: RequestBody> Service<SocketAddr> for Handshake<B> {
         let spare = self.connector.clone();
         let mut connector = std::mem::replace(&mut self.connector, spare);
         let (protocol, settings) = (self.protocol, self.settings);
-        let idle_limits = self.idle_limits.clone();
+        let (idle_limits, met) = (self.idle_limits.clone(), self.met.clone());
         Box::pin(async move {
             let io = connector.call(address).await?;
+            met.note(io.peer());
             let dialer = Dialer {
                 connector,
                 address,
                 timeout: settings.connect_timeout,
                 keepalive: settings.keepalive,
+                met,
             };
             let http2 = match protocol {
                 ClusterProtocol::Http2 => true,
@@ -145,18 +158,25 @@ impl Dialer {
 
     async fn connect(&mut self) -> Result<Io, BoxError> {
         std::future::poll_fn(|cx| self.connector.poll_ready(cx)).await?;
-        self.connector.call(self.address).await
+        let io = self.connector.call(self.address).await?;
+        self.met.note(io.peer());
+        Ok(io)
     }
 }
 
-/// A connection's two ends: one sends requests, the other moves bytes.
-pub(super) type Http1Parts<B> = (http1::SendRequest<B>, http1::Connection<TokioIo<Io>, B>);
+/// A connection's two ends, one that sends requests and one that moves bytes, and its peer.
+pub(super) type Http1Parts<B> = (
+    http1::SendRequest<B>,
+    http1::Connection<TokioIo<Io>, B>,
+    Option<PeerIdentity>,
+);
 
 async fn http1_handshake<B: RequestBody>(io: Io) -> Result<Http1Parts<B>, BoxError> {
-    Ok(http1::Builder::new()
-        .max_buf_size(BUFFER)
-        .handshake(TokioIo::new(io))
-        .await?)
+    let peer = io.peer().cloned();
+    let mut http1 = http1::Builder::new();
+    http1.max_buf_size(BUFFER);
+    let (sender, connection) = http1.handshake(TokioIo::new(io)).await?;
+    Ok((sender, connection, peer))
 }
 
 impl<B> Clone for HandshakeLayer<B> {

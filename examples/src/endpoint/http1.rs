@@ -29,6 +29,7 @@ use super::{
     ended::{Ended, Unsent},
     handshake::{Dialer, Http1Parts},
     idle_limit::IdleLimits,
+    met::note_met,
     queue::{NoFreeConnection, Queue},
     timeout::note_sent,
     upkeep::Upkeep,
@@ -121,6 +122,7 @@ impl<B: RequestBody> Pool<B> {
             };
             let abandoned = Abandoned(Some(&self.shared.worked));
             note_sent(&request);
+            note_met(&request, link.peer());
             let (sent, sender) = exchange(sender, request).await;
             let by_client = fate.as_ref().is_some_and(|fate| fate.failure().is_some());
             match by_client {
@@ -180,8 +182,11 @@ impl<B: RequestBody> Shared<B> {
         }
     }
 
-    fn drive(&self, (sender, connection): Http1Parts<B>) -> (http1::SendRequest<B>, Arc<Link>) {
-        let link = Arc::new(Link::new(self.live.clone(), self.max_age));
+    fn drive(
+        &self,
+        (sender, connection, peer): Http1Parts<B>,
+    ) -> (http1::SendRequest<B>, Arc<Link>) {
+        let link = Arc::new(Link::new(self.live.clone(), self.max_age, peer));
         let (ours, learnt) = (link.clone(), self.learnt.clone());
         let driving = tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {

@@ -7,22 +7,28 @@ use std::{
 };
 
 use http::Request;
+use tower_mtls::PeerIdentity;
 use tower_reconnect::{Reconnect, State, Stats, Watch};
 use tower_service::Service;
 
-use super::connection::{Connection, RequestBody};
+use super::{
+    Met,
+    connection::{Connection, RequestBody},
+};
 
 /// A handle to an endpoint's connection that sends nothing.
 pub struct Link<B> {
     watch: Watch,
+    met: Met,
     // Never locked by a request.
     handle: Mutex<Reconnect<Connection<B>>>,
 }
 
 impl<B> Link<B> {
-    pub(super) fn new(connection: &Reconnect<Connection<B>>) -> Self {
+    pub(super) fn new(connection: &Reconnect<Connection<B>>, met: Met) -> Self {
         Self {
             watch: connection.watch(),
+            met,
             handle: Mutex::new(connection.clone()),
         }
     }
@@ -30,6 +36,11 @@ impl<B> Link<B> {
     /// What the connection was doing when somebody last looked.
     pub fn state(&self) -> State {
         self.watch.state()
+    }
+
+    /// Who was met when it last connected.
+    pub fn peer(&self) -> Option<PeerIdentity> {
+        self.met.peer()
     }
 
     /// What has happened so far.

@@ -10,6 +10,7 @@ mod http1;
 mod http2;
 mod idle_limit;
 mod link;
+mod met;
 mod queue;
 mod resend;
 mod timeout;
@@ -32,6 +33,7 @@ pub use self::{
     http1::{Lease, Pool},
     http2::Http2,
     link::Link,
+    met::Met,
     queue::{NoFreeConnection, TooManyPending},
     resend::{Resend, ResendFuture, ResendLayer},
     timeout::{RouteTimeout, TimeoutOf},
@@ -76,9 +78,10 @@ impl EndpointSettings {
         B: RequestBody,
     {
         let handshake = HandshakeLayer::new(self.protocol, self.reconnect);
-        let connected = layers::reconnect(address, &self.reconnect)?
-            .layer(handshake.layer(self.connector.clone()));
-        let link = Link::new(&connected);
+        let handshake = handshake.layer(self.connector.clone());
+        let met = handshake.met();
+        let connected = layers::reconnect(address, &self.reconnect)?.layer(handshake);
+        let link = Link::new(&connected, met);
         let endpoint = match &self.timeout {
             Some(timeout) => Either::Left(TimeoutOf::new(connected, timeout.clone())),
             None => Either::Right(connected),

@@ -9,6 +9,7 @@ mod support;
 #[path = "../http/raw.rs"]
 mod raw;
 
+mod access;
 mod balance_over_reconnect;
 mod config;
 mod demo;

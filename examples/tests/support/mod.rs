@@ -14,6 +14,7 @@ pub mod client;
 pub mod load;
 #[cfg(target_os = "linux")]
 pub mod memory;
+pub mod mutual;
 pub mod nginx;
 pub mod pki;
 pub mod port;

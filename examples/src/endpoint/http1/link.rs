@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio::{task::AbortHandle, time::Instant};
+use tower_mtls::PeerIdentity;
 
 use crate::endpoint::age::retirement;
 
@@ -24,10 +25,15 @@ pub(super) struct Link {
     /// In microseconds since it was made; [`IN_USE`] otherwise.
     unused_since: AtomicU64,
     driver: OnceLock<AbortHandle>,
+    peer: Option<PeerIdentity>,
 }
 
 impl Link {
-    pub(super) fn new(live: Arc<AtomicUsize>, max_age: Duration) -> Self {
+    pub(super) fn new(
+        live: Arc<AtomicUsize>,
+        max_age: Duration,
+        peer: Option<PeerIdentity>,
+    ) -> Self {
         live.fetch_add(1, AcqRel);
         let made = Instant::now();
         Self {
@@ -36,7 +42,12 @@ impl Link {
             retires: retirement(made, max_age),
             unused_since: AtomicU64::new(IN_USE),
             driver: OnceLock::new(),
+            peer,
         }
+    }
+
+    pub(super) fn peer(&self) -> Option<&PeerIdentity> {
+        self.peer.as_ref()
     }
 
     pub(super) fn driven_by(&self, driver: AbortHandle) {
