@@ -4,6 +4,7 @@ mod bad;
 mod bad_balance;
 mod bad_retry;
 mod bad_routes;
+mod bad_tls;
 
 use std::path::Path;
 
@@ -167,7 +168,13 @@ proptest! {
 }
 
 fn all() -> impl Iterator<Item = &'static Bad> {
-    let tables = [BAD, bad_balance::BAD, bad_retry::BAD, bad_routes::BAD];
+    let tables = [
+        BAD,
+        bad_balance::BAD,
+        bad_retry::BAD,
+        bad_routes::BAD,
+        bad_tls::BAD,
+    ];
     tables.into_iter().flatten()
 }
 

@@ -21,6 +21,7 @@ mod help;
 mod identity;
 mod limits;
 mod operate;
+mod rotation;
 mod shown;
 mod start;
 mod ten_minutes;

@@ -9,6 +9,7 @@
 )]
 
 pub mod admin;
+pub mod authority;
 pub mod body;
 pub mod client;
 pub mod load;

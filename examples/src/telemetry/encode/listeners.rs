@@ -3,7 +3,6 @@
 use std::{fmt, sync::Arc, sync::atomic::Ordering::Relaxed};
 
 use prometheus_client::metrics::MetricType;
-use tower_mtls::error::Reason;
 
 use super::{Families, ListenerScrape};
 use crate::telemetry::listener::{Ending, ListenerMetrics};
@@ -15,8 +14,7 @@ impl Families<'_> {
         self.limits(listeners)?;
         self.routes(listeners)?;
         self.tunnels(listeners)?;
-        self.latencies(listeners)?;
-        self.handshakes(listeners)
+        self.latencies(listeners)
     }
 
     fn connections(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {
@@ -150,7 +148,7 @@ impl Families<'_> {
         let mut family = self
             .0
             .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (metrics, _) in listeners {
+        for ListenerScrape { metrics, .. } in listeners {
             let reading = metrics.latency.read();
             let labels = [("listener", &**metrics.name())];
             let mut metric = family.encode_family(&labels)?;
@@ -163,40 +161,10 @@ impl Families<'_> {
         }
         Ok(())
     }
-
-    fn handshakes(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {
-        let stats: Vec<_> = listeners
-            .iter()
-            .filter_map(|(metrics, acceptor)| Some((&**metrics.name(), acceptor.as_ref()?.stats())))
-            .collect();
-        self.counters(
-            "handshakes",
-            "TLS handshakes of clients, by result",
-            stats.iter().flat_map(|(name, stats)| {
-                let failed = Reason::ALL
-                    .iter()
-                    .copied()
-                    .map(|reason| (reason.as_str(), stats.failed(reason)));
-                let results = [
-                    ("succeeded", stats.succeeded()),
-                    ("cancelled", stats.cancelled()),
-                ];
-                let results = results.into_iter().chain(failed);
-                results.map(|(result, count)| ([("listener", *name), ("result", result)], count))
-            }),
-        )?;
-        self.gauges(
-            "handshakes_in_progress",
-            "TLS handshakes of clients that run now",
-            stats
-                .iter()
-                .map(|(name, stats)| ([("listener", *name)], stats.in_progress() as f64)),
-        )
-    }
 }
 
 fn each(listeners: &[ListenerScrape]) -> impl Iterator<Item = (&str, &Arc<ListenerMetrics>)> {
     listeners
         .iter()
-        .map(|(metrics, _)| (&**metrics.name(), metrics))
+        .map(|listener| (&**listener.metrics.name(), &listener.metrics))
 }
