@@ -25,3 +25,4 @@ mod rotation;
 mod shown;
 mod start;
 mod ten_minutes;
+mod verification;
