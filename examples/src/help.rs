@@ -29,7 +29,8 @@ Signals:
                     one ends it at once
   SIGHUP            nothing yet: restart to change the configuration
 
-Logs go to standard error. PROXY_LOG filters them (default: info,access=off,tower_mtls=error,h2=error);
+Logs go to standard error. PROXY_LOG filters them; by default it is
+  info,access=off,tower_mtls=error,tower_mtls::source=info,tower_mtls::connections=info,h2=error
 PROXY_LOG=info adds a line for each request. PUT /log-level changes the filter while it runs.
 
 Exit codes:

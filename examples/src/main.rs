@@ -128,7 +128,9 @@ fn count(number: usize, what: &str) -> String {
 fn run(path: &Path) -> Exit {
     // `listen` and the endpoints' connections say what tower-mtls says, and who the other side is. What
     // h2 warns of is what its clients do.
-    init_log("info,access=off,tower_mtls=error,h2=error");
+    init_log(
+        "info,access=off,tower_mtls=error,tower_mtls::source=info,tower_mtls::connections=info,h2=error",
+    );
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => return fail(Exit::BadConfiguration, error),

@@ -8,17 +8,16 @@ use std::{
 };
 
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
-use tower::util::option_layer;
-use tower_layer::Layer;
-use tower_mtls::{accept::Acceptor, authorize::AuthorizeLayer};
 
 use crate::{
     BoxError,
     admin::{self, Admin},
-    cluster::{Cluster, ClusterStatus, load_credentials, load_trust},
+    authorize::{Gate, authorize},
+    cluster::{Cluster, ClusterStatus},
     config::{Config, ListenerConfig, ListenerTls, ShutdownConfig},
+    credentials::{Sources, acceptor},
     drain::{Drain, DrainRequest},
-    listen::{Accepting, bind},
+    listen::{Accepting, Tls, bind},
     route::Routes,
     server::Door,
     telemetry::{ListenerMetrics, ListenerScrape, Scrape},
@@ -53,14 +52,16 @@ impl Proxy {
     /// The first part that could not start; nothing is left running.
     pub fn start(config: &Config) -> Result<Self, StartError> {
         // Addresses and keys first: where they fail, no endpoint has been dialled.
-        let bound: Result<Vec<_>, _> = config.listeners.iter().map(Bound::new).collect();
-        let bound = bound?;
+        let mut sources = Sources::default();
+        let bound = config.listeners.iter();
+        let bound = bound.map(|listener| Bound::new(listener, &mut sources));
+        let bound = bound.collect::<Result<Vec<_>, _>>()?;
         let socket = bind_for("admin", config.admin)?;
         let admin = local_address("admin", &socket)?;
         let clusters: Result<Arc<[_]>, _> = config
             .clusters
             .iter()
-            .map(|cluster| match Cluster::start(cluster) {
+            .map(|cluster| match Cluster::start(cluster, &mut sources) {
                 Ok(started) => Ok(Arc::new(started)),
                 Err(source) => Err(StartError::of(
                     format!("cluster `{}`", cluster.name),
@@ -94,7 +95,8 @@ impl Proxy {
         }
         let drain_request = DrainRequest::default();
         let shown = Admin {
-            scrape: Scrape::new(scrapes, clusters.clone()),
+            scrape: Scrape::new(scrapes, clusters.clone(), sources.clone()),
+            sources,
             clusters: clusters.clone(),
             config: config
                 .to_json()
@@ -169,15 +171,18 @@ struct Starting<'a> {
 struct Bound<'a> {
     config: &'a ListenerConfig,
     part: String,
-    tls: Option<Acceptor>,
+    tls: Option<Tls>,
     socket: TcpListener,
     address: SocketAddr,
 }
 
 impl<'a> Bound<'a> {
-    fn new(config: &'a ListenerConfig) -> Result<Self, StartError> {
+    fn new(config: &'a ListenerConfig, sources: &mut Sources) -> Result<Self, StartError> {
         let part = format!("listener `{}`", config.name);
-        let tls = config.tls.as_ref().map(acceptor).transpose();
+        let tls = config.tls.as_ref();
+        let tls = tls
+            .map(|tls| tls_of(&config.name, tls, sources))
+            .transpose();
         let tls = tls.map_err(|source| StartError::of(&part, source))?;
         let socket = bind_for(&part, config.listen)?;
         let address = local_address(&part, &socket)?;
@@ -206,8 +211,7 @@ impl Starting<'_> {
         let routes = Routes::new(&of_listener, config.cluster.as_deref(), self.clusters)
             .map_err(|source| StartError::of(part, source))?;
         let clients = config.tls.as_ref().and_then(|tls| tls.clients.as_ref());
-        let authorize =
-            clients.map(|clients| AuthorizeLayer::from_extensions(clients.allow.clone()));
+        let authorize = clients.map(authorize);
         let metrics = ListenerMetrics::new(&config.name, tls.is_none()).routes(routes.counts());
         let metrics = Arc::new(metrics);
         let door = Door::new(self.config.limits, self.in_flight.clone(), metrics.clone());
@@ -216,26 +220,27 @@ impl Starting<'_> {
             tls: tls.clone(),
             door: Arc::new(door),
             trust: self.config.trust.clone(),
-            stack: option_layer(authorize).layer(routes),
+            stack: Gate::new(routes, clients.zip(authorize.as_ref())),
             slots: self.slots.clone(),
             draining: self.drain.listen(),
         };
         self.tasks.spawn(accepting.run());
         tracing::info!(listener = config.name, %address, cluster = config.cluster, routes = of_listener.len(), tls = tls.is_some(), "listening");
-        Ok((metrics, tls))
+        Ok(ListenerScrape {
+            metrics,
+            acceptor: tls.map(|tls| tls.acceptor),
+            authorize,
+        })
     }
 }
 
-fn acceptor(tls: &ListenerTls) -> Result<Acceptor, BoxError> {
-    let builder = Acceptor::builder(load_credentials(&tls.certificate)?)
-        .alpn(["h2", "http/1.1"])
-        .handshake_timeout(tls.handshake_timeout)
-        .max_handshakes(tls.max_handshakes);
-    let builder = match &tls.clients {
-        Some(clients) => builder.require_client(load_trust(&clients.trust)?),
-        None => builder.no_client_auth(),
-    };
-    Ok(builder.build()?)
+fn tls_of(listener: &str, tls: &ListenerTls, sources: &mut Sources) -> Result<Tls, BoxError> {
+    let source = sources.of(format!("listener {listener}"), tls.files())?;
+    let forwards = tls.clients.as_ref().is_some_and(|clients| clients.forward);
+    Ok(Tls {
+        acceptor: acceptor(tls, &source)?,
+        forwards_as: forwards.then_some(source),
+    })
 }
 
 fn bind_for(part: &str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -16,7 +16,12 @@ use support::{
     handshake, ping_pong,
 };
 use tokio::time::timeout;
-use tower_mtls::{Expected, MtlsLayer, accept::Acceptor, dev::Authority, error::Reason};
+use tower_mtls::{
+    Expected, MtlsLayer,
+    accept::Acceptor,
+    dev::Authority,
+    error::{Failure, Reason},
+};
 
 #[tokio::test]
 async fn a_change_is_seen_by_events() {
@@ -44,6 +49,21 @@ async fn a_change_is_seen_without_events() {
     folder.write(&folder.authority, "/two");
     rotated(&source).await;
     assert_eq!(id(&source).await, "spiffe://example.org/two");
+}
+
+#[tokio::test]
+async fn a_start_that_is_not_async_has_the_files_at_once_and_watches_them() {
+    let folder = Folder::new();
+    let files = folder.files().interval(DAY).build().unwrap();
+    let source = files.load_blocking().unwrap();
+    assert!(in_force(&source, "/one"));
+    folder.write(&folder.authority, "/two");
+    rotated(&source).await;
+    assert_eq!(id(&source).await, "spiffe://example.org/two");
+
+    fs::remove_file(folder.path.join(KEY)).unwrap();
+    let error = files.load_blocking().unwrap_err();
+    assert_eq!(error.failure(), Failure::Unreadable, "{error}");
 }
 
 #[tokio::test]

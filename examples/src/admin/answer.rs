@@ -1,6 +1,6 @@
 //! What each path answers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -116,7 +116,7 @@ impl Refused {
 async fn shown(admin: &Admin, path: &str) -> Answer {
     match path {
         "/live" => text(StatusCode::OK, "live"),
-        "/ready" => ready(&admin.clusters, admin.phase.phase()).await,
+        "/ready" => ready(admin).await,
         "/metrics" => metrics(&admin.scrape),
         "/clusters" => clusters(&admin.clusters),
         "/log-level" => log_level(telemetry::log_filter()),
@@ -124,11 +124,16 @@ async fn shown(admin: &Admin, path: &str) -> Answer {
     }
 }
 
-/// Ready while the process takes requests and each cluster has an endpoint for them.
-async fn ready(clusters: &[Arc<Cluster>], phase: Phase) -> Answer {
-    if phase > Phase::Running {
+/// Ready while the process takes requests, peers would accept us, and each cluster has an endpoint.
+async fn ready(admin: &Admin) -> Answer {
+    if admin.phase.phase() > Phase::Running {
         return text(StatusCode::SERVICE_UNAVAILABLE, "draining");
     }
+    if let Some(whose) = admin.sources.expired(SystemTime::now()) {
+        let reason = format!("the certificate of {whose} has expired");
+        return text(StatusCode::SERVICE_UNAVAILABLE, &reason);
+    }
+    let clusters = &admin.clusters;
     // At once: a probe has little time.
     let ready = join_all(clusters.iter().map(|cluster| cluster.is_ready())).await;
     match clusters.iter().zip(ready).find(|(_, ready)| !ready) {

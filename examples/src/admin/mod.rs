@@ -18,6 +18,7 @@ use tokio::{
 use self::seats::{Seat, Seats};
 use crate::{
     cluster::Cluster,
+    credentials::Sources,
     drain::{DrainRequest, Observed},
     listen::ACCEPT_REST,
     telemetry::Scrape,
@@ -30,6 +31,8 @@ pub struct Admin {
     pub scrape: Scrape,
     /// `/clusters`, and what `/ready` is about.
     pub clusters: Arc<[Arc<Cluster>]>,
+    /// Our own certificates, which `/ready` is about too.
+    pub sources: Sources,
     /// `/config`, as it is shown.
     pub config: String,
     /// The process's phase.

@@ -33,6 +33,9 @@ pub struct ConnectionStatus {
     /// How old the oldest connection is that takes requests, in milliseconds.
     #[serde(rename = "connection_age_ms", skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<f64>,
+    /// Who was met when it last connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// Connections tried.
     pub dials: u64,
     /// Those of them that failed.
@@ -48,6 +51,7 @@ impl ConnectionStatus {
             status.last_failure_ms_ago = Some(between(last.at, now));
         }
         status.open = log.open();
+        status.peer = log.peer().map(|peer| peer.to_string());
         status.dials = log.dials();
         status.dial_failures = log.failures();
         status

@@ -8,14 +8,14 @@ mod policy;
 mod retry;
 mod unlike;
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use http::Response;
 use tower_balance_p2c::{
     BalanceLayer, Classify, Ejection, Outcome, SlowStart,
     http::{AtEndOfBody, AtEndOfBodyBlaming, HttpClassify},
 };
-use tower_mtls::{Credentials, MtlsLayer, TrustBundle};
+use tower_mtls::{MtlsLayer, Source};
 use tower_reconnect::{Event, Observer, ReconnectLayer, exclusive::ExclusiveLayer};
 use tower_timeout_ewma::{
     AdaptiveTimeoutLayer, FromSent, OneKey, RequestLimit, Rules,
@@ -37,8 +37,8 @@ use super::{Ejections, Elsewhere, EndpointRequest, fate::NobodysFault};
 use crate::{
     BoxError,
     config::{
-        BalanceConfig, ClusterConfig, ClusterProtocol, EjectConfig, Expected, ReconnectConfig,
-        TimeoutConfig,
+        BalanceConfig, ClusterProtocol, EjectConfig, Expected, ReconnectConfig, TimeoutConfig,
+        UpstreamTls,
     },
     endpoint::{Ended, Unprocessed},
     http::refusal,
@@ -200,33 +200,40 @@ fn connections<T: ToString>(
         .observer(observer)
 }
 
-/// `[cluster.tls]`.
+/// `[cluster.tls]`, with what `source` has. A handshake is a part of connecting, for which there is `timeout`.
 pub fn mtls(
-    trust: TrustBundle,
-    credentials: Option<Credentials>,
-    expected: &Expected,
-    config: &ClusterConfig,
+    source: &Source,
+    tls: &UpstreamTls,
+    protocol: ClusterProtocol,
+    timeout: Duration,
 ) -> Result<MtlsLayer, tower_mtls::error::InvalidSetting> {
-    let expected = match expected {
+    let expected = match &tls.expected {
         Expected::Identities(ids) => tower_mtls::Expected::Spiffe(ids.clone()),
         Expected::TrustDomain => tower_mtls::Expected::TrustDomain,
         Expected::ServerName(name) => tower_mtls::Expected::ServerName(name.clone()),
     };
-    let alpn: &[&str] = match config.protocol {
+    let alpn: &[&str] = match protocol {
         ClusterProtocol::Http1 => &["http/1.1"],
         ClusterProtocol::Http2 => &["h2"],
         ClusterProtocol::Auto => &["h2", "http/1.1"],
         ClusterProtocol::Tcp => &[],
     };
-    let builder = MtlsLayer::builder(trust)
+    let builder = MtlsLayer::rotating(source)
         .expect(expected)
         .alpn(alpn.iter().copied())
-        .handshake_timeout(config.reconnect.connect_timeout);
-    match credentials {
-        Some(credentials) => builder.credentials(credentials).build(),
-        None => builder.build(),
+        .handshake_timeout(timeout.clamp(SHORTEST_HANDSHAKE, LONGEST_HANDSHAKE))
+        .clock_skew(tls.clock_skew)
+        .allow_tls12(tls.allow_tls12)
+        .end_connections(tls.end_connections);
+    match &tls.certificate {
+        Some(_) => builder.build(),
+        None => builder.anonymous().build(),
     }
 }
+
+/// What the layer takes.
+const SHORTEST_HANDSHAKE: Duration = Duration::from_millis(1);
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ mod retry_status;
 mod route;
 mod status;
 mod steer;
+mod tls_status;
 
 use std::{
     net::SocketAddr,
@@ -23,7 +24,7 @@ use http::Request;
 use tokio::time::interval;
 use tower_balance_p2c::Balance;
 use tower_layer::Layer;
-use tower_mtls::{Credentials, MtlsLayer, TrustBundle, error::CredentialsError};
+use tower_mtls::{MtlsLayer, Source};
 use tower_reconnect::State;
 use tower_retry_budget::{RetryStats, hedge::HedgeStats, http::ReplayBody};
 use tower_timeout_ewma::deadline::Deadlines;
@@ -38,6 +39,7 @@ pub use self::{
     route::{Noted, NotedFuture, RouteDeadline},
     status::{ClusterStatus, RouteLimit},
     steer::{Elsewhere, Sent},
+    tls_status::TlsStatus,
 };
 use self::{
     endpoints::{Connections, Maker, discover},
@@ -47,10 +49,8 @@ pub(crate) use self::{retries::Retries, retry_status::refused};
 use crate::{
     BoxError,
     cluster::layers::{AtEnd, BlameEndpoint, HttpHedgeLayer, HttpTimeoutLayer},
-    config::{
-        CertificateFiles, ClusterConfig, ClusterProtocol, ForwardConfig, RetryConfig,
-        TimeoutConfig, TrustFiles,
-    },
+    config::{ClusterConfig, ClusterProtocol, ForwardConfig, RetryConfig, TimeoutConfig},
+    credentials::Sources,
     endpoint::{EndpointSettings, ResendLayer, connector},
     http::body::ClientBody,
     telemetry::UpstreamMetrics,
@@ -73,7 +73,7 @@ pub type Stack = Deadlines<Noted<Retrying>, RouteDeadline>;
 #[derive(Debug)]
 pub struct Cluster {
     name: Arc<str>,
-    cleartext: bool,
+    tls: Option<Tls>,
     balance: Balanced,
     ejections: Ejections,
     resend: ResendLayer,
@@ -92,6 +92,13 @@ pub struct Cluster {
     routes: Mutex<Vec<RouteParts>>,
 }
 
+/// TLS with a cluster's endpoints.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    pub(crate) layer: MtlsLayer,
+    source: Source,
+}
+
 /// What a route has for itself, for the status.
 #[derive(Debug)]
 struct RouteParts {
@@ -108,8 +115,8 @@ impl Cluster {
     /// # Errors
     ///
     /// Credentials that cannot be read, or a setting that a layer refuses.
-    pub fn start(config: &ClusterConfig) -> Result<Self, BoxError> {
-        let tls = load_tls(config)?;
+    pub fn start(config: &ClusterConfig, sources: &mut Sources) -> Result<Self, BoxError> {
+        let tls = load_tls(config, sources)?;
         let timeout = config.timeout.as_ref();
         let timeout = timeout.map(|timeout| layers::timeout(timeout, false));
         let timeout = timeout.transpose()?;
@@ -118,7 +125,10 @@ impl Cluster {
         let (connections, upstream) = (Connections::default(), UpstreamMetrics::default());
         let maker = Maker {
             settings: EndpointSettings {
-                connector: connector(config.reconnect.keepalive, tls.as_ref()),
+                connector: connector(
+                    config.reconnect.keepalive,
+                    tls.as_ref().map(|tls| &tls.layer),
+                ),
                 protocol: config.protocol,
                 timeout: timeout.clone(),
                 reconnect: config.reconnect,
@@ -136,7 +146,7 @@ impl Cluster {
         };
         Ok(Self {
             name: config.name.as_str().into(),
-            cleartext: tls.is_none(),
+            tls,
             balance: balance.layer(discover(config, maker)),
             ejections,
             resend: ResendLayer::new(config.reconnect.connect_timeout),
@@ -274,32 +284,17 @@ fn common_of<'a>(common: &'a OnceLock<Common>, config: &RetryConfig) -> Result<&
 }
 
 /// Reads a cluster's keys, where it has TLS.
-pub(crate) fn load_tls(config: &ClusterConfig) -> Result<Option<MtlsLayer>, BoxError> {
+pub(crate) fn load_tls(
+    config: &ClusterConfig,
+    sources: &mut Sources,
+) -> Result<Option<Tls>, BoxError> {
     let Some(tls) = &config.tls else {
         return Ok(None);
     };
-    let trust = load_trust(&tls.trust)?;
-    let credentials = tls.certificate.as_ref().map(load_credentials).transpose()?;
-    Ok(Some(layers::mtls(
-        trust,
-        credentials,
-        &tls.expected,
-        config,
-    )?))
-}
-
-/// Reads a certificate and its key.
-pub(crate) fn load_credentials(files: &CertificateFiles) -> Result<Credentials, CredentialsError> {
-    Credentials::from_files(&files.certificate, &files.private_key)
-}
-
-/// Reads a trust bundle.
-pub(crate) fn load_trust(files: &TrustFiles) -> Result<TrustBundle, CredentialsError> {
-    let bundle = TrustBundle::from_file(&files.bundle)?;
-    Ok(match &files.trust_domain {
-        Some(domain) => bundle.with_trust_domain(domain.clone()),
-        None => bundle,
-    })
+    let source = sources.of(format!("cluster {}", config.name), tls.files())?;
+    let timeout = config.reconnect.connect_timeout;
+    let layer = layers::mtls(&source, tls, config.protocol, timeout)?;
+    Ok(Some(Tls { layer, source }))
 }
 
 /// How long [`Cluster::is_ready`] waits, in all half a second: probes have little time.

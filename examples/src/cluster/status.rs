@@ -9,6 +9,7 @@ use super::{
     endpoint_status::EndpointStatus,
     layers::SentAgain,
     retry_status::{BudgetStatus, HedgeStatus, MemoryStatus, ThrottleStatus, refused},
+    tls_status::TlsStatus,
 };
 
 /// What a cluster is doing at one moment.
@@ -18,6 +19,8 @@ pub struct ClusterStatus {
     pub name: String,
     /// Whether it carries cleartext.
     pub cleartext: bool,
+    /// Who we are to its endpoints, and what became of handshakes with them; `None`: cleartext.
+    pub tls: Option<TlsStatus>,
     /// Endpoints that are configured, in this process's subset or not.
     pub known: usize,
     /// Endpoints with a connection that takes requests, ejected or not.
@@ -89,7 +92,8 @@ impl ClusterStatus {
         let throttle = common.and_then(|common| common.throttle.as_ref());
         Self {
             name: cluster.name.to_string(),
-            cleartext: cluster.cleartext,
+            cleartext: cluster.tls.is_none(),
+            tls: cluster.tls.as_ref().map(TlsStatus::of),
             known: cluster.known,
             ready: endpoints.iter().filter(|endpoint| endpoint.ready).count(),
             ejected: balance.ejected,

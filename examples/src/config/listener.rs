@@ -1,14 +1,15 @@
-use std::{collections::HashSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::HashSet, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
-use tower_mtls::{TrustDomain, authorize::AllowList};
 
 use super::{
-    IdentityFile, Span,
+    Span,
     error::{At, Problem},
+    identity::Identity,
+    listener_tls::{ListenerTls, TlsFile},
     show,
-    tls::{CertificateFiles, Switch, TrustFiles, certificate_files},
-    value::{self, NotYet},
+    tls::Switch,
+    value,
 };
 
 /// One `[[listener]]`.
@@ -25,32 +26,6 @@ pub struct ListenerConfig {
     pub tls: Option<ListenerTls>,
 }
 
-/// `[listener.tls]`, or what `[identity]` makes of it.
-#[derive(Clone, Debug, Serialize)]
-pub struct ListenerTls {
-    /// Who we are.
-    #[serde(flatten)]
-    pub certificate: CertificateFiles,
-    /// Who may come in; `None`: no client certificate is asked for.
-    #[serde(flatten)]
-    pub clients: Option<Clients>,
-    /// From accept to the end of the handshake.
-    pub handshake_timeout: Duration,
-    /// Handshakes in progress at once.
-    pub max_handshakes: usize,
-}
-
-/// Who may send requests to a listener.
-#[derive(Clone, Debug)]
-pub struct Clients {
-    /// Who issues their certificates.
-    pub trust: TrustFiles,
-    /// Which of them are let in.
-    pub allow: AllowList,
-    /// The same as written; empty: any verified identity.
-    pub allowed: Vec<String>,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListenerFile {
@@ -60,31 +35,6 @@ pub(super) struct ListenerFile {
     protocol: Option<Span<String>>,
     cluster: Option<Span<String>>,
     tls: Option<Span<Switch<TlsFile>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsFile {
-    certificate: Option<PathBuf>,
-    private_key: Option<PathBuf>,
-    client_ca: Option<PathBuf>,
-    #[serde(default, deserialize_with = "value::some_parsed")]
-    trust_domain: Option<TrustDomain>,
-    allow: Option<Span<Vec<String>>>,
-    #[serde(default)]
-    allow_any: bool,
-    #[serde(rename = "crl")]
-    _crl: Option<NotYet>,
-    #[serde(
-        default = "default_handshake_timeout",
-        deserialize_with = "value::positive_duration"
-    )]
-    handshake_timeout: Duration,
-    #[serde(
-        default = "default_max_handshakes",
-        deserialize_with = "value::positive"
-    )]
-    max_handshakes: usize,
 }
 
 impl ListenerFile {
@@ -104,7 +54,7 @@ impl ListenerFile {
         }
     }
 
-    pub(super) fn check(self, identity: Option<&IdentityFile>) -> Result<ListenerConfig, Problem> {
+    pub(super) fn check(self, identity: Option<&Identity>) -> Result<ListenerConfig, Problem> {
         if let Some(protocol) = &self.protocol {
             check_protocol(protocol)?;
         }
@@ -124,61 +74,6 @@ impl ListenerFile {
             cluster: self.cluster.map(Span::into_inner),
             tls,
         })
-    }
-}
-
-impl TlsFile {
-    fn check(
-        self,
-        table: &Span<()>,
-        identity: Option<&IdentityFile>,
-    ) -> Result<ListenerTls, Problem> {
-        let trust = match self.client_ca {
-            Some(bundle) => Some(TrustFiles {
-                bundle,
-                trust_domain: self.trust_domain,
-            }),
-            None if self.trust_domain.is_some() && identity.is_none() => {
-                return Err(table.problem(
-                    "trust_domain needs client_ca = \"ca.pem\": whose certificates are meant?",
-                ));
-            }
-            None => identity.map(TrustFiles::from_identity),
-        };
-        let allowed = self.allow.as_ref().map(|list| list.get_ref().clone());
-        let allowed = allowed.unwrap_or_default();
-        let allow = check_allow(self.allow, self.allow_any, trust.is_some(), table)?;
-        Ok(ListenerTls {
-            certificate: certificate_files(self.certificate, self.private_key, identity, table)?
-                .ok_or_else(|| table.problem("a TLS listener needs certificate = \"server.pem\" and private_key = \"server.key\""))?,
-            clients: trust.zip(allow).map(|(trust, allow)| Clients { trust, allow, allowed }),
-            handshake_timeout: self.handshake_timeout,
-            max_handshakes: self.max_handshakes,
-        })
-    }
-}
-
-impl ListenerTls {
-    /// Mutual TLS with every workload of our own trust domain.
-    fn from_identity(identity: &IdentityFile) -> Self {
-        Self {
-            certificate: CertificateFiles::from_identity(identity),
-            clients: Some(Clients {
-                trust: TrustFiles::from_identity(identity),
-                allow: AllowList::any_verified(),
-                allowed: Vec::new(),
-            }),
-            handshake_timeout: default_handshake_timeout(),
-            max_handshakes: default_max_handshakes(),
-        }
-    }
-
-    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let trust = self
-            .clients
-            .as_mut()
-            .map(|clients| &mut clients.trust.bundle);
-        self.certificate.paths().chain(trust)
     }
 }
 
@@ -218,36 +113,4 @@ fn check_protocol(protocol: &Span<String>) -> Result<(), Problem> {
         ))),
         other => Err(protocol.problem(format!("no protocol is named `{other}`: write \"http\""))),
     }
-}
-
-fn check_allow(
-    allow: Option<Span<Vec<String>>>,
-    any: bool,
-    client_certificates: bool,
-    table: &Span<()>,
-) -> Result<Option<AllowList>, Problem> {
-    match (allow, any, client_certificates) {
-        (None, false, false) => Ok(None),
-        (Some(_), _, false) | (None, true, false) => Err(table.problem(
-            "allow and allow_any need client_ca = \"ca.pem\": without it no client shows an identity",
-        )),
-        (Some(list), true, true) => {
-            Err(list.problem("allow and allow_any = true contradict each other: remove one"))
-        }
-        (None, true, true) => Ok(Some(AllowList::any_verified())),
-        (None, false, true) => Err(table.problem(
-            "nobody is allowed: write allow = [\"spiffe://example.org/frontend\"] or allow_any = true",
-        )),
-        (Some(list), false, true) => AllowList::parse(list.get_ref())
-            .map(Some)
-            .map_err(|error| list.problem(error.to_string())),
-    }
-}
-
-fn default_handshake_timeout() -> Duration {
-    Duration::from_secs(10)
-}
-
-fn default_max_handshakes() -> usize {
-    256
 }

@@ -6,13 +6,16 @@
 
 mod cluster;
 mod error;
+mod identity;
 mod limits;
 mod listener;
+mod listener_tls;
 mod place;
 mod route;
 mod route_retry;
 mod route_shown;
 mod show;
+mod show_tls;
 mod tls;
 mod trust;
 mod value;
@@ -31,9 +34,9 @@ use serde::{Deserialize, Serialize};
 use self::{
     cluster::ClusterFile,
     error::{At, Problem},
+    identity::IdentityFile,
     listener::ListenerFile,
     route::RouteFile,
-    value::NotYet,
 };
 pub use self::{
     cluster::{
@@ -43,9 +46,10 @@ pub use self::{
     },
     error::ConfigError,
     limits::Limits,
-    listener::{Clients, ListenerConfig, ListenerTls},
+    listener::ListenerConfig,
+    listener_tls::{ClientCertificate, Clients, ListenerTls},
     route::{Action, ForwardConfig, RouteConfig},
-    tls::{CertificateFiles, TrustFiles},
+    tls::{CertificateFiles, CredentialFiles, CrlUnknown, TrustFiles},
     trust::{Nets, TrustConfig},
     value::{Size, Span},
 };
@@ -115,19 +119,6 @@ struct File {
 struct AdminFile {
     #[serde(deserialize_with = "value::address")]
     listen: SocketAddr,
-}
-
-/// `[identity]`: what every listener and cluster uses that says nothing of its own.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdentityFile {
-    certificate: std::path::PathBuf,
-    private_key: std::path::PathBuf,
-    trust_bundle: std::path::PathBuf,
-    #[serde(deserialize_with = "value::parsed")]
-    trust_domain: tower_mtls::TrustDomain,
-    #[serde(rename = "spiffe")]
-    _spiffe: Option<NotYet>,
 }
 
 impl Config {
@@ -221,7 +212,8 @@ impl File {
             listener.check_cluster(&names, self.routes.iter().any(is_its))?;
             listener_names.insert(listener.name.get_ref().as_str());
         }
-        let identity = self.identity.as_ref();
+        let identity = self.identity.map(IdentityFile::check).transpose()?;
+        let identity = identity.as_ref();
         let clusters = check_all(self.clusters, |cluster| cluster.check(identity))?;
         let routes = route::check_routes(self.routes, &listener_names, &clusters)?;
         Ok(Config {

@@ -6,11 +6,11 @@
 use std::{fmt::Display, net::SocketAddr, path::Path};
 
 use http::StatusCode;
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use tower_retry_budget::http::GrpcCode;
 
-use super::{Clients, Config, Expected, Size, TrustFiles, UpstreamTls};
+use super::{Config, Size};
 
 impl Config {
     /// What runs, defaults filled in, with the names of the file and values that could be written
@@ -110,51 +110,6 @@ impl Serialize for Size {
             Some((unit, name)) => to.collect_str(&format_args!("{}{name}", bytes / unit)),
             None => to.serialize_u64(bytes),
         }
-    }
-}
-
-impl Serialize for Clients {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(None)?;
-        trust(&mut map, "client_ca", &self.trust)?;
-        if self.allowed.is_empty() {
-            map.serialize_entry("allow_any", &true)?;
-        } else {
-            map.serialize_entry("allow", &self.allowed)?;
-            map.serialize_entry("allow_any", &false)?;
-        }
-        map.end()
-    }
-}
-
-impl Serialize for UpstreamTls {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(None)?;
-        if let Some(files) = &self.certificate {
-            let certificate = files.certificate.display().to_string();
-            map.serialize_entry("certificate", &certificate)?;
-        }
-        trust(&mut map, "ca", &self.trust)?;
-        match &self.expected {
-            Expected::Identities(ids) => {
-                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                map.serialize_entry("identity", &ids)?;
-            }
-            Expected::ServerName(name) => {
-                map.serialize_entry("server_name", &name.to_string())?;
-            }
-            Expected::TrustDomain => {}
-        }
-        map.end()
-    }
-}
-
-/// The bundle, under the name that it has there, and the trust domain.
-fn trust<M: SerializeMap>(map: &mut M, bundle: &str, trust: &TrustFiles) -> Result<(), M::Error> {
-    map.serialize_entry(bundle, &trust.bundle.display().to_string())?;
-    match &trust.trust_domain {
-        Some(domain) => map.serialize_entry("trust_domain", &domain.to_string()),
-        None => Ok(()),
     }
 }
 

@@ -8,14 +8,18 @@ use serde::{
 };
 use tower_mtls::TrustDomain;
 
+pub(super) use self::trust_keys::{Federated, Files, TrustKeys};
 use super::{
-    IdentityFile, Span,
+    Span,
     error::{At, Problem},
+    identity::Identity,
     show,
 };
 
+mod trust_keys;
+
 /// Our own certificate and its key, both PEM.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct CertificateFiles {
     /// The chain, leaf first.
     #[serde(serialize_with = "show::path")]
@@ -26,12 +30,38 @@ pub struct CertificateFiles {
 }
 
 /// Whose certificates we accept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrustFiles {
     /// The roots, PEM.
     pub bundle: PathBuf,
     /// Present: SPIFFE rules apply to the peer.
     pub trust_domain: Option<TrustDomain>,
+    /// The roots of other trust domains, in the order of their names.
+    pub federated: Vec<(TrustDomain, PathBuf)>,
+    /// Revocation lists, PEM or DER.
+    pub crl: Vec<PathBuf>,
+    /// What becomes of a certificate that no list tells about, where there are lists.
+    pub crl_unknown_status: CrlUnknown,
+}
+
+/// What becomes of a certificate that no current list of its issuer tells about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CrlUnknown {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is accepted.
+    Accept,
+}
+
+/// All files that one handshake is made of: they are watched together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CredentialFiles {
+    /// Who we are; `None`: nobody that the peer asks for.
+    pub certificate: Option<CertificateFiles>,
+    /// Who vouches for peers; `None`: they are not asked.
+    pub trust: Option<TrustFiles>,
 }
 
 /// `tls = "off"`, or a table.
@@ -41,24 +71,32 @@ pub(super) enum Switch<T> {
 }
 
 impl CertificateFiles {
-    pub(super) fn from_identity(identity: &IdentityFile) -> Self {
-        Self {
-            certificate: identity.certificate.clone(),
-            private_key: identity.private_key.clone(),
-        }
-    }
-
     pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         [&mut self.certificate, &mut self.private_key].into_iter()
     }
 }
 
 impl TrustFiles {
-    pub(super) fn from_identity(identity: &IdentityFile) -> Self {
+    pub(super) fn new(bundle: PathBuf, trust_domain: Option<TrustDomain>) -> Self {
         Self {
-            bundle: identity.trust_bundle.clone(),
-            trust_domain: Some(identity.trust_domain.clone()),
+            bundle,
+            trust_domain,
+            federated: Vec::new(),
+            crl: Vec::new(),
+            crl_unknown_status: CrlUnknown::default(),
         }
+    }
+
+    /// Whether there is a bundle for the peers of a trust domain.
+    pub(super) fn knows(&self, domain: &TrustDomain) -> bool {
+        let mut federated = self.federated.iter();
+        self.trust_domain.as_ref() == Some(domain) || federated.any(|(known, _)| known == domain)
+    }
+
+    pub(super) fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let federated = self.federated.iter_mut().map(|(_, bundle)| bundle);
+        let all = [&mut self.bundle].into_iter().chain(federated);
+        all.chain(&mut self.crl)
     }
 }
 
@@ -66,7 +104,7 @@ impl TrustFiles {
 pub(super) fn certificate_files(
     certificate: Option<PathBuf>,
     private_key: Option<PathBuf>,
-    identity: Option<&IdentityFile>,
+    identity: Option<&Identity>,
     table: &Span<()>,
 ) -> Result<Option<CertificateFiles>, Problem> {
     match (certificate, private_key) {
@@ -74,7 +112,7 @@ pub(super) fn certificate_files(
             certificate,
             private_key,
         })),
-        (None, None) => Ok(identity.map(CertificateFiles::from_identity)),
+        (None, None) => Ok(identity.map(|identity| identity.certificate.clone())),
         (Some(_), None) => {
             Err(table.problem("certificate needs its private_key = \"….key\" beside it"))
         }

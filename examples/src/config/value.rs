@@ -273,7 +273,7 @@ where
 }
 
 /// Reads a `T`, or says what was expected in the user's words.
-fn expect<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(super) fn expect<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
     expected: &str,
 ) -> Result<T, D::Error> {

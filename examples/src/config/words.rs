@@ -122,4 +122,4 @@ fn is_of_a_key(c: char) -> bool {
 }
 
 /// Known, and refused: no advice to give.
-const UNSUPPORTED: &[&str] = &["discovery", "crl", "spiffe", "tcp"];
+const UNSUPPORTED: &[&str] = &["discovery", "spiffe", "tcp"];

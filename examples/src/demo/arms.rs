@@ -28,6 +28,7 @@ use crate::{
     BoxError,
     cluster::load_tls,
     config::{ClusterConfig, Config},
+    credentials::Sources,
     endpoint::{Endpoint, EndpointBody, EndpointSettings, Resend, ResendLayer, connector},
     telemetry::UpstreamMetrics,
 };
@@ -65,9 +66,12 @@ type TowerStack =
 /// Connects to each upstream of the demo's one cluster.
 pub(super) fn endpoints(config: &Config) -> Result<Endpoints, BoxError> {
     let cluster: &ClusterConfig = config.clusters.first().ok_or("the demo has a cluster")?;
-    let tls = load_tls(cluster)?;
+    let tls = load_tls(cluster, &mut Sources::default())?;
     let settings = EndpointSettings {
-        connector: connector(cluster.reconnect.keepalive, tls.as_ref()),
+        connector: connector(
+            cluster.reconnect.keepalive,
+            tls.as_ref().map(|tls| &tls.layer),
+        ),
         protocol: cluster.protocol,
         timeout: None,
         reconnect: cluster.reconnect,

@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 use tower_layer::Layer;
-use tower_mtls::{Mtls, MtlsLayer, MtlsStream};
+use tower_mtls::{Mtls, MtlsLayer, MtlsStream, PeerIdentity};
 use tower_service::Service;
 
 use super::log::Opened;
@@ -130,6 +130,14 @@ impl Io {
     /// Whether TLS chose HTTP/2.
     pub fn is_http2(&self) -> bool {
         matches!(&self.stream, Stream::Tls(tls) if tls.alpn() == Some(b"h2"))
+    }
+
+    /// Whom TLS has verified.
+    pub fn peer(&self) -> Option<&PeerIdentity> {
+        match &self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls.peer(),
+        }
     }
 
     /// Whether the bytes are encrypted.

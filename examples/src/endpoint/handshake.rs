@@ -15,6 +15,7 @@ use http::uri::Scheme;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tower_layer::Layer;
+use tower_mtls::PeerIdentity;
 use tower_service::Service;
 
 use super::{
@@ -162,18 +163,24 @@ impl Dialer {
         let mut connector = self.connector.clone();
         std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
         let io = connector.call(self.address).await?;
-        Ok(io.counted(self.log.opened()))
+        let opened = self.log.opened(io.peer());
+        Ok(io.counted(opened))
     }
 }
 
-/// A connection's two ends: one sends requests, the other moves bytes.
-pub(super) type Http1Parts<B> = (http1::SendRequest<B>, http1::Connection<TokioIo<Io>, B>);
+/// A connection's two ends, one that sends requests and one that moves bytes, and its peer.
+pub(super) type Http1Parts<B> = (
+    http1::SendRequest<B>,
+    http1::Connection<TokioIo<Io>, B>,
+    Option<PeerIdentity>,
+);
 
 async fn http1_handshake<B: RequestBody>(io: Io) -> Result<Http1Parts<B>, BoxError> {
-    Ok(http1::Builder::new()
-        .max_buf_size(BUFFER)
-        .handshake(TokioIo::new(io))
-        .await?)
+    let peer = io.peer().cloned();
+    let mut http1 = http1::Builder::new();
+    http1.max_buf_size(BUFFER);
+    let (sender, connection) = http1.handshake(TokioIo::new(io)).await?;
+    Ok((sender, connection, peer))
 }
 
 impl BadHttp {

@@ -32,6 +32,7 @@ use super::{
     dials::{Dials, Gate, Held, MayEnd},
     ended::{Ended, Unsent},
     handshake::Dialer,
+    met::note_met,
     queue::NoFreeConnection,
     timeout::note_sent,
     unprocessed::Unprocessed,
@@ -131,6 +132,7 @@ impl<B: RequestBody> Http2<B> {
         };
         for_http2(&mut request, self.shared.scheme.clone());
         note_sent(&request);
+        note_met(&request, stream.peer());
         let sending = sender.try_send_request(request);
         drop(sender);
         match sending.await {

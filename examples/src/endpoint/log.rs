@@ -9,8 +9,10 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tower_mtls::PeerIdentity;
 use tower_reconnect::{Event, Observer};
 
+use super::Met;
 use crate::telemetry::{DialResult, UpstreamMetrics};
 
 /// What has happened to one endpoint's connections, whichever layer dialled them; clones share it.
@@ -20,6 +22,7 @@ pub struct ConnectionLog(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     metrics: UpstreamMetrics,
+    met: Met,
     dials: AtomicU64,
     failures: AtomicU64,
     opened: AtomicU64,
@@ -74,8 +77,14 @@ impl ConnectionLog {
         self.last().clone()
     }
 
-    /// Counts a connection as open.
-    pub(super) fn opened(&self) -> Opened {
+    /// Who was met when it last connected.
+    pub fn peer(&self) -> Option<PeerIdentity> {
+        self.0.met.peer()
+    }
+
+    /// Counts a connection to this peer as open.
+    pub(super) fn opened(&self, peer: Option<&PeerIdentity>) -> Opened {
+        self.0.met.note(peer);
         self.0.opened.fetch_add(1, Relaxed);
         Opened {
             log: self.clone(),

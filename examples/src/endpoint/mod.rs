@@ -12,6 +12,7 @@ mod http2;
 mod idle_limit;
 mod link;
 mod log;
+mod met;
 mod queue;
 mod resend;
 mod timeout;
@@ -37,6 +38,7 @@ pub use self::{
     http2::Http2,
     link::Link,
     log::{ConnectionLog, Failure},
+    met::Met,
     queue::{NoFreeConnection, TooManyPending},
     resend::{Resend, ResendFuture, ResendLayer},
     timeout::{RouteTimeout, TimeoutOf},

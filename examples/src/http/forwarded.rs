@@ -7,7 +7,12 @@ use http::{
     header::{self, Entry},
 };
 
-use super::DeadlineTrusted;
+use tower_mtls::{PeerIdentity, SpiffeId};
+
+use super::{
+    DeadlineTrusted,
+    client_certificate::{CLIENT_CERTIFICATE, describe},
+};
 use crate::config::{Nets, TrustConfig};
 
 /// Who sends the requests of one connection, and what endpoints are told about it.
@@ -19,6 +24,8 @@ pub struct Client {
     forwarded: HeaderValue,
     forwarded_for: HeaderValue,
     proto: HeaderValue,
+    /// Where endpoints are to be told of it.
+    certificate: Option<HeaderValue>,
     may_forward: bool,
     may_lengthen: bool,
 }
@@ -46,8 +53,18 @@ impl Client {
             forwarded: value(node),
             forwarded_for: value(address.ip().to_string()),
             proto: HeaderValue::from_static(proto),
+            certificate: None,
             may_forward: believed(&trust.forwarded),
             may_lengthen: believed(&trust.deadline),
+        }
+    }
+
+    /// The same, whose endpoints are told of the certificate that it has shown us, who are `own`.
+    #[must_use]
+    pub fn with_certificate(&self, peer: &PeerIdentity, own: Option<&SpiffeId>) -> Self {
+        Self {
+            certificate: describe(peer, own),
+            ..self.clone()
         }
     }
 
@@ -60,8 +77,13 @@ impl Client {
     pub fn introduce<B>(&self, request: &mut Request<B>) {
         let version = request.version();
         let headers = request.headers_mut();
-        if !self.may_forward {
-            remove_claims(headers);
+        match self.may_forward {
+            // Of the certificate nobody's word counts: what we have not verified is not told.
+            true => drop(headers.remove(CLIENT_CERTIFICATE)),
+            false => remove_claims(headers),
+        }
+        if let Some(certificate) = &self.certificate {
+            headers.insert(CLIENT_CERTIFICATE, certificate.clone());
         }
         append(headers, header::FORWARDED, &self.forwarded);
         append(headers, FORWARDED_FOR, &self.forwarded_for);

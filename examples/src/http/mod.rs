@@ -4,6 +4,7 @@
 use ::http::{HeaderMap, HeaderName};
 
 pub mod body;
+mod client_certificate;
 pub mod forward;
 pub mod forwarded;
 pub mod interim;

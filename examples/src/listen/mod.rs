@@ -12,7 +12,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tower::ServiceExt;
-use tower_mtls::accept::Acceptor;
+use tower_mtls::{Credentials, Source, accept::Acceptor, source::Snapshot};
 
 use self::proxy_protocol::{Refused, announced};
 use crate::{
@@ -48,7 +48,7 @@ pub struct Accepting<S> {
     /// Where they come in.
     pub socket: TcpListener,
     /// TLS, or `None` for cleartext.
-    pub tls: Option<Acceptor>,
+    pub tls: Option<Tls>,
     /// What connections share.
     pub door: Arc<Door>,
     /// Where requests go.
@@ -59,6 +59,15 @@ pub struct Accepting<S> {
     pub slots: Arc<Semaphore>,
     /// The process's phase.
     pub draining: Draining,
+}
+
+/// TLS with clients.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// What verifies them.
+    pub acceptor: Acceptor,
+    /// Where endpoints are to be told of their certificates: who we are.
+    pub forwards_as: Option<Source>,
 }
 
 impl<S: RequestStack> Accepting<S> {
@@ -194,14 +203,23 @@ async fn serve_tls<S: RequestStack>(
     door: Arc<Door>,
     stream: TcpStream,
     client: Arc<Client>,
-    tls: Acceptor,
+    tls: Tls,
     stack: S,
     draining: Draining,
 ) {
-    match Box::pin(tls.oneshot(stream)).await {
+    match Box::pin(tls.acceptor.oneshot(stream)).await {
         Ok(stream) => {
             let stream = Box::new(stream);
             let peer = stream.peer().cloned();
+            let client = match (&peer, &tls.forwards_as) {
+                (Some(peer), Some(own)) => {
+                    let own = own.snapshot();
+                    let own = own.as_ref().and_then(Snapshot::credentials);
+                    let own = own.and_then(Credentials::spiffe_id);
+                    Arc::new(client.with_certificate(peer, own))
+                }
+                _ => client,
+            };
             let is_http2 = stream.alpn().map(|protocol| protocol == b"h2");
             server::serve(
                 door.clone(),

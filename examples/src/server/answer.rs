@@ -125,8 +125,9 @@ fn prepare<B>(
     if let Some(fate) = body.fate() {
         parts.extensions.insert(fate);
     }
-    if let Some(sent) = exchange.sent() {
+    if let Some((sent, met)) = exchange.sent() {
         parts.extensions.insert(sent);
+        parts.extensions.insert(met);
     }
     let mut request = Request::from_parts(parts, body);
     if let Some(interim) = interim {

@@ -21,6 +21,7 @@ use super::{Door, activity::InUse};
 use crate::{
     BoxError,
     cluster::Sent,
+    endpoint::Met,
     http::{body::ResponseBody, refusal::Refusal},
     telemetry::{Ending, ListenerMetrics},
 };
@@ -45,6 +46,7 @@ struct LogLine {
     peer: Option<PeerIdentity>,
     status: Option<StatusCode>,
     sent: Sent,
+    met: Met,
 }
 
 pin_project! {
@@ -76,6 +78,7 @@ impl Exchange {
                 peer: peer.cloned(),
                 status: None,
                 sent: Sent::new(),
+                met: Met::default(),
             })
         });
         door.metrics.request_began();
@@ -89,9 +92,12 @@ impl Exchange {
         }
     }
 
-    /// Where the endpoints are to be noted that the request is sent to, if anybody wants to know.
-    pub(super) fn sent(&self) -> Option<Sent> {
-        self.log.as_ref().map(|log| log.sent.clone())
+    /// Where the endpoints are to be noted that the request is sent to, and who is met there, if anybody
+    /// wants to know.
+    pub(super) fn sent(&self) -> Option<(Sent, Met)> {
+        self.log
+            .as_ref()
+            .map(|log| (log.sent.clone(), log.met.clone()))
     }
 
     /// Whether as many as `limit` requests were in flight before this one.
@@ -167,6 +173,7 @@ impl Drop for Exchange {
                 client = %log.client,
                 peer = log.peer.as_ref().map(tracing::field::display),
                 endpoint = endpoints.last().map(tracing::field::display),
+                endpoint_peer = log.met.peer().as_ref().map(tracing::field::display),
                 attempts = endpoints.len(),
                 duration_ms = duration.as_secs_f64() * 1e3,
                 ending = self.ending.as_str(),

@@ -1,6 +1,7 @@
 //! From counters to OpenMetrics, when somebody asks.
 
 mod clusters;
+mod credentials;
 mod endpoints;
 mod listeners;
 mod retries;
@@ -17,24 +18,37 @@ use prometheus_client::{
 use tower_mtls::accept::Acceptor;
 
 use super::{histogram::Reading, listener::ListenerMetrics};
-use crate::cluster::Cluster;
+use crate::{authorize::AuthorizeClients, cluster::Cluster, credentials::Sources};
 
 /// Everything that `/metrics` shows.
 #[derive(Clone, Debug)]
 pub struct Scrape {
     listeners: Arc<[ListenerScrape]>,
     clusters: Arc<[Arc<Cluster>]>,
+    sources: Sources,
 }
 
-/// A listener's numbers, and those of its TLS where it has any.
-pub(crate) type ListenerScrape = (Arc<ListenerMetrics>, Option<Acceptor>);
+/// A listener's numbers.
+#[derive(Debug)]
+pub(crate) struct ListenerScrape {
+    pub(crate) metrics: Arc<ListenerMetrics>,
+    /// Where it has TLS.
+    pub(crate) acceptor: Option<Acceptor>,
+    /// Where clients have identities.
+    pub(crate) authorize: Option<AuthorizeClients>,
+}
 
 impl Scrape {
-    /// Of the listeners and clusters of one proxy.
-    pub(crate) fn new(listeners: Vec<ListenerScrape>, clusters: Arc<[Arc<Cluster>]>) -> Self {
+    /// Of the listeners, clusters and certificates of one proxy.
+    pub(crate) fn new(
+        listeners: Vec<ListenerScrape>,
+        clusters: Arc<[Arc<Cluster>]>,
+        sources: Sources,
+    ) -> Self {
         Self {
             listeners: listeners.into(),
             clusters,
+            sources,
         }
     }
 
@@ -63,7 +77,9 @@ impl Collector for Scrape {
             .collect();
         families.clusters(&clusters)?;
         families.upstreams(&self.clusters)?;
-        families.endpoints(&clusters)
+        families.endpoints(&clusters)?;
+        families.credentials(&self.sources)?;
+        families.identities(&self.listeners, &clusters)
     }
 }
 

@@ -5,6 +5,7 @@ mod bad_balance;
 mod bad_reconnect;
 mod bad_retry;
 mod bad_routes;
+mod bad_tls;
 
 use std::path::Path;
 
@@ -174,6 +175,7 @@ fn all() -> impl Iterator<Item = &'static Bad> {
         bad_reconnect::BAD,
         bad_retry::BAD,
         bad_routes::BAD,
+        bad_tls::BAD,
     ];
     tables.into_iter().flatten()
 }

@@ -9,6 +9,7 @@ mod support;
 #[path = "../http/raw.rs"]
 mod raw;
 
+mod access;
 mod balance_over_reconnect;
 mod config;
 mod demo;
@@ -20,6 +21,8 @@ mod help;
 mod identity;
 mod limits;
 mod operate;
+mod rotation;
 mod shown;
 mod start;
 mod ten_minutes;
+mod verification;

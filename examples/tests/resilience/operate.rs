@@ -103,7 +103,14 @@ async fn the_logs_filter_changes_while_it_runs() {
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         sorted(&before),
-        ["access=off", "h2=error", "info", "tower_mtls=error"]
+        [
+            "access=off",
+            "h2=error",
+            "info",
+            "tower_mtls::connections=info",
+            "tower_mtls::source=info",
+            "tower_mtls=error"
+        ]
     );
     stage.request("/unseen").await;
 

@@ -1,6 +1,10 @@
 //! What cannot start says why in one line, and by its exit code.
 
-use std::{net::TcpListener, path::Path};
+use std::{
+    net::TcpListener,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use examples::config::Config;
 
@@ -112,6 +116,45 @@ async fn a_clusters_trust_bundle_that_cannot_be_used() {
             line.contains("cluster `backend`: ") && line.contains(words),
             "{line}"
         );
+    }
+}
+
+#[tokio::test]
+async fn revocation_lists_and_federated_bundles_that_cannot_be_used_and_an_expired_certificate() {
+    let pki = Pki::new("example.org");
+    pki.svid("server", "/server");
+    let (now, day) = (SystemTime::now(), Duration::from_secs(86_400));
+    let expired = pki.authority.valid(now - 2 * day, now - day);
+    pki.keep("expired", expired.svid("/server").unwrap());
+    for (certificate, keys, words) in [
+        (
+            "server",
+            "crl = [\"missing.crl\"]",
+            "missing.crl cannot be read",
+        ),
+        (
+            "server",
+            "crl = [\"ca.pem\"]",
+            "ca.pem holds no revocation list",
+        ),
+        (
+            "server",
+            "federated = { \"partner.example\" = \"server.pem\" }",
+            "server.pem holds a certificate that is not a certificate authority's",
+        ),
+        (
+            "expired",
+            "",
+            "expired.pem holds a certificate that has expired",
+        ),
+    ] {
+        let tls = format!(
+            "[listener.tls]\ncertificate = \"{certificate}.pem\"\nprivate_key = \"{certificate}.key\"\nclient_ca = \"ca.pem\"\ntrust_domain = \"example.org\"\nallow_any = true\n{keys}\n\n[[cluster]]"
+        );
+        let line =
+            could_not_start(&cleartext(CLUSTER).replacen("[[cluster]]", &tls, 1), &pki).await;
+        assert!(line.contains("listener `web`: "), "{line}");
+        assert!(line.contains(words), "no {words:?} in {line}");
     }
 }
 

@@ -9,11 +9,13 @@
 )]
 
 pub mod admin;
+pub mod authority;
 pub mod body;
 pub mod client;
 pub mod load;
 #[cfg(target_os = "linux")]
 pub mod memory;
+pub mod mutual;
 pub mod nginx;
 pub mod pki;
 pub mod port;

@@ -115,6 +115,20 @@ impl Files {
         Ok(source)
     }
 
+    /// [`load`](Self::load) for a start that is not async: the files are read on this thread.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, and in one without time.
+    pub fn load_blocking(&self) -> Result<Source, SourceError> {
+        let updater = self.updater();
+        let source = updater.source();
+        let mut watch = watch::Watch::new(self.clone(), updater);
+        watch.first_blocking()?;
+        drop(tokio::spawn(watch.run()));
+        Ok(source)
+    }
+
     /// Watches the files without waiting for good ones. Until they are there handshakes fail with
     /// [`NoCredentials`](crate::error::Reason::NoCredentials).
     ///

@@ -7,9 +7,10 @@ mod settings;
 mod slow;
 mod upstream_tls;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tower_mtls::source::Updater;
 
 pub use self::{
     balance::{BalanceConfig, EjectConfig},
@@ -21,8 +22,9 @@ pub use self::{
 };
 use self::{endpoint::check_endpoints, upstream_tls::TlsFile};
 use super::{
-    IdentityFile, Span,
+    Span,
     error::{At, Problem},
+    identity::Identity,
     show,
     tls::Switch,
     value::{NotYet, Size},
@@ -82,18 +84,9 @@ pub(super) struct ClusterFile {
 }
 
 impl ClusterFile {
-    pub(super) fn check(self, identity: Option<&IdentityFile>) -> Result<ClusterConfig, Problem> {
+    pub(super) fn check(self, identity: Option<&Identity>) -> Result<ClusterConfig, Problem> {
         let endpoints = check_endpoints(self.endpoints)?;
-        let tls = match self.tls {
-            None => identity.map(UpstreamTls::from_identity),
-            Some(tls) => {
-                let span = tls.span();
-                match tls.into_inner() {
-                    Switch::Off => None,
-                    Switch::On(file) => Some(file.check(&Span::new(span, ()), identity)?),
-                }
-            }
-        };
+        let tls = check_tls(self.tls, identity)?;
         Ok(ClusterConfig {
             name: self.name.into_inner(),
             protocol: check_protocol(self.protocol, tls.is_some())?,
@@ -104,6 +97,27 @@ impl ClusterFile {
             timeout: checked(self.timeout, |timeout| layers::timeout(timeout, false))?,
             reconnect: checked(self.reconnect, layers::check_reconnect)?.unwrap_or_default(),
         })
+    }
+}
+
+fn check_tls(
+    tls: Option<Span<Switch<TlsFile>>>,
+    identity: Option<&Identity>,
+) -> Result<Option<UpstreamTls>, Problem> {
+    let Some(tls) = tls else {
+        return Ok(identity.map(UpstreamTls::from_identity));
+    };
+    let table = Span::new(tls.span(), ());
+    let Switch::On(file) = tls.into_inner() else {
+        return Ok(None);
+    };
+    let tls = file.check(&table, identity)?;
+    // Without files, only the settings are judged.
+    let source = Updater::new().source();
+    let (protocol, timeout) = (ClusterProtocol::default(), Duration::from_secs(1));
+    match layers::mtls(&source, &tls, protocol, timeout) {
+        Ok(_) => Ok(Some(tls)),
+        Err(error) => Err(table.problem(error.to_string()).of_key()),
     }
 }
 

@@ -1,12 +1,16 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use tower_mtls::{DnsName, SpiffeId, TrustDomain};
 
 use crate::config::{
-    IdentityFile, Span,
+    Span,
     error::{At, Problem},
-    tls::{CertificateFiles, TrustFiles, certificate_files},
+    identity::Identity,
+    tls::{
+        CertificateFiles, CredentialFiles, CrlUnknown, Federated, Files, TrustFiles, TrustKeys,
+        certificate_files,
+    },
     value,
 };
 
@@ -19,6 +23,12 @@ pub struct UpstreamTls {
     pub trust: TrustFiles,
     /// Whom we expect to meet.
     pub expected: Expected,
+    /// How far this host's clock may be off.
+    pub clock_skew: Duration,
+    /// Whether TLS 1.2 is spoken too.
+    pub allow_tls12: bool,
+    /// Whether a connection ends when its endpoint would not be accepted any more.
+    pub end_connections: bool,
 }
 
 /// Whom a cluster expects to find behind its endpoints.
@@ -43,27 +53,42 @@ pub(super) struct TlsFile {
     identity: Option<Span<Vec<String>>>,
     #[serde(default, deserialize_with = "value::some_parsed")]
     server_name: Option<DnsName>,
+    federated: Option<Span<Federated>>,
+    crl: Option<Span<Files>>,
+    crl_unknown_status: Option<Span<CrlUnknown>>,
+    #[serde(default, deserialize_with = "value::duration")]
+    clock_skew: Duration,
+    #[serde(default)]
+    allow_tls12: bool,
+    #[serde(default = "yes")]
+    end_connections: bool,
 }
 
 impl TlsFile {
     pub(super) fn check(
         self,
         table: &Span<()>,
-        identity: Option<&IdentityFile>,
+        identity: Option<&Identity>,
     ) -> Result<UpstreamTls, Problem> {
         let trust = match self.ca {
-            Some(bundle) => TrustFiles {
-                bundle,
-                trust_domain: self.trust_domain,
-            },
-            None => identity.map(TrustFiles::from_identity).ok_or_else(|| {
-                table.problem(
-                    "TLS to endpoints needs ca = \"ca.pem\": whose certificates are trusted?",
-                )
-            })?,
+            Some(bundle) => TrustFiles::new(bundle, self.trust_domain),
+            None => {
+                let trust = identity.map(|identity| identity.trust.clone());
+                trust.ok_or_else(|| {
+                    table.problem(
+                        "TLS to endpoints needs ca = \"ca.pem\": whose certificates are trusted?",
+                    )
+                })?
+            }
         };
+        let keys = TrustKeys {
+            crl: self.crl,
+            crl_unknown_status: self.crl_unknown_status,
+            federated: self.federated,
+        };
+        let trust = keys.apply(trust)?;
         let expected = match (self.identity, self.server_name, &trust.trust_domain) {
-            (Some(list), None, Some(_)) => Expected::Identities(check_identities(&list)?),
+            (Some(list), None, Some(_)) => Expected::Identities(check_identities(&list, &trust)?),
             (Some(list), None, None) => {
                 return Err(list.problem("identity needs trust_domain = \"example.org\" beside it"));
             }
@@ -88,17 +113,23 @@ impl TlsFile {
             certificate,
             trust,
             expected,
+            clock_skew: self.clock_skew,
+            allow_tls12: self.allow_tls12,
+            end_connections: self.end_connections,
         })
     }
 }
 
 impl UpstreamTls {
     /// Mutual TLS with any workload of our own trust domain.
-    pub(super) fn from_identity(identity: &IdentityFile) -> Self {
+    pub(super) fn from_identity(identity: &Identity) -> Self {
         Self {
-            certificate: Some(CertificateFiles::from_identity(identity)),
-            trust: TrustFiles::from_identity(identity),
+            certificate: Some(identity.certificate.clone()),
+            trust: identity.trust.clone(),
             expected: Expected::TrustDomain,
+            clock_skew: Duration::ZERO,
+            allow_tls12: false,
+            end_connections: true,
         }
     }
 
@@ -107,17 +138,41 @@ impl UpstreamTls {
             .certificate
             .iter_mut()
             .flat_map(CertificateFiles::paths);
-        certificate.chain([&mut self.trust.bundle])
+        certificate.chain(self.trust.paths())
+    }
+
+    /// What its handshakes are made of.
+    pub(crate) fn files(&self) -> CredentialFiles {
+        CredentialFiles {
+            certificate: self.certificate.clone(),
+            trust: Some(self.trust.clone()),
+        }
     }
 }
 
-fn check_identities(list: &Span<Vec<String>>) -> Result<Vec<SpiffeId>, Problem> {
+fn check_identities(
+    list: &Span<Vec<String>>,
+    trust: &TrustFiles,
+) -> Result<Vec<SpiffeId>, Problem> {
     if list.get_ref().is_empty() {
         return Err(
             list.problem("an empty list expects nobody: write [\"spiffe://example.org/backend\"]")
         );
     }
-    let ids = list.get_ref().iter().map(|text| text.parse::<SpiffeId>());
-    ids.collect::<Result<_, _>>()
-        .map_err(|error| list.problem(error.to_string()))
+    let ids = list.get_ref().iter().map(|text| {
+        let id = text.parse::<SpiffeId>();
+        let id = id.map_err(|error| list.problem(error.to_string()))?;
+        match trust.knows(id.trust_domain()) {
+            true => Ok(id),
+            false => Err(list.problem(format!(
+                "nobody vouches for {id}: write federated = {{ \"{}\" = \"….pem\" }} beside it",
+                id.trust_domain()
+            ))),
+        }
+    });
+    ids.collect()
+}
+
+fn yes() -> bool {
+    true
 }

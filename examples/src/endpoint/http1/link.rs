@@ -12,6 +12,7 @@ use std::{
 };
 
 use tokio::{task::AbortHandle, time::Instant};
+use tower_mtls::PeerIdentity;
 
 use crate::endpoint::age::retirement;
 
@@ -34,6 +35,7 @@ pub(super) struct Link {
     /// In microseconds since it was made; [`IN_USE`] otherwise.
     unused_since: AtomicU64,
     driver: OnceLock<AbortHandle>,
+    peer: Option<PeerIdentity>,
 }
 
 impl Lives {
@@ -58,7 +60,12 @@ impl Lives {
 impl Link {
     /// A connection that nobody has used yet. The first after others have ended has their work
     /// before it, not behind.
-    pub(super) fn new(lives: Arc<Lives>, max_age: Duration, round: u64) -> Self {
+    pub(super) fn new(
+        lives: Arc<Lives>,
+        max_age: Duration,
+        round: u64,
+        peer: Option<PeerIdentity>,
+    ) -> Self {
         if lives.count.fetch_add(1, AcqRel) == 0 {
             lives.worked.store(false, Relaxed);
         }
@@ -70,7 +77,12 @@ impl Link {
             retires: retirement(made, max_age),
             unused_since: AtomicU64::new(0),
             driver: OnceLock::new(),
+            peer,
         }
+    }
+
+    pub(super) fn peer(&self) -> Option<&PeerIdentity> {
+        self.peer.as_ref()
     }
 
     pub(super) fn driven_by(&self, driver: AbortHandle) {

@@ -55,8 +55,11 @@ impl Driver {
         }
     }
 
-    pub(super) fn drive<B: RequestBody>(&self, (sender, connection): Http1Parts<B>) -> Made<B> {
-        let link = Link::new(self.lives.clone(), self.max_age, self.gate.round());
+    pub(super) fn drive<B: RequestBody>(
+        &self,
+        (sender, connection, peer): Http1Parts<B>,
+    ) -> Made<B> {
+        let link = Link::new(self.lives.clone(), self.max_age, self.gate.round(), peer);
         let link = Arc::new(link);
         let made = Made {
             sender,

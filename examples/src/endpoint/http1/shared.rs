@@ -31,6 +31,7 @@ use crate::{
         ended::{Ended, Unsent},
         handshake::Dialer,
         idle_limit::IdleLimits,
+        met::note_met,
         queue::{NoFreeConnection, Queue},
         timeout::note_sent,
         upkeep::Upkeep,
@@ -117,6 +118,7 @@ impl<B: RequestBody> Shared<B> {
             } = pooled;
             let abandoned = Abandoned(Some(&self.lives));
             note_sent(&request);
+            note_met(&request, link.peer());
             let (sent, sender) = exchange(sender, request).await;
             let by_client = fate.as_ref().is_some_and(|fate| fate.failure().is_some());
             match by_client {

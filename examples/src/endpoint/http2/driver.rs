@@ -10,6 +10,7 @@ use std::{
 
 use hyper::{client::conn::http2, rt::Executor};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tower_mtls::PeerIdentity;
 
 use super::streams::{Limit, Room, Streams};
 use crate::{
@@ -32,6 +33,8 @@ pub(in crate::endpoint) struct Driver {
     limit: Arc<Limit>,
     /// Where to tell that the limit has changed.
     room: Option<Arc<Room>>,
+    /// Until the streams have it.
+    peer: Option<PeerIdentity>,
 }
 
 /// Says the first words, and waits for the peer's: before its SETTINGS it could be anybody, and
@@ -40,6 +43,7 @@ pub(in crate::endpoint) async fn handshake<B: RequestBody>(
     io: Io,
     keepalive: Duration,
 ) -> Result<(http2::SendRequest<B>, Driver), BoxError> {
+    let peer = io.peer().cloned();
     let together = Together::default();
     let (sender, opening) = http2::Builder::new(together.clone())
         .timer(TokioTimer::new())
@@ -55,6 +59,7 @@ pub(in crate::endpoint) async fn handshake<B: RequestBody>(
         reading: together.taken(),
         limit: Arc::default(),
         room: None,
+        peer,
     };
     poll_fn(|cx| driver.poll_settings(cx)).await?;
     Ok((sender, driver))
@@ -64,7 +69,8 @@ impl Driver {
     /// Begins to count streams, for those who wait in `room`.
     pub(super) fn count_in(&mut self, room: &Arc<Room>) -> Arc<Streams> {
         self.room = Some(room.clone());
-        Arc::new(Streams::new(self.limit.clone(), room.clone()))
+        let (limit, peer) = (self.limit.clone(), self.peer.take());
+        Arc::new(Streams::new(limit, room.clone(), peer))
     }
 
     /// Moves bytes until the connection takes no more requests.

@@ -9,6 +9,7 @@ use std::sync::{
 };
 
 use tokio::sync::Notify;
+use tower_mtls::PeerIdentity;
 
 use crate::endpoint::queue::Queue;
 
@@ -20,6 +21,7 @@ pub(super) struct Streams {
     /// How often in a row it was seen without any.
     seen_unused: AtomicU32,
     room: Arc<Room>,
+    peer: Option<PeerIdentity>,
 }
 
 /// How many streams a peer allows: what its SETTINGS say now, and zero before they came.
@@ -37,12 +39,13 @@ pub(super) struct Room {
 }
 
 impl Streams {
-    pub(super) fn new(limit: Arc<Limit>, room: Arc<Room>) -> Self {
+    pub(super) fn new(limit: Arc<Limit>, room: Arc<Room>, peer: Option<PeerIdentity>) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
             limit,
             seen_unused: AtomicU32::new(0),
             room,
+            peer,
         }
     }
 
@@ -74,6 +77,11 @@ impl Stream {
         counted.ok()?;
         streams.seen_unused.store(0, Relaxed);
         Some(Self(streams.clone()))
+    }
+
+    /// Whom its connection goes to.
+    pub(in crate::endpoint) fn peer(&self) -> Option<&PeerIdentity> {
+        self.0.peer.as_ref()
     }
 }
 

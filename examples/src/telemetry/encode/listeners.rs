@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc, sync::atomic::Ordering::Relaxed};
 
-use tower_mtls::error::Reason;
-
 use super::{Families, ListenerScrape};
 use crate::telemetry::listener::{Ending, ListenerMetrics};
 
@@ -14,8 +12,7 @@ impl Families<'_> {
         self.limits(listeners)?;
         self.routes(listeners)?;
         self.tunnels(listeners)?;
-        self.latencies(listeners)?;
-        self.handshakes(listeners)
+        self.latencies(listeners)
     }
 
     fn connections(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {
@@ -147,40 +144,10 @@ impl Families<'_> {
         self.histograms(
             "response_latency_seconds",
             "From a request's head to its response's head",
-            listeners.iter().map(|(metrics, _)| {
+            listeners.iter().map(|ListenerScrape { metrics, .. }| {
                 let labels = [("listener", &**metrics.name())];
                 (labels, metrics.latency.read())
             }),
-        )
-    }
-
-    fn handshakes(&mut self, listeners: &[ListenerScrape]) -> fmt::Result {
-        let stats: Vec<_> = listeners
-            .iter()
-            .filter_map(|(metrics, acceptor)| Some((&**metrics.name(), acceptor.as_ref()?.stats())))
-            .collect();
-        self.counters(
-            "handshakes",
-            "TLS handshakes of clients, by result",
-            stats.iter().flat_map(|(name, stats)| {
-                let failed = Reason::ALL
-                    .iter()
-                    .copied()
-                    .map(|reason| (reason.as_str(), stats.failed(reason)));
-                let results = [
-                    ("succeeded", stats.succeeded()),
-                    ("cancelled", stats.cancelled()),
-                ];
-                let results = results.into_iter().chain(failed);
-                results.map(|(result, count)| ([("listener", *name), ("result", result)], count))
-            }),
-        )?;
-        self.gauges(
-            "handshakes_in_progress",
-            "TLS handshakes of clients that run now",
-            stats
-                .iter()
-                .map(|(name, stats)| ([("listener", *name)], stats.in_progress() as f64)),
         )
     }
 }
@@ -188,5 +155,5 @@ impl Families<'_> {
 fn each(listeners: &[ListenerScrape]) -> impl Iterator<Item = (&str, &Arc<ListenerMetrics>)> {
     listeners
         .iter()
-        .map(|(metrics, _)| (&**metrics.name(), metrics))
+        .map(|listener| (&**listener.metrics.name(), &listener.metrics))
 }

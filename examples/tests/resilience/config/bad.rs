@@ -317,11 +317,6 @@ pub(super) const BAD: &[Bad] = &[
     },
     Bad {
         from: LISTENER,
-        to: "cluster = \"backend\"\ntls = { crl = ^[\"ca.crl\"] }\n",
-        says: &["crl", "not supported yet"],
-    },
-    Bad {
-        from: LISTENER,
         to: "cluster = \"backend\"\nprotocol = ^\"auto\"\n",
         says: &["not supported yet", "\"http\""],
     },

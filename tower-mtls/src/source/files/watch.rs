@@ -74,6 +74,20 @@ impl Watch {
         self.take(reading, mark).await
     }
 
+    /// The same, on this thread. Bad files are for the caller to tell.
+    pub(super) fn first_blocking(&mut self) -> Result<(), SourceError> {
+        if self.files.events {
+            let events = Events::of(&self.files.paths);
+            self.hear(events);
+        }
+        let (reading, mark) = self.state.read(&self.files.paths);
+        let snapshot = self.state.parse(reading, &self.files.paths)?;
+        self.updater.update(snapshot)?;
+        self.seen = Some(mark);
+        self.good.clone_from(&self.seen);
+        Ok(())
+    }
+
     /// Reads them again and again, until nobody uses the source any more.
     pub(super) async fn run(mut self) {
         let updater = self.updater.clone();
@@ -131,11 +145,7 @@ impl Watch {
 
     async fn read(&self) -> Result<(Reading, Mark), SourceError> {
         let (paths, state) = (self.files.paths.clone(), self.state.clone());
-        let read = spawn_blocking(move || {
-            let reading = Reading::of(&paths);
-            let mark = reading.mark(&state.hasher);
-            (reading, mark)
-        });
+        let read = spawn_blocking(move || state.read(&paths));
         read.await.map_err(|_| ending())
     }
 
@@ -163,19 +173,31 @@ impl Watch {
         let paths = self.files.paths.clone();
         // The old events go first, because the system counts them.
         drop(self.events.take());
-        match spawn_blocking(move || Events::of(&paths)).await {
-            Ok(Ok(events)) => self.events = Some(events),
-            Ok(Err(error)) if !self.deaf => {
+        if let Ok(events) = spawn_blocking(move || Events::of(&paths)).await {
+            self.hear(events);
+        }
+    }
+
+    fn hear(&mut self, events: notify::Result<Events>) {
+        match events {
+            Ok(events) => self.events = Some(events),
+            Err(error) if !self.deaf => {
                 self.deaf = true;
                 let interval = self.files.interval;
                 warn!(%error, ?interval, "no events of the files: they are read at the interval only");
             }
-            Ok(Err(_)) | Err(_) => {}
+            Err(_) => {}
         }
     }
 }
 
 impl State {
+    fn read(&self, paths: &Paths) -> (Reading, Mark) {
+        let reading = Reading::of(paths);
+        let mark = reading.mark(&self.hasher);
+        (reading, mark)
+    }
+
     fn parse(&self, reading: Reading, paths: &Paths) -> Result<Snapshot, SourceError> {
         let last = self.last_trust.lock();
         let mut last = last.unwrap_or_else(PoisonError::into_inner);
