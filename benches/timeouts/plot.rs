@@ -103,10 +103,10 @@ impl Chart {
 
     fn line(&self, svg: &mut String, measured: &Measured, colour: &str) {
         let step = (self.seconds / POINTS).max(0.1);
-        let points = (0..POINTS as usize).map(|point| {
+        let points = (0..POINTS as usize).filter_map(|point| {
             let at = point as f64 * step;
-            let limit = mean_at(&measured.figures, (at * 10.0) as usize);
-            format!("{:.1},{:.1} ", self.x(at), y(limit))
+            let limit = mean_at(&measured.figures, (at * 10.0) as usize)?;
+            Some(format!("{:.1},{:.1} ", self.x(at), y(limit)))
         });
         let _ = writeln!(
             svg,
@@ -156,12 +156,12 @@ fn label(svg: &mut String, index: usize, policy: PolicyKind, colour: &str) {
     );
 }
 
-/// The mean of the seeds, of the logarithm.
-fn mean_at(figures: &[Figures], tenth: usize) -> f64 {
+/// The mean of the seeds, of the logarithm; `None` before the first request.
+fn mean_at(figures: &[Figures], tenth: usize) -> Option<f64> {
     let limits = figures.iter().filter_map(|run| run.limits.get(tenth));
     let limits: Vec<f64> = limits.filter(|limit| limit.is_finite()).copied().collect();
     let logarithms = limits.iter().map(|limit| limit.ln()).sum::<f64>();
-    (logarithms / limits.len().max(1) as f64).exp()
+    (!limits.is_empty()).then(|| (logarithms / limits.len() as f64).exp())
 }
 
 fn y(millis: f64) -> f64 {
