@@ -86,7 +86,8 @@ impl<S> Pool<S> {
         }
         let mut inner = self.inner.lock();
         if let Some(held) = inner.stock.fetch(wait.key) {
-            let waker = inner.end(wait);
+            // The bound holds until it is ready: it may be dead already.
+            let waker = inner.waiters.remove(&mut wait.key);
             drop(inner);
             drop(waker);
             return Access::Connected(held);

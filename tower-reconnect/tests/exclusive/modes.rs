@@ -3,7 +3,7 @@
 use crate::support::{Dial, Failure, Peer, TICK, pass};
 use crate::{exclusive, peer_with, waiters};
 use std::{error::Error, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_test::{assert_pending, assert_ready_ok};
 use tower::ServiceExt;
 use tower_reconnect::error::{NoRuntime, StillConnecting, Unavailable};
@@ -47,6 +47,19 @@ async fn to_fail_fast_is_to_wait_for_the_dials_that_are_under_way_beside_one_tha
     pass(TICK * 50).await;
     assert_ready_ok!(waiting[0].poll_ready());
     assert!(waiting[0].call(1).await.is_ok());
+}
+
+/// Each connection that is dead on arrival wakes the handle, and is no end of its wait.
+#[tokio::test(start_paused = true)]
+async fn a_bounded_wait_ends_though_connections_come_and_die() {
+    let peer = Peer::new(&[Dial::AcceptDead]);
+    let bound = Duration::from_secs(10);
+    let service = peer_with(&peer, |builder| builder.mode(Mode::BoundedWait(bound)));
+    let started = Instant::now();
+    let error = timeout(bound * 10, service.oneshot(1)).await.unwrap();
+    assert!(error.unwrap_err().is::<Unavailable>());
+    let waited = Instant::now() - started;
+    assert!((bound..bound + TICK * 2).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
