@@ -115,6 +115,16 @@ impl<S> Reconnect<S> {
         }
     }
 
+    /// Waits no more.
+    #[inline]
+    fn leave(&mut self) {
+        if let Some(wait) = &mut self.wait
+            && wait.key.is_some()
+        {
+            self.shared.leave(wait);
+        }
+    }
+
     /// Keeps no connection alive that may be replaced or closed.
     #[inline(never)]
     fn release(&mut self) {
@@ -197,6 +207,8 @@ where
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         if self.refusal.is_some() {
+            // It may have been polled again since.
+            self.leave();
             return ResponseFuture::refused(self.refusal.take());
         }
         // The instance that was polled, even if others have seen it die since: it alone knows.
@@ -224,11 +236,7 @@ impl<S> Clone for Reconnect<S> {
 
 impl<S> Drop for Reconnect<S> {
     fn drop(&mut self) {
-        if let Some(wait) = &mut self.wait
-            && wait.key.is_some()
-        {
-            self.shared.leave(wait);
-        }
+        self.leave();
     }
 }
 

@@ -159,6 +159,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         if self.refusal.is_some() {
+            // It may have been polled again since, and waits no more.
+            if self.wait.key.is_some() {
+                self.pool.leave(&mut self.wait, None, false);
+            }
             return ResponseFuture::refused(self.refusal.take());
         }
         let Some(held) = &mut self.connection else {

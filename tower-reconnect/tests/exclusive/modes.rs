@@ -49,6 +49,27 @@ async fn to_fail_fast_is_to_wait_for_the_dials_that_are_under_way_beside_one_tha
     assert!(waiting[0].call(1).await.is_ok());
 }
 
+/// It was polled again after the refusal was promised, and asked for a connection by that.
+#[tokio::test(start_paused = true)]
+async fn a_handle_that_took_its_refusal_waits_no_more() {
+    let accept = Dial::AcceptAfter(TICK * 300);
+    let peer = Peer::new(&[Dial::Refuse, accept, Dial::Hang]);
+    let service = peer_with(&peer, |builder| builder.mode(Mode::FailFast).max_dials(1));
+    let mut refused = Spawn::new(service.clone());
+    assert_pending!(refused.poll_ready());
+    pass(TICK).await;
+    assert_ready_ok!(refused.poll_ready());
+    pass(TICK * 130).await;
+    assert_eq!(peer.dialling().0, 1);
+    assert_ready_ok!(refused.poll_ready(), "what was promised");
+    let mut waiting = waiters(&service, 1);
+    assert!(refused.call(1).await.unwrap_err().is::<Unavailable>());
+    pass(TICK * 310).await;
+    assert!(waiting[0].is_woken());
+    assert_ready_ok!(waiting[0].poll_ready());
+    assert_eq!(waiting[0].call(1).await.unwrap(), (1, 1));
+}
+
 /// Each connection that is dead on arrival wakes the handle, and is no end of its wait.
 #[tokio::test(start_paused = true)]
 async fn a_bounded_wait_ends_though_connections_come_and_die() {
