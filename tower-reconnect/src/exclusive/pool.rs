@@ -18,6 +18,8 @@ use crate::{
     error::{BoxError, Cause},
     future::Refusal,
     limits::Limits,
+    loss::Loss,
+    mode::Mode,
     observed::{Observed, Visible},
     observer::{Event, Told},
     settings::Settings,
@@ -132,17 +134,22 @@ impl<S> Pool<S> {
         let now = self.inner.now();
         let random = self.chance.draw(self.settings.seed);
         let retired = self.settings.retired.is_true_for(&*cause);
-        let (since, loss, successor) = self.inner.change(|inner| {
+        let (since, loss, successor, wakers) = self.inner.change(|inner| {
             let since = inner.gate.since(lost);
             let cause = cause.clone();
             let loss = match retired {
                 true => inner.gate.retired(lost, now, cause, random, answers),
                 false => inner.gate.lost(lost, now, cause, random),
             };
-            (since, loss, inner.stock.forget(lost))
+            let wakers = match loss {
+                Loss::Unstable { .. } => inner.take_refused(self.settings.mode),
+                Loss::Known | Loss::Stable | Loss::Renewing => Vec::new(),
+            };
+            (since, loss, inner.stock.forget(lost), wakers)
         });
         let age = now.saturating_sub(since.unwrap_or(now));
         self.inner.tell_loss(lost, &cause, age, loss, retired);
+        wake_all(wakers);
         successor
     }
 
@@ -284,5 +291,14 @@ impl<S> Inner<S> {
     fn end(&mut self, wait: &mut Wait) -> Option<Waker> {
         wait.until = None;
         self.waiters.remove(&mut wait.key)
+    }
+
+    /// Ends the waits of those who do not wait for a backoff, when one has begun. Dials that are
+    /// under way are still waited for, by as many.
+    pub(super) fn take_refused(&mut self, mode: Mode) -> Vec<Waker> {
+        match mode {
+            Mode::FailFast => self.waiters.take_all_but(self.gate.dialling()),
+            Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
+        }
     }
 }

@@ -10,7 +10,6 @@ use super::{
 use crate::{
     driver::{Drive, Driver, Next, Outcome},
     error::Cause,
-    mode::Mode,
     observer::Event,
     waiters::wake_all,
 };
@@ -95,11 +94,7 @@ impl<S> Pool<S> {
         let random = self.chance.draw(self.settings.seed);
         let (delay, failures, wakers) = self.inner.change(|inner| {
             let delay = inner.gate.failed(ticket, now, cause.clone(), random);
-            let wakers = match self.settings.mode {
-                // Dials that are under way are still waited for, by as many.
-                Mode::FailFast => inner.waiters.take_all_but(inner.gate.dialling()),
-                Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
-            };
+            let wakers = inner.take_refused(self.settings.mode);
             (delay, inner.gate.history().failures(), wakers)
         });
         if let Some(retry_in) = delay {

@@ -49,6 +49,26 @@ async fn to_fail_fast_is_to_wait_for_the_dials_that_are_under_way_beside_one_tha
     assert!(waiting[0].call(1).await.is_ok());
 }
 
+/// The backoff comes from a connection, and no dial is under way that would end their wait.
+#[tokio::test(start_paused = true)]
+async fn a_backoff_that_begins_with_a_loss_is_not_waited_for_either() {
+    let peer = Peer::new(&[Dial::Refuse, Dial::Accept, Dial::Hang]);
+    let service = peer_with(&peer, |builder| builder.mode(Mode::FailFast));
+    assert!(service.clone().oneshot(1).await.is_err());
+    pass(TICK * 130).await;
+    let mut owner = Spawn::new(service.clone());
+    assert_ready_ok!(owner.poll_ready());
+    let mut waiting = waiters(&service, 3);
+    peer.link().kill();
+    assert_ready_ok!(owner.poll_ready(), "a refusal");
+    assert!(matches!(service.watch().state(), State::BackingOff { .. }));
+    for waiter in &mut waiting {
+        assert!(waiter.is_woken());
+        assert_ready_ok!(waiter.poll_ready());
+        assert!(waiter.call(1).await.unwrap_err().is::<Unavailable>());
+    }
+}
+
 /// It was polled again after the refusal was promised, and asked for a connection by that.
 #[tokio::test(start_paused = true)]
 async fn a_handle_that_took_its_refusal_waits_no_more() {
