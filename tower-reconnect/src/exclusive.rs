@@ -60,7 +60,8 @@
 //! # Age and idle time
 //!
 //! Near the `max_age` of a handle's connection another one is dialled. The handle changes to it when
-//! its own has no request under way, that is when its `poll_ready` says ready. The `idle` time is
+//! its own has no request under way, that is when its `poll_ready` says ready. One that is not polled has
+//! both until then, and no more: a successor that becomes too old is closed when the next is there. The `idle` time is
 //! that of connections that no handle has. What a handle has it keeps.
 //!
 //! # Cost
