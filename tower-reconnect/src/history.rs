@@ -72,6 +72,9 @@ impl<C> History<C> {
     /// A dial begins.
     pub(crate) fn dials(&mut self, now: Duration) {
         self.pace.dials(now);
+        if self.failures == 0 {
+            self.pace.clear_due();
+        }
         self.stats.dials += 1;
         self.changed();
     }
@@ -82,6 +85,21 @@ impl<C> History<C> {
         self.stats.connections += 1;
         self.changed();
         self.stats.connections
+    }
+
+    /// A connection was made that shows how the other end is since the last failure.
+    pub(crate) fn comes_up(&mut self, now: Duration) {
+        if self.failures > 0 {
+            self.pace.comes_up(&self.bounds, now);
+        }
+    }
+
+    /// Forgets the failures if nothing has failed for long since there was a connection again,
+    /// whatever has become of that one: it may have been replaced, or closed by us.
+    pub(crate) fn settle(&mut self, now: Duration) {
+        if self.failures > 0 && self.pace.is_due(now) {
+            self.recover();
+        }
     }
 
     /// Whether a connection that was made at `since` has shown that it stays.
@@ -126,11 +144,15 @@ impl<C> History<C> {
 
     /// Forgets the failures.
     pub(crate) fn recover(&mut self) {
-        self.failures = 0;
+        if self.failures > 0 {
+            self.failures = 0;
+            self.pace.clear_due();
+        }
     }
 
     /// Returns how many there were before.
     fn count_failure(&mut self) -> u32 {
+        self.pace.clear_due();
         let before = self.failures;
         self.failures = before.saturating_add(1);
         before

@@ -169,7 +169,7 @@ impl<S> Pool<S> {
             let successor = inner.stock.forget(connection);
             let since = successor
                 .as_ref()
-                .and_then(|_| inner.gate.replaced(connection, now));
+                .and_then(|_| inner.gate.replaced(connection));
             (successor, since)
         });
         let Some(successor) = successor else {
@@ -197,7 +197,7 @@ impl<S> Pool<S> {
             if let Some(held) = held {
                 if called || inner.stock.has_successor(held.generation) {
                     left.extend(inner.stock.forget(held.generation));
-                    inner.gate.released(held.generation, now);
+                    inner.gate.released(held.generation);
                     dropped = Some(held);
                 } else {
                     left.push(held);

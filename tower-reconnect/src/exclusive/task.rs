@@ -119,7 +119,7 @@ impl<S> Inner<S> {
     /// given to anybody, each with since when it was there.
     fn take_unused(&mut self, now: Duration) -> Vec<(Duration, Held<S>)> {
         let over = self.stock.take_over(now).into_iter().map(|held| {
-            let since = self.gate.unused(held.generation, now);
+            let since = self.gate.unused(held.generation);
             (since.unwrap_or(now), held)
         });
         over.collect()
