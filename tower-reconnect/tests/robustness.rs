@@ -4,7 +4,11 @@
 
 mod support;
 
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tokio_test::assert_pending;
@@ -161,6 +165,39 @@ async fn nothing_is_left_after_the_last_handle_whatever_it_was_doing() {
             }
         }
     }
+}
+
+/// The dial timed out, and the maker's future panics when it is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_panics_at_its_end_is_a_failed_dial_and_no_more() {
+    struct Bomb(bool);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!self.0, "in drop");
+        }
+    }
+    let peer = Peer::new(&[Dial::Accept]);
+    let connection = Arc::new(Mutex::new(None));
+    let dials = connection.clone();
+    let maker = tower::service_fn(move |_: &'static str| {
+        let connection = dials.lock().unwrap().clone();
+        let bomb = Bomb(connection.is_none());
+        async move {
+            let _bomb = bomb;
+            match connection {
+                Some(connection) => Ok::<Connection, Failure>(connection),
+                None => std::future::pending().await,
+            }
+        }
+    });
+    let service = builder().build().unwrap().layer(maker);
+    let mut handle = Spawn::new(service.clone());
+    assert_pending!(handle.poll_ready());
+    pass(Duration::from_millis(1100)).await;
+    assert!(is_timeout(&*service.watch().last_cause().unwrap()));
+    let made = peer.maker().ready().await.unwrap().call("peer").await;
+    *connection.lock().unwrap() = Some(made.unwrap());
+    assert!(service.oneshot(1).await.is_ok());
 }
 
 /// Moves the clock at once, where a hundred steps show no more.
