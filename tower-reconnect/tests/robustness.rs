@@ -200,6 +200,53 @@ async fn a_dial_that_panics_at_its_end_is_a_failed_dial_and_no_more() {
     assert!(service.oneshot(1).await.is_ok());
 }
 
+/// The task closes connections that nobody uses, and has other work after that.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_panics_when_it_is_closed_ends_nothing_else() {
+    #[derive(Default)]
+    struct Bomb(bool);
+    impl Service<u64> for Bomb {
+        type Response = (usize, u64);
+        type Error = Failure;
+        type Future = std::future::Ready<Result<(usize, u64), Failure>>;
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), Failure>> {
+            Ok(()).into()
+        }
+        fn call(&mut self, request: u64) -> Self::Future {
+            std::future::ready(Ok((1, request)))
+        }
+    }
+    impl Clone for Bomb {
+        fn clone(&self) -> Self {
+            Self(false)
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!self.0 || std::thread::panicking(), "in drop");
+        }
+    }
+    let dial = || tower::service_fn(|_: &'static str| async { Ok::<_, Failure>(Bomb(true)) });
+    for limit in [
+        (|builder| builder.idle(Duration::from_secs(1))) as fn(Builder<_>) -> Builder<_>,
+        |builder| builder.max_age(Duration::from_secs(1)),
+    ] {
+        let service = limit(builder()).build().unwrap().layer(dial());
+        service.clone().oneshot(1).await.unwrap();
+        pass(Duration::from_secs(3)).await;
+        assert!(!matches!(service.watch().state(), State::Closed));
+        service.clone().oneshot(2).await.unwrap();
+    }
+    let idle = builder().idle(Duration::from_secs(1));
+    let service = idle.build_exclusive().unwrap().layer(dial());
+    service.clone().ready().await.unwrap();
+    pass(Duration::from_secs(3)).await;
+    assert!(matches!(service.watch().state(), State::Idle));
+}
+
 /// Moves the clock at once, where a hundred steps show no more.
 async fn leap(duration: Duration) {
     tokio::time::advance(duration).await;

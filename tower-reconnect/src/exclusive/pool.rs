@@ -14,7 +14,7 @@ use super::{
 use crate::{
     admission::{Wait, refusal},
     chance::Chance,
-    driver::Driver,
+    driver::{Driver, discard},
     error::{BoxError, Cause},
     future::Refusal,
     limits::Limits,
@@ -262,7 +262,7 @@ impl<S> Pool<S> {
             let connections = mem::replace(&mut inner.stock, Stock::new());
             (inner.gate.close(), connections, inner.waiters.take_all())
         });
-        drop(connections);
+        discard(connections);
         self.driver.stop();
         if open {
             self.inner.tell(&Event::Closed);

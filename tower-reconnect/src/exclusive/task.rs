@@ -8,7 +8,7 @@ use super::{
     stock::Held,
 };
 use crate::{
-    driver::{Drive, Driver, Next, Outcome},
+    driver::{Drive, Driver, Next, Outcome, discard},
     error::Cause,
     observer::Event,
     waiters::wake_all,
@@ -36,7 +36,7 @@ impl<S: Send + 'static> Drive for Pool<S> {
         });
         for (since, unused) in unused {
             let connection = unused.generation;
-            drop(unused);
+            discard(unused);
             let age = now.saturating_sub(since);
             self.inner.tell(&Event::Unused { connection, age });
         }
