@@ -69,6 +69,11 @@ impl<C> History<C> {
         }
     }
 
+    /// Until when a dial that follows no failure is put off, once it was wanted.
+    pub(crate) fn put_off_until(&self) -> Option<Duration> {
+        (self.failures == 0).then(|| self.pace.due()).flatten()
+    }
+
     /// A dial begins.
     pub(crate) fn dials(&mut self, now: Duration) {
         self.pace.dials(now);
@@ -97,7 +102,7 @@ impl<C> History<C> {
     /// Forgets the failures if nothing has failed for long since there was a connection again,
     /// whatever has become of that one: it may have been replaced, or closed by us.
     pub(crate) fn settle(&mut self, now: Duration) {
-        if self.failures > 0 && self.pace.is_due(now) {
+        if self.failures > 0 && self.pace.due().is_some_and(|due| due <= now) {
             self.recover();
         }
     }

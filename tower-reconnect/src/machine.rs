@@ -108,6 +108,10 @@ impl<C: Clone> Machine<C> {
     pub(crate) fn view(&self) -> View<'_, C> {
         View {
             phase: self.phase(),
+            dial_at: match self.stage {
+                Stage::Idle => self.history.put_off_until(),
+                _ => None,
+            },
             history: &self.history,
         }
     }

@@ -52,9 +52,9 @@ impl Pace {
         }
     }
 
-    /// Whether what is due some time is due by now.
-    pub(crate) fn is_due(&self, now: Duration) -> bool {
-        self.due != Moment::NEVER && Duration::from(self.due) <= now
+    /// When that is due which is, if anything.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        (self.due != Moment::NEVER).then(|| self.due.into())
     }
 
     /// Nothing is due any more.

@@ -93,6 +93,11 @@ impl<C: Clone> Gate<C> {
     pub(crate) fn view(&self) -> View<'_, C> {
         View {
             phase: self.phase(),
+            dial_at: match (self.dialling, self.history.failures()) {
+                (0, 0) => self.history.put_off_until(),
+                (0, _) => Some(self.pause_until.into()),
+                _ => None,
+            },
             history: &self.history,
         }
     }

@@ -116,6 +116,32 @@ async fn a_bounded_wait_ends() {
     assert!((bound..bound + TICK * 2).contains(&waited), "{waited:?}");
 }
 
+/// It follows a dial that succeeded after one that had failed.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_until_when_there_is_a_pause() {
+    let peer = Peer::new(&[Dial::Refuse, Dial::Accept]);
+    let base = Duration::from_secs(1);
+    let service = peer_with(&peer, |builder| {
+        let bounded = builder.mode(Mode::BoundedWait(TICK * 1100));
+        bounded.backoff(base, base)
+    });
+    let mut first = service.clone();
+    first.ready().await.unwrap();
+    let dialled_at = Instant::now();
+    let mut waiting = waiters(&service, 2);
+    pass(TICK * 1101).await;
+    assert_ready_ok!(waiting[0].poll_ready());
+    assert!(waiting[0].call(1).await.is_ok());
+    assert_ready_ok!(waiting[1].poll_ready());
+    let error = waiting[1].call(1).await.unwrap_err();
+    let error = error.downcast_ref::<Unavailable>().unwrap();
+    let after = error.next_attempt() - dialled_at;
+    assert!(
+        (base * 2..base * 2 + TICK * 5).contains(&after),
+        "{after:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_states_are_those_of_the_shared_shape() {
     let peer = Peer::new(&[Dial::RefuseAfter(TICK), Dial::AcceptAfter(TICK)]);
