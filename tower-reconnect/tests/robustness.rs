@@ -247,6 +247,37 @@ async fn a_connection_that_panics_when_it_is_closed_ends_nothing_else() {
     assert!(matches!(service.watch().state(), State::Idle));
 }
 
+/// To drop a cause may run somebody's code, and that may use the handle.
+#[tokio::test(start_paused = true)]
+async fn a_cause_is_not_dropped_under_a_lock() {
+    #[derive(Debug)]
+    struct Nosy(Arc<Mutex<Option<Reconnect<Connection>>>>);
+    impl std::fmt::Display for Nosy {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("nosy")
+        }
+    }
+    impl Error for Nosy {}
+    impl Drop for Nosy {
+        fn drop(&mut self) {
+            let handle = self.0.lock().unwrap();
+            let _ = handle.as_ref().map(|handle| format!("{handle:?}"));
+        }
+    }
+    let place = Arc::new(Mutex::new(None));
+    let cause = place.clone();
+    let maker = tower::service_fn(move |_: &'static str| {
+        std::future::ready(Err::<Connection, _>(Nosy(cause.clone())))
+    });
+    let service = builder().build().unwrap().layer(maker);
+    *place.lock().unwrap() = Some(service.clone());
+    let mut handle = Spawn::new(service);
+    assert_pending!(handle.poll_ready());
+    pass(Duration::from_secs(1)).await;
+    assert!(handle.get_ref().watch().stats().failures > 3);
+    *place.lock().unwrap() = None;
+}
+
 /// Moves the clock at once, where a hundred steps show no more.
 async fn leap(duration: Duration) {
     tokio::time::advance(duration).await;
