@@ -44,7 +44,11 @@ pub(crate) fn refusal<T: Visible>(
                 return None;
             }
             let still = || Arc::new(StillConnecting { waited: limit }) as Cause;
-            backoff.unwrap_or_else(|| (view.history.outage().cloned().unwrap_or_else(still), now))
+            let dial_at = view.dial_at.unwrap_or(now).max(now);
+            backoff.unwrap_or_else(|| {
+                let cause = view.history.outage().cloned();
+                (cause.unwrap_or_else(still), dial_at)
+            })
         }
     };
     Some(Refusal::Unavailable(Box::new(Unavailable {

@@ -69,7 +69,8 @@ impl<T> Builder<T> {
     }
 
     /// By how much a dial that follows no failure is put off at the most: the first one, and the
-    /// one after a connection that was stable or retired. A random part of it is waited each time.
+    /// one after a connection that was stable or retired. A random part of it is waited, which is drawn
+    /// once for a service and again with the first failure of an outage.
     ///
     /// 0 by default, to 24 h: a request waits for that dial. Set it where many clients of one
     /// server begin or lose their connections at one moment, to the number of clients by the dials

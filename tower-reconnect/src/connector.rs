@@ -66,9 +66,17 @@ where
     /// Dials once. The timeout covers the wait for the maker as well.
     pub(crate) async fn dial(self: Arc<Self>) -> Result<M::Response, BoxError> {
         let after = self.settings.connect_timeout;
-        timeout(after, catch_panic(self.connect()))
+        let mut connecting = pin!(Some(self.connect()));
+        let connected = poll_fn(|context| match connecting.as_mut().as_pin_mut() {
+            Some(connecting) => catch(|| connecting.poll(context)),
+            None => Poll::Pending,
+        });
+        let outcome = timeout(after, connected)
             .await
-            .unwrap_or_else(|_| Err(ConnectTimeout::new(after).into()))
+            .unwrap_or_else(|_| Err(ConnectTimeout::new(after).into()));
+        // Its end may panic as well, which changes nothing about the outcome.
+        let _ = catch_unwind(AssertUnwindSafe(|| connecting.set(None)));
+        outcome
     }
 
     async fn connect(&self) -> Result<M::Response, BoxError> {
@@ -84,15 +92,11 @@ where
     }
 }
 
-/// Turns a panic of `future` into an error, so that it ends one dial and not the task.
-async fn catch_panic<S>(future: impl Future<Output = Result<S, BoxError>>) -> Result<S, BoxError> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        // What panicked is the maker, whose own state is its own concern; ours is not in there.
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
-        polled.unwrap_or_else(|panic| Poll::Ready(Err(ConnectPanic::new(message(&*panic)).into())))
-    })
-    .await
+/// Turns a panic of a poll into an error, so that it ends one dial and not the task.
+fn catch<S>(poll: impl FnOnce() -> Poll<Result<S, BoxError>>) -> Poll<Result<S, BoxError>> {
+    // What panicked is the maker, whose own state is its own concern; ours is not in there.
+    let polled = catch_unwind(AssertUnwindSafe(poll));
+    polled.unwrap_or_else(|panic| Poll::Ready(Err(ConnectPanic::new(message(&*panic)).into())))
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

@@ -3,6 +3,7 @@
 
 use std::{
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{Arc, Weak},
     task::Poll,
@@ -122,6 +123,12 @@ where
         };
         runtime.spawn(run(Arc::new(self.dialler()), guard, wake));
     }
+}
+
+/// Drops connections where a panic in that would end the task.
+pub(crate) fn discard<S>(connections: S) {
+    // It is theirs alone: nothing that we share is in there.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(connections)));
 }
 
 async fn run<D, M, T>(dialler: Arc<Dialler<M, T>>, mut guard: Guard<D>, wake: Arc<Notify>)

@@ -106,7 +106,8 @@ impl fmt::Display for Unavailable {
         f.write_str("no connection")?;
         write_name(f, self.name())?;
         match (failures, wait.is_zero()) {
-            (0, _) => f.write_str(" yet, and a dial is under way: retry, or elsewhere"),
+            (0, true) => f.write_str(" yet, and a dial is under way: retry, or elsewhere"),
+            (0, false) => write!(f, " yet: retry in {wait:?}, or elsewhere"),
             (_, true) => write!(
                 f,
                 " after {failures} failed in a row, and a dial is under way: retry, or elsewhere"
@@ -125,7 +126,7 @@ impl Error for Unavailable {
     }
 }
 
-/// The dial was still under way when a bounded wait ended, and nothing had failed before. It is the
+/// The dial was due or under way when a bounded wait ended, and nothing had failed before. It is the
 /// cause in an [`Unavailable`] of [`Mode::BoundedWait`](crate::Mode::BoundedWait).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StillConnecting {
@@ -142,7 +143,7 @@ impl StillConnecting {
 impl fmt::Display for StillConnecting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let waited = self.waited;
-        write!(f, "the dial is still under way after a wait of {waited:?}")
+        write!(f, "no dial has ended within a wait of {waited:?}")
     }
 }
 

@@ -5,9 +5,9 @@
 //! of the other end:
 //!
 //! - While it fails there is one dial at a time, after the backoff, for all of them. It fails from
-//!   a failed dial, or from a connection that was lost before it was stable, until a connection
-//!   that was made later has been up for `stable_after`, or was retired. Until then a dial that
-//!   succeeds is followed by a pause of the backoff's `base`, in which it shows if the connection
+//!   a failed dial, or from a connection that was lost before it was stable, until nothing has
+//!   failed for `stable_after` since a connection was made again, or until one was retired. Until
+//!   then a dial that succeeds is followed by a pause of the backoff's `base`, in which it shows if the connection
 //!   dies at once.
 //! - While it is well there are up to [`max_dials`](crate::Builder::max_dials) dials at once.
 //! - Many connections that die together are one failure, and so are many dials that fail together.
@@ -60,7 +60,8 @@
 //! # Age and idle time
 //!
 //! Near the `max_age` of a handle's connection another one is dialled. The handle changes to it when
-//! its own has no request under way, that is when its `poll_ready` says ready. The `idle` time is
+//! its own has no request under way, that is when its `poll_ready` says ready. One that is not polled has
+//! both until then, and no more: a successor that becomes too old is closed when the next is there. The `idle` time is
 //! that of connections that no handle has. What a handle has it keeps.
 //!
 //! # Cost

@@ -69,9 +69,17 @@ impl<C> History<C> {
         }
     }
 
+    /// Until when a dial that follows no failure is put off, once it was wanted.
+    pub(crate) fn put_off_until(&self) -> Option<Duration> {
+        (self.failures == 0).then(|| self.pace.due()).flatten()
+    }
+
     /// A dial begins.
     pub(crate) fn dials(&mut self, now: Duration) {
         self.pace.dials(now);
+        if self.failures == 0 {
+            self.pace.clear_due();
+        }
         self.stats.dials += 1;
         self.changed();
     }
@@ -82,6 +90,21 @@ impl<C> History<C> {
         self.stats.connections += 1;
         self.changed();
         self.stats.connections
+    }
+
+    /// A connection was made that shows how the other end is since the last failure.
+    pub(crate) fn comes_up(&mut self, now: Duration) {
+        if self.failures > 0 {
+            self.pace.comes_up(&self.bounds, now);
+        }
+    }
+
+    /// Forgets the failures if nothing has failed for long since there was a connection again,
+    /// whatever has become of that one: it may have been replaced, or closed by us.
+    pub(crate) fn settle(&mut self, now: Duration) {
+        if self.failures > 0 && self.pace.due().is_some_and(|due| due <= now) {
+            self.recover();
+        }
     }
 
     /// Whether a connection that was made at `since` has shown that it stays.
@@ -126,11 +149,15 @@ impl<C> History<C> {
 
     /// Forgets the failures.
     pub(crate) fn recover(&mut self) {
-        self.failures = 0;
+        if self.failures > 0 {
+            self.failures = 0;
+            self.pace.clear_due();
+        }
     }
 
     /// Returns how many there were before.
     fn count_failure(&mut self) -> u32 {
+        self.pace.clear_due();
         let before = self.failures;
         self.failures = before.saturating_add(1);
         before

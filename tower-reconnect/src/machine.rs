@@ -108,6 +108,10 @@ impl<C: Clone> Machine<C> {
     pub(crate) fn view(&self) -> View<'_, C> {
         View {
             phase: self.phase(),
+            dial_at: match self.stage {
+                Stage::Idle => self.history.put_off_until(),
+                _ => None,
+            },
             history: &self.history,
         }
     }
@@ -127,6 +131,7 @@ impl<C: Clone> Machine<C> {
                 return Step::Sleep(Duration::from(*until).saturating_sub(now));
             }
             Stage::Idle | Stage::BackingOff { .. } if demand => {
+                self.history.settle(now);
                 if let Some(delay) = self.history.put_off(now) {
                     return Step::Sleep(delay);
                 }
@@ -150,6 +155,7 @@ impl<C: Clone> Machine<C> {
             _ => return None,
         };
         let generation = self.history.connects();
+        self.history.comes_up(now);
         self.history.stats.open = 1;
         let life = Life::new(generation, now, &self.limits());
         self.stage = Stage::Connected(match replaced {
@@ -170,6 +176,7 @@ impl<C: Clone> Machine<C> {
             _ => return None,
         };
         self.history.stats.failures += 1;
+        self.history.settle(now);
         let delay = self.history.dial_failed(now, random);
         let until = now.saturating_add(delay).into();
         if renews {
@@ -247,8 +254,8 @@ impl<C: Clone> Machine<C> {
         if step == Step::Dial {
             let due = matches!(life.renewal, Renewal::Due(_));
             life.renewal = Renewal::Dialling;
-            if due && self.history.is_stable(life.since(), now) {
-                self.history.recover();
+            if due {
+                self.history.settle(now);
             }
             self.history.dials(now);
         }
@@ -267,6 +274,7 @@ impl<C: Clone> Machine<C> {
         let Some(life) = self.take_connection(lost) else {
             return Loss::Known;
         };
+        self.history.settle(now);
         let stable = self.history.ends(life.since(), now, retired);
         self.history.blame(cause.clone());
         match life.renewal {

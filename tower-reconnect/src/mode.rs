@@ -12,7 +12,7 @@ pub enum Mode {
     /// It is not ready for so long at most, 1 ms to 24 h. Then it is ready and refuses the request
     /// with [`error::Unavailable`](crate::error::Unavailable).
     BoundedWait(Duration),
-    /// It waits for a dial that is under way, but during a backoff it is ready and refuses the
+    /// It waits for a dial that is due or under way, but during a backoff it is ready and refuses the
     /// request with [`error::Unavailable`](crate::error::Unavailable).
     FailFast,
 }

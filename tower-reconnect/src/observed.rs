@@ -12,7 +12,7 @@ use crate::{
     error::Cause,
     loss::Loss,
     observer::{Event, Told},
-    view::View,
+    view::{Phase, View},
     watch::{Published, State, Watch},
 };
 
@@ -74,6 +74,8 @@ impl<T: Visible> Observed<T> {
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let mut state = self.lock();
         let before = state.view().history.version();
+        // To drop the last of a cause may run code of others.
+        let causes = causes(&state.view());
         let result = change(&mut state);
         let view = state.view();
         let seen = self
@@ -82,6 +84,7 @@ impl<T: Visible> Observed<T> {
             .filter(|_| view.history.version() != before)
             .map(|publisher| (publisher, Published::new(&view, self.epoch)));
         drop(state);
+        drop(causes);
         if let Some((publisher, next)) = seen {
             publish(publisher, next);
         }
@@ -122,6 +125,14 @@ impl<T: Visible> Observed<T> {
             },
         });
     }
+}
+
+fn causes(view: &View<'_, Cause>) -> [Option<Cause>; 2] {
+    let of_backoff = match view.phase {
+        Phase::BackingOff { cause, .. } => Some(cause.clone()),
+        _ => None,
+    };
+    [of_backoff, view.history.last_cause().cloned()]
 }
 
 fn publish(publisher: &watch::Sender<Published>, mut next: Published) {

@@ -88,7 +88,8 @@ pub enum Event<'a> {
         /// How long it has served.
         age: Duration,
     },
-    /// A connection was closed because nobody had used it for the idle time.
+    /// A connection was closed because nobody had used it for the idle time, or because it was to be
+    /// renewed and no handle had it.
     #[non_exhaustive]
     Unused {
         /// Which one.

@@ -10,7 +10,8 @@ use crate::{backoff::spread, bounds::Bounds, moment::Moment};
 pub(crate) struct Pace {
     /// Where in its steps this client dials.
     place: u64,
-    /// When a dial that follows no failure, and is wanted, is due.
+    /// While there is no failure, when a dial that is wanted is due. After one, when it is to be
+    /// forgotten, once there is a connection. Never both, so they share their room.
     due: Moment,
     dialled_at: Moment,
 }
@@ -41,8 +42,24 @@ impl Pace {
 
     /// A dial begins.
     pub(crate) fn dials(&mut self, now: Duration) {
-        self.due = Moment::NEVER;
         self.dialled_at = now.into();
+    }
+
+    /// There is a connection after a failure, which is to be forgotten if that holds.
+    pub(crate) fn comes_up(&mut self, bounds: &Bounds, now: Duration) {
+        if self.due == Moment::NEVER {
+            self.due = now.saturating_add(bounds.stable_after()).into();
+        }
+    }
+
+    /// When that is due which is, if anything.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        (self.due != Moment::NEVER).then(|| self.due.into())
+    }
+
+    /// Nothing is due any more.
+    pub(crate) fn clear_due(&mut self) {
+        self.due = Moment::NEVER;
     }
 
     /// How long to wait after a dial that failed, with so many failures before: half of the delay

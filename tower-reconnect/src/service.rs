@@ -30,12 +30,21 @@ pub struct Reconnect<S> {
     shared: Lent<Shared<S>>,
     /// Our own clone of the connection.
     connection: Option<Connection<S>>,
-    /// Whether it has said so and was not called since.
-    ready: bool,
-    /// While there is no connection, if it has waited.
+    progress: Progress,
+    /// While there is no connection, or none that was ready, if it has waited.
     wait: Option<Box<Wait>>,
     /// We said that we are ready, to refuse the next request.
     refusal: Option<Refusal>,
+}
+
+/// What a handle has come to with its clone of the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It never said that it is ready.
+    New,
+    /// It has said so, and was not called since.
+    Ready,
+    Called,
 }
 
 impl<S> Reconnect<S> {
@@ -47,7 +56,7 @@ impl<S> Reconnect<S> {
         Self {
             shared,
             connection: None,
-            ready: false,
+            progress: Progress::New,
             wait: None,
             refusal: None,
         }
@@ -81,7 +90,7 @@ impl<S> Reconnect<S> {
             if let Some(connection) = self.live() {
                 match connection.service.poll_ready(context) {
                     Poll::Ready(Ok(())) => {
-                        self.ready = true;
+                        self.progress = Progress::Ready;
                         return Poll::Ready(None);
                     }
                     Poll::Pending => return Poll::Pending,
@@ -101,9 +110,18 @@ impl<S> Reconnect<S> {
     #[cold]
     #[inline(never)]
     fn lose(&mut self, cause: BoxError) {
-        self.ready = false;
         if let Some(connection) = self.connection.take() {
             self.shared.lose(&connection, cause);
+        }
+    }
+
+    /// Waits no more.
+    #[inline]
+    fn leave(&mut self) {
+        if let Some(wait) = &mut self.wait
+            && wait.key.is_some()
+        {
+            self.shared.leave(wait);
         }
     }
 
@@ -123,7 +141,7 @@ impl<S> Reconnect<S> {
         let usable = self.connection.as_ref().is_some_and(|ours| {
             shared.is_current(ours.generation)
                 // What was promised is kept, by the one who promised.
-                || self.ready && shared.is_draining(ours.generation)
+                || self.progress == Progress::Ready && shared.is_draining(ours.generation)
         });
         if !usable {
             self.renew();
@@ -136,11 +154,18 @@ impl<S> Reconnect<S> {
     where
         S: Clone,
     {
-        self.ready = false;
-        self.connection = self.shared.connection();
-        // Whoever waited for it has been woken, and counts as waiting no more.
-        if self.connection.is_some() {
+        if self.progress != Progress::New {
+            self.progress = Progress::New;
             self.wait = None;
+        }
+        self.connection = self.shared.connection();
+        if self.connection.is_some() {
+            // Whoever waited for it has been woken, and counts as waiting no more. But a bound holds
+            // until one is ready: this one may be dead already.
+            self.wait.take_if(|wait| {
+                wait.key = None;
+                wait.until.is_none()
+            });
         }
     }
 }
@@ -163,7 +188,7 @@ where
         {
             match connection.service.poll_ready(context) {
                 Poll::Ready(Ok(())) => {
-                    self.ready = true;
+                    self.progress = Progress::Ready;
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Pending => return Poll::Pending,
@@ -182,6 +207,8 @@ where
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         if self.refusal.is_some() {
+            // It may have been polled again since.
+            self.leave();
             return ResponseFuture::refused(self.refusal.take());
         }
         // The instance that was polled, even if others have seen it die since: it alone knows.
@@ -191,7 +218,7 @@ where
         self.shared.touch();
         let work = connection.work.clone();
         let response = connection.service.call(request);
-        self.ready = false;
+        self.progress = Progress::Called;
         if self.shared.settings().releases() {
             self.release();
         }
@@ -209,11 +236,7 @@ impl<S> Clone for Reconnect<S> {
 
 impl<S> Drop for Reconnect<S> {
     fn drop(&mut self) {
-        if let Some(wait) = &mut self.wait
-            && wait.key.is_some()
-        {
-            self.shared.leave(wait);
-        }
+        self.leave();
     }
 }
 

@@ -103,6 +103,11 @@ impl<S> Shared<S> {
                     .register(&mut wait.key, context.waker(), until);
                 (Access::Waiting, replaced)
             }
+            // The bound holds until it is ready.
+            Some(Access::Connected) => {
+                let waker = inner.waiters.remove(&mut wait.key);
+                (Access::Connected, waker)
+            }
             Some(access) => (access, inner.end(wait)),
         };
         drop(inner);

@@ -16,10 +16,10 @@ pub struct Stats {
     pub lost: u64,
     /// Those of the lost ones that had not been up long enough to be stable.
     pub unstable: u64,
-    /// Those of the lost ones that had done their work and were retired.
+    /// Those of the lost ones that the other end had retired, after their work or before.
     pub retired: u64,
     /// Connections that were replaced at their maximum age.
     pub replaced: u64,
-    /// Connections that were closed because nobody used them.
+    /// Connections that were closed because nobody used them, or had before they were too old.
     pub unused: u64,
 }

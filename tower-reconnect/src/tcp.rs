@@ -38,7 +38,8 @@
 //! once, and connecting begins when both have answered: the part of RFC 8305 on asynchronous
 //! queries needs another resolver.
 //!
-//! There is no timeout here: [`connect_timeout`](crate::Builder::connect_timeout) covers all of it.
+//! There is no timeout here: [`connect_timeout`](crate::Builder::connect_timeout) covers all of it. If
+//! no attempt ends, four begin within its default of 1 s: give it 250 ms more for each further address.
 //!
 //! [RFC 8305]: https://www.rfc-editor.org/rfc/rfc8305
 

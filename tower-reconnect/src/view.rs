@@ -8,6 +8,8 @@ use crate::history::History;
 #[derive(Debug)]
 pub(crate) struct View<'a, C> {
     pub(crate) phase: Phase<'a, C>,
+    /// When the next dial is due, if it is put off without a backoff.
+    pub(crate) dial_at: Option<Duration>,
     pub(crate) history: &'a History<C>,
 }
 

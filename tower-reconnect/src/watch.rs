@@ -67,7 +67,8 @@ impl fmt::Debug for Watch {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum State {
-    /// There is no connection, and nobody has asked for one.
+    /// There is no connection and no dial. Nobody has asked for one, or the dial is put off by
+    /// [`first_dial_jitter`](crate::Builder::first_dial_jitter).
     Idle,
     /// A dial is under way.
     Connecting,

@@ -4,7 +4,7 @@ mod support;
 
 use std::{error::Error, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_test::{assert_pending, assert_ready_ok};
 use tower::ServiceExt;
 use tower_reconnect::{
@@ -105,6 +105,44 @@ async fn the_wait_is_counted_from_its_first_poll_and_begins_anew_after_a_refusal
     assert_pending!(service.poll_ready());
     pass(BOUND / 2).await;
     assert_pending!(service.poll_ready());
+}
+
+/// Each connection that is dead on arrival wakes the handle, and is no end of its wait.
+#[tokio::test(start_paused = true)]
+async fn it_ends_though_connections_come_and_die() {
+    let peer = Peer::new(&[Dial::AcceptDead]);
+    let bound = Duration::from_secs(10);
+    let builder = ReconnectLayer::builder("peer").mode(Mode::BoundedWait(bound));
+    let service = peer.connect(builder);
+    let started = Instant::now();
+    let error = timeout(bound * 10, service.oneshot(1)).await.unwrap();
+    assert!(error.unwrap_err().is::<Unavailable>());
+    let waited = Instant::now() - started;
+    assert!((bound..bound + TICK * 2).contains(&waited), "{waited:?}");
+}
+
+/// A wait is over when the connection is ready, and the next one begins anew.
+#[tokio::test(start_paused = true)]
+async fn a_later_outage_has_a_wait_of_its_own() {
+    let peer = Peer::new(&[Dial::AcceptAfter(TICK * 20)]);
+    for called in [false, true] {
+        let mut service = Spawn::new(bounded(&peer));
+        assert_pending!(service.poll_ready());
+        pass(TICK * 22).await;
+        assert_ready_ok!(service.poll_ready());
+        if called {
+            service.call(1).await.unwrap();
+        }
+        pass(Duration::from_secs(60)).await;
+        peer.always(Dial::Hang);
+        peer.link().kill();
+        assert_pending!(service.poll_ready());
+        pass(BOUND - TICK * 3).await;
+        assert_pending!(service.poll_ready());
+        pass(TICK * 5).await;
+        assert_ready_ok!(service.poll_ready());
+        peer.always(Dial::AcceptAfter(TICK * 20));
+    }
 }
 
 /// A refusal promised, and a connection made before the call: the refusal would be a stale error.

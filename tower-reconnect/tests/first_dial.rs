@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::{Dial, Peer};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
-use tower_reconnect::{ReconnectLayer, State};
+use tower_reconnect::{Mode, ReconnectLayer, State, error::Unavailable};
 
 const JITTER: Duration = Duration::from_secs(8);
 
@@ -79,6 +79,28 @@ async fn whoever_leaves_before_the_first_dial_leaves_no_dial() {
     drop(service);
     tokio::time::sleep(2 * JITTER).await;
     assert_eq!(peer.dials(), 0);
+}
+
+/// The dial is put off beyond the bound of the wait.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_until_when_the_dial_is_put_off() {
+    let bound = Duration::from_millis(300);
+    let peer = Peer::new(&[Dial::Accept]);
+    let builder = ReconnectLayer::builder("peer")
+        .first_dial_jitter(JITTER)
+        .seed(7);
+    let service = peer.connect(builder.mode(Mode::BoundedWait(bound)));
+    let error = service.clone().oneshot(1).await.unwrap_err();
+    let error = error.downcast_ref::<Unavailable>().unwrap();
+    assert_eq!(peer.dials(), 0);
+    assert!(error.to_string().contains("yet: retry in "), "{error}");
+    // The refused request is demand for it.
+    let mut watch = service.watch();
+    assert!(watch.changed().await);
+    assert!(matches!(watch.state(), State::Connecting) || watch.state().is_connected());
+    let late = Instant::now() - error.next_attempt();
+    assert!(late <= Duration::from_millis(1), "{late:?}");
+    assert!(Instant::now() >= error.next_attempt());
 }
 
 #[tokio::test(start_paused = true)]

@@ -179,7 +179,7 @@ fn what_is_to_be_renewed_is_dialled_for_and_a_reset_ends_its_backoff() {
     gate.connected(ticket, due).unwrap();
     assert_eq!(gate.take_due(), Some(generation));
     assert_eq!(gate.take_due(), None);
-    assert_eq!(gate.replaced(generation, due), Some(ms(0)));
+    assert_eq!(gate.replaced(generation), Some(ms(0)));
     assert_eq!(
         (gate.history().stats.replaced, gate.history().stats.open),
         (1, 1)
@@ -232,10 +232,10 @@ proptest! {
                                 earliest = now + delay;
                             }
                         }
-                        2 => prop_assert!(gate.unused(ended, now).is_some()),
-                        3 => prop_assert!(gate.replaced(ended, now).is_some()),
+                        2 => prop_assert!(gate.unused(ended).is_some()),
+                        3 => prop_assert!(gate.replaced(ended).is_some()),
                         _ => {
-                            gate.released(ended, now);
+                            gate.released(ended);
                             released += 1;
                         }
                     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_test::{assert_pending, assert_ready_ok};
 use tower::ServiceExt;
-use tower_reconnect::{Reconnect, ReconnectLayer};
+use tower_reconnect::{Reconnect, ReconnectLayer, State};
 use tower_service::Service;
 use tower_test::mock::Spawn;
 
@@ -154,6 +154,27 @@ async fn services_of_one_layer_do_not_age_together() {
     }
     assert!(peer.dials() > 180, "{}", peer.dials());
     assert!(most < 30, "{most} of 100 in an eighth of the time");
+}
+
+/// No single connection is there for `stable_after`, but there is always one.
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_forgotten_though_connections_are_replaced_before_they_are_stable() {
+    let peer = Peer::new(&[Dial::Refuse]);
+    let builder = ReconnectLayer::builder("peer").max_age(Duration::from_secs(2));
+    let service = peer.connect(builder);
+    let mut handle = Spawn::new(service.clone());
+    assert_pending!(handle.poll_ready());
+    pass(Duration::from_secs(60)).await;
+    peer.always(Dial::Accept);
+    pass(Duration::from_secs(60)).await;
+    assert_ready_ok!(handle.poll_ready());
+    peer.always(Dial::Refuse);
+    peer.link().kill();
+    assert_pending!(handle.poll_ready());
+    let State::BackingOff { failures, .. } = service.watch().state() else {
+        panic!("{service:?}");
+    };
+    assert_eq!(failures, 1);
 }
 
 fn aging(peer: &Peer) -> Reconnect<Connection> {

@@ -5,8 +5,8 @@
 //!
 //! Healthy, it lets `max_dials` dials through at once. A failed dial, or a connection that was lost
 //! before it was stable, begins a new *round* with a backoff; after that there is one dial at a
-//! time until a connection of this round has been up for `stable_after`, or was retired. Each that
-//! succeeds is followed by a pause as long as the first backoff step, in which a peer that accepts
+//! time until `stable_after` has passed since the first connection of this round was made, or one was
+//! retired. Each dial that succeeds is followed by a pause as long as the first backoff step, in which a peer that accepts
 //! and dies is found out. What fails of an earlier round, be it a dial that was under way or a
 //! connection that dies with many others, is no news and counts no further.
 
@@ -93,6 +93,11 @@ impl<C: Clone> Gate<C> {
     pub(crate) fn view(&self) -> View<'_, C> {
         View {
             phase: self.phase(),
+            dial_at: match (self.dialling, self.history.failures()) {
+                (0, 0) => self.history.put_off_until(),
+                (0, _) => Some(self.pause_until.into()),
+                _ => None,
+            },
             history: &self.history,
         }
     }
@@ -123,7 +128,7 @@ impl<C: Clone> Gate<C> {
         if self.closed {
             return Step::Wait;
         }
-        self.settle(now);
+        self.history.settle(now);
         let next = self.open.next_renewal(now);
         let closed_until = self.closed_until();
         if now < closed_until {
@@ -152,6 +157,9 @@ impl<C: Clone> Gate<C> {
         }
         self.dialling -= 1;
         let generation = self.history.connects();
+        if ticket.round == self.round {
+            self.history.comes_up(now);
+        }
         self.history.stats.open += 1;
         let limits = self.history.bounds().limits(self.seed);
         let renew_at = limits.renew_at(now, generation);
@@ -175,7 +183,7 @@ impl<C: Clone> Gate<C> {
         }
         self.dialling -= 1;
         self.history.stats.failures += 1;
-        self.settle(now);
+        self.history.settle(now);
         Some(self.fail(ticket.round, now, cause, |history| {
             history.dial_failed(now, random)
         }))
@@ -199,22 +207,19 @@ impl<C: Clone> Gate<C> {
     }
 
     /// The owner of this connection is gone, and it with them.
-    pub(crate) fn released(&mut self, generation: u64, now: Duration) {
-        self.settle(now);
+    pub(crate) fn released(&mut self, generation: u64) {
         self.remove(generation);
     }
 
     /// This connection has given its place to another. Returns since when it was there.
-    pub(crate) fn replaced(&mut self, generation: u64, now: Duration) -> Option<Duration> {
-        self.settle(now);
+    pub(crate) fn replaced(&mut self, generation: u64) -> Option<Duration> {
         let life = self.remove(generation)?;
         self.history.stats.replaced += 1;
         Some(life.since())
     }
 
     /// Nobody has used this connection for long. Returns since when it was there.
-    pub(crate) fn unused(&mut self, generation: u64, now: Duration) -> Option<Duration> {
-        self.settle(now);
+    pub(crate) fn unused(&mut self, generation: u64) -> Option<Duration> {
         let life = self.remove(generation)?;
         self.history.stats.unused += 1;
         Some(life.since())
@@ -263,16 +268,6 @@ impl<C: Clone> Gate<C> {
         }
     }
 
-    /// Ends the failing when a connection has shown since the last failure that it stays.
-    fn settle(&mut self, now: Duration) {
-        if self.history.failures() > 0
-            && let Some(oldest) = self.open.oldest_of(self.round)
-            && self.history.is_stable(oldest.since(), now)
-        {
-            self.history.recover();
-        }
-    }
-
     /// How long the first of several dials at once has to wait, because it follows no failure.
     fn put_off(&mut self, now: Duration) -> Option<Duration> {
         let first = self.dialling == 0 && self.open.is_empty();
@@ -288,7 +283,7 @@ impl<C: Clone> Gate<C> {
         random: u64,
         retired: Option<u32>,
     ) -> Loss {
-        self.settle(now);
+        self.history.settle(now);
         let Some(life) = self.remove(lost) else {
             return Loss::Known;
         };

@@ -61,11 +61,6 @@ impl Open {
         self.lives.front()
     }
 
-    /// The oldest of those that were dialled in this round.
-    pub(crate) fn oldest_of(&self, round: u64) -> Option<&Life> {
-        self.lives.iter().find(|life| life.round == round)
-    }
-
     /// Those whose renewal has come by `now` are due. Returns when the next one is, if any.
     pub(crate) fn next_renewal(&mut self, now: Duration) -> Option<Duration> {
         while let Some(&(at, generation)) = self.renewals.first() {

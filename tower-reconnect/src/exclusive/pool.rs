@@ -14,10 +14,12 @@ use super::{
 use crate::{
     admission::{Wait, refusal},
     chance::Chance,
-    driver::Driver,
+    driver::{Driver, discard},
     error::{BoxError, Cause},
     future::Refusal,
     limits::Limits,
+    loss::Loss,
+    mode::Mode,
     observed::{Observed, Visible},
     observer::{Event, Told},
     settings::Settings,
@@ -86,7 +88,8 @@ impl<S> Pool<S> {
         }
         let mut inner = self.inner.lock();
         if let Some(held) = inner.stock.fetch(wait.key) {
-            let waker = inner.end(wait);
+            // The bound holds until it is ready: it may be dead already.
+            let waker = inner.waiters.remove(&mut wait.key);
             drop(inner);
             drop(waker);
             return Access::Connected(held);
@@ -131,17 +134,22 @@ impl<S> Pool<S> {
         let now = self.inner.now();
         let random = self.chance.draw(self.settings.seed);
         let retired = self.settings.retired.is_true_for(&*cause);
-        let (since, loss, successor) = self.inner.change(|inner| {
+        let (since, loss, successor, wakers) = self.inner.change(|inner| {
             let since = inner.gate.since(lost);
             let cause = cause.clone();
             let loss = match retired {
                 true => inner.gate.retired(lost, now, cause, random, answers),
                 false => inner.gate.lost(lost, now, cause, random),
             };
-            (since, loss, inner.stock.forget(lost))
+            let wakers = match loss {
+                Loss::Unstable { .. } => inner.take_refused(self.settings.mode),
+                Loss::Known | Loss::Stable | Loss::Renewing => Vec::new(),
+            };
+            (since, loss, inner.stock.forget(lost), wakers)
         });
         let age = now.saturating_sub(since.unwrap_or(now));
         self.inner.tell_loss(lost, &cause, age, loss, retired);
+        wake_all(wakers);
         successor
     }
 
@@ -161,7 +169,7 @@ impl<S> Pool<S> {
             let successor = inner.stock.forget(connection);
             let since = successor
                 .as_ref()
-                .and_then(|_| inner.gate.replaced(connection, now));
+                .and_then(|_| inner.gate.replaced(connection));
             (successor, since)
         });
         let Some(successor) = successor else {
@@ -189,7 +197,7 @@ impl<S> Pool<S> {
             if let Some(held) = held {
                 if called || inner.stock.has_successor(held.generation) {
                     left.extend(inner.stock.forget(held.generation));
-                    inner.gate.released(held.generation, now);
+                    inner.gate.released(held.generation);
                     dropped = Some(held);
                 } else {
                     left.push(held);
@@ -254,7 +262,7 @@ impl<S> Pool<S> {
             let connections = mem::replace(&mut inner.stock, Stock::new());
             (inner.gate.close(), connections, inner.waiters.take_all())
         });
-        drop(connections);
+        discard(connections);
         self.driver.stop();
         if open {
             self.inner.tell(&Event::Closed);
@@ -283,5 +291,14 @@ impl<S> Inner<S> {
     fn end(&mut self, wait: &mut Wait) -> Option<Waker> {
         wait.until = None;
         self.waiters.remove(&mut wait.key)
+    }
+
+    /// Ends the waits of those who do not wait for a backoff, when one has begun. Dials that are
+    /// under way are still waited for, by as many.
+    pub(super) fn take_refused(&mut self, mode: Mode) -> Vec<Waker> {
+        match mode {
+            Mode::FailFast => self.waiters.take_all_but(self.gate.dialling()),
+            Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
+        }
     }
 }

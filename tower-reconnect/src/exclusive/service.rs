@@ -32,7 +32,7 @@ pub struct Exclusive<S> {
     called: bool,
     /// Whether it has said that it is ready and was not called since.
     ready: bool,
-    /// While there is no connection.
+    /// While there is no connection, or none that was ready.
     wait: Wait,
     /// We said that we are ready, to refuse the next request.
     refusal: Option<Refusal>,
@@ -76,6 +76,7 @@ impl<S> Exclusive<S> {
     /// does nothing.
     pub fn report_lost(&mut self, cause: impl Into<BoxError>) {
         self.lose(cause.into());
+        self.wait.until = None;
         self.pool.go_on();
     }
 
@@ -109,6 +110,7 @@ impl<S> Exclusive<S> {
     }
 
     fn exchange(&mut self) {
+        self.wait.until = None;
         let new = self.connection.take().map(|old| self.pool.exchange(old));
         self.own(new);
     }
@@ -117,6 +119,10 @@ impl<S> Exclusive<S> {
         let Some(lost) = self.connection.take() else {
             return;
         };
+        // Else it is still the same wait.
+        if self.ready || self.called {
+            self.wait.until = None;
+        }
         let generation = lost.generation;
         let answers = lost.work.as_ref().map_or(0, |work| work.answers());
         drop(lost);
@@ -153,6 +159,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         if self.refusal.is_some() {
+            // It may have been polled again since, and waits no more.
+            if self.wait.key.is_some() {
+                self.pool.leave(&mut self.wait, None, false);
+            }
             return ResponseFuture::refused(self.refusal.take());
         }
         let Some(held) = &mut self.connection else {

@@ -76,8 +76,10 @@ impl<S> Stock<S> {
 
     /// What is there for a handle that waits with this key, or has just come.
     pub(super) fn fetch(&mut self, key: Option<u64>) -> Option<Held<S>> {
-        let granted = self.take_granted(key);
-        granted.or_else(|| self.spare.pop().map(|(_, held)| held))
+        self.take_granted(key).or_else(|| {
+            let spare = self.spare.pop_if(|(until, _)| *until > OVER);
+            spare.map(|(_, held)| held)
+        })
     }
 
     /// Is for whoever comes next, until then.
@@ -87,7 +89,15 @@ impl<S> Stock<S> {
 
     /// Is to take the place of the connection `due`. Gives it back if that is not there, or is the
     /// same.
+    ///
+    /// If that is a successor itself, whose predecessor is not exchanged yet, it is over.
     pub(super) fn succeed(&mut self, due: u64, held: Held<S>) -> Result<(), Held<S>> {
+        let mut successors = self.successors.values_mut();
+        if let Some(successor) = successors.find(|successor| successor.generation == due) {
+            let old = mem::replace(successor, held);
+            self.spare.insert(0, (OVER, old));
+            return Ok(());
+        }
         match self.replaceable.get(&due) {
             Some(replaced) if due != held.generation => {
                 replaced.store(true, Ordering::Release);
@@ -139,6 +149,9 @@ impl<S> Held<S> {
         self.replaced = None;
     }
 }
+
+/// What is kept until then is for nobody: it is to be closed.
+const OVER: Duration = Duration::ZERO;
 
 /// An empty map that has had entries keeps room for some.
 fn remove<V>(map: &mut BTreeMap<u64, V>, key: u64) -> Option<V> {

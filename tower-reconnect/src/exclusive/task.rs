@@ -8,9 +8,8 @@ use super::{
     stock::Held,
 };
 use crate::{
-    driver::{Drive, Driver, Next, Outcome},
+    driver::{Drive, Driver, Next, Outcome, discard},
     error::Cause,
-    mode::Mode,
     observer::Event,
     waiters::wake_all,
 };
@@ -37,7 +36,7 @@ impl<S: Send + 'static> Drive for Pool<S> {
         });
         for (since, unused) in unused {
             let connection = unused.generation;
-            drop(unused);
+            discard(unused);
             let age = now.saturating_sub(since);
             self.inner.tell(&Event::Unused { connection, age });
         }
@@ -95,11 +94,7 @@ impl<S> Pool<S> {
         let random = self.chance.draw(self.settings.seed);
         let (delay, failures, wakers) = self.inner.change(|inner| {
             let delay = inner.gate.failed(ticket, now, cause.clone(), random);
-            let wakers = match self.settings.mode {
-                // Dials that are under way are still waited for, by as many.
-                Mode::FailFast => inner.waiters.take_all_but(inner.gate.dialling()),
-                Mode::Balanced | Mode::BoundedWait(_) => Vec::new(),
-            };
+            let wakers = inner.take_refused(self.settings.mode);
             (delay, inner.gate.history().failures(), wakers)
         });
         if let Some(retry_in) = delay {
@@ -124,7 +119,7 @@ impl<S> Inner<S> {
     /// given to anybody, each with since when it was there.
     fn take_unused(&mut self, now: Duration) -> Vec<(Duration, Held<S>)> {
         let over = self.stock.take_over(now).into_iter().map(|held| {
-            let since = self.gate.unused(held.generation, now);
+            let since = self.gate.unused(held.generation);
             (since.unwrap_or(now), held)
         });
         over.collect()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Connection, Shared};
 use crate::{
-    driver::{Drive, Driver, Next, Outcome},
+    driver::{Drive, Driver, Next, Outcome, discard},
     error::Cause,
     machine::Step,
     mode::Mode,
@@ -67,7 +67,7 @@ impl<S> Shared<S> {
             let open = inner.machine.close();
             (open, self.replace(None), inner.waiters.take_all())
         });
-        drop(connection);
+        discard(connection);
         self.driver.stop();
         if open {
             self.inner.tell(&Event::Closed);
@@ -102,7 +102,7 @@ impl<S> Shared<S> {
         let Some((connection, failures, replaced, old, wakers)) = connected else {
             return;
         };
-        drop(old);
+        discard(old);
         self.inner.tell(&Event::Connected {
             connection,
             took,
@@ -146,7 +146,7 @@ impl<S> Shared<S> {
             over.then(|| (connection, self.drain(None)))
         });
         if let Some((Some((connection, since)), old)) = closed {
-            drop(old);
+            discard(old);
             let age = now.saturating_sub(since);
             self.inner.tell(&Event::Unused { connection, age });
         }

@@ -89,6 +89,28 @@ async fn a_successor_is_not_lost_with_its_predecessor() {
     assert_eq!(handle.ready().await.unwrap().call(1).await.unwrap(), (4, 1));
 }
 
+/// A handle that is kept and not polled exchanges nothing.
+#[tokio::test(start_paused = true)]
+async fn a_handle_that_rests_has_one_successor_and_that_one_is_young() {
+    let age = Duration::from_secs(60);
+    let peer = Peer::new(&[Dial::Accept]);
+    let service = peer_with(&peer, |builder| builder.max_age(age));
+    let mut handle = service.clone();
+    handle.ready().await.unwrap().call(1).await.unwrap();
+    for _ in 0..10 {
+        pass(age).await;
+        let alive = peer.links().iter().filter(|link| link.alive() > 0).count();
+        assert!(alive <= 2, "{alive} connections for one handle");
+        assert_eq!(service.watch().stats().open, alive as u64);
+    }
+    let newest = peer.links().len();
+    assert!(newest > 8, "{newest}");
+    let response = handle.ready().await.unwrap().call(2).await;
+    assert_eq!(response.unwrap(), (newest, 2));
+    let alive = peer.links().iter().filter(|link| link.alive() > 0).count();
+    assert_eq!(alive, 1);
+}
+
 /// The task takes the successor with it, and the old one is all there is.
 #[test]
 fn an_old_connection_serves_on_when_its_successor_goes_with_the_runtime() {

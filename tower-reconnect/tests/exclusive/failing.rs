@@ -45,6 +45,23 @@ async fn health_returns_with_a_connection_that_has_lasted() {
     assert_eq!(peer.dialling().1, 4);
 }
 
+/// As with a handle for each request: no connection is there for long, and none has failed.
+#[tokio::test(start_paused = true)]
+async fn health_returns_though_no_connection_is_kept_for_long() {
+    let peer = Peer::new(&[Dial::Refuse, Dial::Accept]);
+    let service = exclusive(&peer);
+    service.clone().oneshot(1).await.unwrap();
+    for request in 0..60 {
+        pass(TICK * 100).await;
+        service.clone().oneshot(request).await.unwrap();
+    }
+    let started = Instant::now();
+    for request in 0..100 {
+        service.clone().oneshot(request).await.unwrap();
+    }
+    assert_eq!(Instant::now(), started, "a pause");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_takes_all_young_connections_with_it_is_one_failure() {
     let peer = Peer::new(&[Dial::Accept]);
