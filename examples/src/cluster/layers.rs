@@ -197,6 +197,9 @@ fn connections<T: ToString>(
         .first_dial_jitter(config.first_dial_jitter)
         .eager(config.eager)
         .retired_when(Ended::worked)
+        // An endpoint that sends its clients away after a few answers still serves, and each of its connections
+        // costs a request first: only one that answers nothing is put off.
+        .worked_after(1)
         .observer(observer)
 }
 
