@@ -41,6 +41,7 @@ impl Snapshot {
     }
 
     #[cfg(any(feature = "files", feature = "spiffe"))]
+    #[cfg(any(feature = "files", feature = "spiffe"))]
     pub(super) fn of(credentials: Option<Credentials>, trust: Option<Trust>) -> Self {
         Self { credentials, trust }
     }
