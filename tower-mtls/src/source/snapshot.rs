@@ -40,8 +40,7 @@ impl Snapshot {
         }
     }
 
-    #[cfg(any(feature = "files", feature = "spiffe"))]
-    #[cfg(any(feature = "files", feature = "spiffe"))]
+    #[cfg(feature = "files")]
     pub(super) fn of(credentials: Option<Credentials>, trust: Option<Trust>) -> Self {
         Self { credentials, trust }
     }
