@@ -18,12 +18,12 @@ pub(crate) fn theirs(peer: &Peer) -> Theirs {
     Reconnect::new(Unpinned(peer.maker()), "peer")
 }
 
-/// tower is expected to have this defect.
+/// The other is expected to have this defect.
 #[track_caller]
 pub(crate) fn still(has_it: bool, defect: &str) {
     assert!(
         has_it,
-        "tower has no longer this defect: {defect}. Take it out of this test and out of the docs"
+        "it has no longer this defect: {defect}. Take it out of this test and out of the docs"
     );
 }
 

@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tower::ServiceExt;
+use tower_resilience_reconnect::{ReconnectConfig, ReconnectService};
 use tower_service::Service;
 
-use crate::support::{Dial, Peer, TICK};
+use crate::{
+    support::{Dial, Maker, Peer, TICK},
+    theirs::still,
+};
 
 /// There clones poll one dial, which keeps the waker of the last: of four that wait, one is woken.
 #[tokio::test(start_paused = true)]
@@ -24,6 +31,16 @@ async fn all_clones_that_wait_for_a_dial_are_woken_by_it() {
     }
     assert!(Instant::now() - begun <= took + TICK);
     assert_eq!(peer.dials(), 1);
+
+    let service = theirs(&Peer::new(&[Dial::AcceptAfter(took)]));
+    let mut waiting = JoinSet::new();
+    for request in 0..4 {
+        waiting.spawn(service.clone().oneshot(request));
+    }
+    still(
+        answered(&mut waiting).await < 4,
+        "one of those that wait is woken",
+    );
 }
 
 /// There the one that polls is the one that dials: when it leaves, the others sleep on.
@@ -39,8 +56,22 @@ async fn the_last_to_ask_may_leave() {
     let last = tokio::spawn(service.clone().oneshot(7));
     tokio::time::sleep(TICK).await;
     last.abort();
-    let answers = tokio::time::timeout(Duration::from_secs(1), waiting.join_all()).await;
+    let answers = timeout(Duration::from_secs(1), waiting.join_all()).await;
     assert!(answers.unwrap().iter().all(Result::is_ok));
+
+    let service = theirs(&Peer::new(&[Dial::AcceptAfter(Duration::from_millis(100))]));
+    let mut waiting = JoinSet::new();
+    for request in 0..3 {
+        waiting.spawn(service.clone().oneshot(request));
+    }
+    tokio::time::sleep(TICK).await;
+    let last = tokio::spawn(service.clone().oneshot(7));
+    tokio::time::sleep(TICK).await;
+    last.abort();
+    still(
+        answered(&mut waiting).await == 0,
+        "the one who leaves takes the waker along",
+    );
 }
 
 /// There a request must be `Clone`, and both errors `std::error::Error`, which a boxed one is not.
@@ -71,4 +102,20 @@ async fn readiness_is_not_inherited_by_a_clone() {
     let error = service.clone().call(1).await.unwrap_err();
     assert!(error.is::<tower_reconnect::error::NotReady>());
     assert_eq!(service.call(2).await.unwrap(), (1, 2));
+}
+
+fn theirs(peer: &Peer) -> ReconnectService<Maker, &'static str> {
+    ReconnectService::new(peer.maker(), "peer", ReconnectConfig::default())
+}
+
+/// How many have an answer within ten times of what the dial takes.
+async fn answered<T: 'static>(waiting: &mut JoinSet<T>) -> usize {
+    let mut answered = 0;
+    let all = async {
+        while waiting.join_next().await.is_some() {
+            answered += 1;
+        }
+    };
+    let _ = timeout(Duration::from_secs(1), all).await;
+    answered
 }
