@@ -1,4 +1,4 @@
-//! A proxy that may hold 32 MiB sheds what it cannot carry, and lives.
+//! A proxy that may hold 40 MiB sheds what it cannot carry, and lives.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -258,4 +258,6 @@ header_bytes = "8KiB"
     )
 }
 
-const CEILING: usize = 32 << 20;
+// The tests take 28 to 33 MB in a build without optimisation: with 32 MiB one of them was killed in one of
+// eight runs.
+const CEILING: usize = 40 << 20;
