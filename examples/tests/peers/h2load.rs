@@ -36,8 +36,10 @@ async fn every_request_is_answered_and_counted(client: Version, upstream: &str) 
     );
     let nginx = Nginx::start(&server).await;
     let address = nginx.address;
+    // A thousand requests at once wait for 512 connections, longer than a second where the machine is busy.
     let cluster = format!(
-        "protocol = \"{upstream}\"\nendpoints = [\"{address}\"]\nbalance = {{ wait = \"10s\" }}"
+        "protocol = \"{upstream}\"\nendpoints = [\"{address}\"]\nbalance = {{ wait = \"10s\" }}\n\
+         reconnect = {{ connect_timeout = \"10s\" }}"
     );
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("proxy.toml");
